@@ -1,0 +1,140 @@
+"""Who is asked: one small adapter for each provider.
+
+A `Provider` turns a request into bytes, sends them, and reads the bytes that come back. It never retries, never
+counts, never parses a verdict: calling, ledger and parsing do, alike for all. A `Source` makes verdicts without
+asking a model, so that nothing is paid and the ledger has no part in it.
+
+A provider of your own is named in a judge's description as `module:Class` and is made with the description.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from judge.errors import SetupError
+from judge.items import Item
+from judge.judges import Asking, Judge
+from judge.verdicts import Verdict
+from rubrics import Rubric
+
+#: Bytes to send, from the user message and the most tokens that the answer may have.
+Body = Callable[[str, int], bytes]
+
+BUILT_IN = {
+    "openai": "judge.providers.openai:OpenAI",
+    "recorded": "judge.providers.recorded:Recorded",
+    "simulated": "judge.providers.simulated:Simulated",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What all calls for one rubric share."""
+
+    asking: Asking
+    system: str
+    schema: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a reply says, as far as the provider's own format goes."""
+
+    text: str | None
+    finish: Literal["stop", "length", "refused"] = "stop"
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    model: str | None = None
+    reply_id: str | None = None
+    refusal: str | None = None
+
+
+class CallError(Exception):
+    """A call that brought no readable answer. `cause` is a short word for counts, `str()` a line for people."""
+
+    def __init__(self, cause: str, detail: str = "") -> None:
+        super().__init__(detail or cause)
+        self.cause = cause
+
+
+class Rejected(CallError):
+    """The provider answered with an error status; nothing was done, nothing is owed.
+
+    `retry_after_s` is the wait that the provider named, in seconds. `parameter` is what a 400 complained of.
+    """
+
+    def __init__(
+        self,
+        cause: str,
+        detail: str,
+        status: int,
+        retry_after_s: float | None = None,
+        parameter: str | None = None,
+    ) -> None:
+        super().__init__(cause, detail)
+        self.status, self.retry_after_s, self.parameter = status, retry_after_s, parameter
+
+
+class NotSent(CallError):
+    """No connection: the provider cannot have seen the request."""
+
+
+class AnswerLost(CallError):
+    """The request was sent and the answer did not arrive: it may have been done, and paid."""
+
+
+class Unreadable(CallError):
+    """An answer arrived, and it is not in the provider's format."""
+
+
+class Provider(Protocol):
+    """A model behind an endpoint."""
+
+    #: Names the server in call keys and fingerprints; two providers that share limits share it.
+    endpoint: str
+
+    def compile(self, request: Request) -> Body:
+        """The bytes of a call, with all that does not change computed once."""
+
+    async def send(self, body: bytes) -> bytes:
+        """The raw reply. Raises Rejected, NotSent or AnswerLost."""
+
+    def read(self, raw: bytes) -> Reading:
+        """What a raw reply says. Raises Unreadable."""
+
+    async def close(self) -> None:
+        """Lets go of connections."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Verdicts that cost nothing: recorded elsewhere, or simulated."""
+
+    #: A phrase that goes wherever the grades go, such as "simulated".
+    kind: str
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides the verdicts."""
+
+    def verdicts(self, item: Item, rubric: Rubric, sample: int) -> tuple[Verdict, ...]:
+        """One verdict a criterion, in the rubric's order."""
+
+
+def connect(judge: Judge) -> Provider | Source:
+    """The adapter for a judge. Raises SetupError where it cannot be made."""
+    target = BUILT_IN.get(judge.provider, judge.provider)
+    module, _, name = target.partition(":")
+    if not name:
+        raise SetupError(
+            f"no provider {judge.provider!r}; there are {', '.join(BUILT_IN)}, or one of yours as module:Class"
+        )
+    try:
+        made = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise SetupError(f"the provider {judge.provider!r} cannot be imported: {error}") from None
+    adapter: Provider | Source = made(judge)
+    return adapter

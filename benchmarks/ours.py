@@ -1,0 +1,50 @@
+"""This project on the same work: from the first call to the last grade on disk. Reading and probing are not timed."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+import rubrics
+from benchmarks import measured
+from benchmarks.work import CRITERIA, Work
+from judge.datasets import Dataset
+from judge.judges import Judge
+from judge.runs import Options, Run
+from judge.store import open_store
+from judge.store.store import Store
+
+
+def scores_of(store: Store, run: Run) -> list[measured.Scores]:
+    """Scores in the order of the work."""
+    (info,) = store.ask(store.results.runs, run.id)
+    graded = dict(store.ask(store.results.grades, info, -1, run.items))
+    found: list[measured.Scores] = []
+    for seq in range(run.items):
+        grade = graded.get(seq)
+        values = [grade.criteria[name].score for name in CRITERIA] if grade else []
+        found.append([value for value in values if value is not None] or None)
+    return found
+
+
+async def main() -> None:
+    given = measured.arguments()
+    work = Work(given.work)
+    judge = Judge.load(work.judge(given.url, given.concurrency))
+    dataset = Dataset(str(work.items), limit=given.n)
+    rubric = rubrics.load(work.rubric)
+    with tempfile.TemporaryDirectory() as folder, open_store(f"sqlite:///{Path(folder) / 'judge.db'}") as store:
+        run = await Run.open(store, dataset, rubric, judge, Options())
+        with measured.Stopwatch() as watch:
+            await run.execute()
+        await run.close()
+        totals = asdict(store.ask(store.results.totals, run.id))
+        errors = Counter(run.progress.unscored)
+        measured.write(given.out, watch, scores_of(store, run), errors, totals=totals, troubles=run.troubles)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,342 @@
+"""One call: the only place that retries.
+
+A 429 that names a wait is a wait, not an attempt. Four attempts and the endpoint's retry budget are for server
+errors, refused connections and unreadable replies. One deadline bounds them all. An answer lost after sending is
+never asked for again here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+
+from judge.endpoint import Endpoint
+from judge.errors import Paused
+from judge.judges import Judge, Price
+from judge.ledger import CallState, Claimed, Held, Ledger, Settlement, now
+from judge.prices import BYTES_PER_TOKEN_USUALLY, worst_case
+from judge.providers import AnswerLost, CallError, NotSent, Provider, Reading, Rejected, Unreadable
+from judge.verdicts import Outcome
+
+ATTEMPTS = 4
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 30.0
+POLL_S = 0.05
+
+PAUSING_STATUS = {401: "the judge refused the key", 403: "the judge denied access", 404: "the judge has no such model"}
+RETRIED_STATUS = frozenset({408, 409, 425})
+
+
+class Again(CallError):
+    """This attempt brought nothing; another may. `wait_s` is a wait somebody named, which is not an attempt."""
+
+    def __init__(self, cause: str, detail: str, wait_s: float | None = None) -> None:
+        super().__init__(cause, detail)
+        self.wait_s = wait_s
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What the calls for one item came to. `cost_usd` is None where a price is unknown."""
+
+    calls: int = 0
+    reused: int = 0
+    lost: int = 0
+    possible_duplicates: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = 0.0
+    latency_s: float = 0.0
+    model: str | None = None
+    writes: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def pay(self, cost_usd: float | None) -> None:
+        """Adds what one call cost."""
+        self.cost_usd = None if self.cost_usd is None or cost_usd is None else self.cost_usd + cost_usd
+
+
+@dataclass(slots=True)
+class Budget:
+    """Dollars that a run may spend: reserved before a call, settled after."""
+
+    limit_usd: float | None = None
+    spent_usd: float = 0.0
+    reserved_usd: float = 0.0
+
+    def reserve(self, worst_usd: float | None) -> None:
+        """Raises Paused where the worst case does not fit."""
+        worst = worst_usd or 0.0
+        if self.limit_usd is not None and self.spent_usd + self.reserved_usd + worst > self.limit_usd:
+            raise Paused(
+                f"the budget of ${self.limit_usd:.4f} is used up (${self.spent_usd:.4f} spent, the next call may cost "
+                f"${worst:.4f}); raise --budget-usd and start the same command again: nothing is lost"
+            )
+        self.reserved_usd += worst
+
+    def settle(self, worst_usd: float | None, cost_usd: float | None) -> None:
+        """What was reserved becomes what was spent."""
+        self.reserved_usd -= worst_usd or 0.0
+        self.spent_usd += cost_usd or 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a call ended: with a reading, or with the outcome and cause that stand in its place."""
+
+    key: str
+    attempt: int
+    reading: Reading | None = None
+    outcome: Outcome = Outcome.JUDGE_ERROR
+    cause: str | None = None
+    refusal: Rejected | None = None
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call on its way through its attempts."""
+
+    key: str
+    body: bytes
+    max_tokens: int
+    usable: Callable[[Reading], bool]
+    deadline: float
+    receipt: Receipt
+    worst_usd: float | None
+    attempts: int = 0
+    attempt: int = 0
+
+
+class Caller:
+    """Asks one judge, under one endpoint's limits, with one ledger.
+
+    `stopping` is set from outside when nothing more may be sent; `resting` holds the tasks that wait for a slot or
+    for a retry, which may then be cancelled without losing an answer.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        judge: Judge,
+        ledger: Ledger,
+        endpoint: Endpoint,
+        price: Price | None,
+        budget: Budget | None = None,
+    ) -> None:
+        self._provider, self._judge, self._ledger = provider, judge, ledger
+        self.endpoint, self.price, self.budget = endpoint, price, budget or Budget()
+        self.troubles: Counter[str] = Counter()
+        self.stopping = False
+        self.resting: set[asyncio.Task[None]] = set()
+        self._retrying = AsyncRetrying(
+            retry=retry_if_exception_type(Again), wait=_wait, stop=self._stop, sleep=self._rest, reraise=True
+        )
+
+    async def ask(
+        self,
+        body: bytes,
+        max_tokens: int,
+        sample: int,
+        deadline: float,
+        receipt: Receipt,
+        usable: Callable[[Reading], bool],
+    ) -> Answer:
+        """The answer to a body, from the ledger or from the judge.
+
+        `deadline` is a time of the running loop. `usable` says whether a reading settles the question.
+
+        Raises
+        ------
+        Paused
+            When the judge cannot be asked at all: nothing was decided about this call.
+        """
+        key = self._ledger.key(self._provider.endpoint, body, sample)
+        worst = worst_case(self.price, len(body), max_tokens)
+        call = _Call(key, body, max_tokens, usable, deadline, receipt, worst)
+        if self.endpoint.metered and (found := await self._ledger.find(key)) is not None:
+            return self._reuse(call, found)
+        try:
+            return await self._attempt(call)
+        except Again as first:
+            return await self._attempts(call, first)
+
+    async def _attempts(self, call: _Call, first: Again) -> Answer:
+        """All attempts after a first one that failed. tenacity is kept off the path of calls that succeed at once."""
+        failures = [first]
+
+        async def attempt(call: _Call) -> Answer:
+            if failures:
+                raise failures.pop()
+            return await self._attempt(call)
+
+        try:
+            answer: Answer = await self._retrying.copy()(attempt, call)
+        except Again as last:
+            if last.wait_s is None and last.cause != "http_429":
+                self.endpoint.gave_up(last.cause, str(last))
+            late = asyncio.get_running_loop().time() + (last.wait_s or 0.0) >= call.deadline
+            return Answer(call.key, call.attempt, cause="deadline" if late else last.cause)
+        return answer
+
+    async def _attempt(self, call: _Call) -> Answer:
+        if asyncio.get_running_loop().time() >= call.deadline:
+            return Answer(call.key, call.attempt, cause="deadline")
+        tokens = len(call.body) // BYTES_PER_TOKEN_USUALLY + call.max_tokens
+        slot = self.endpoint.slot(tokens)
+        await self._resting(slot.__aenter__())
+        try:
+            if self.stopping:
+                raise asyncio.CancelledError
+            self.budget.reserve(call.worst_usd)
+            held = await self._ledger.claim(call.key, self._provider.endpoint, call.worst_usd)
+            call.attempt = held.attempt
+            if held.claimed is Claimed.NEW:
+                return await self._send(call, held)
+            self.budget.settle(call.worst_usd, 0.0)
+        finally:
+            await slot.__aexit__(None, None, None)
+        if held.claimed is Claimed.REUSED:
+            return self._reuse(call, held)
+        if held.claimed is Claimed.HELD:
+            call.receipt.lost += 1
+            return Answer(call.key, held.attempt, outcome=Outcome.LOST, cause="lost")
+        raise Again("elsewhere", "the same call is in flight elsewhere", POLL_S)
+
+    def _reuse(self, call: _Call, held: Held) -> Answer:
+        assert held.raw is not None
+        call.receipt.reused += 1
+        reading = self._provider.read(held.raw)
+        call.receipt.model = reading.model
+        return Answer(call.key, held.attempt, reading)
+
+    async def _send(self, call: _Call, held: Held) -> Answer:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        call.receipt.calls += 1
+        call.receipt.possible_duplicates += held.possible_duplicate
+        try:
+            async with asyncio.timeout(min(self._judge.timeout_s, max(call.deadline - began, 0.0))):
+                raw = await self._provider.send(call.body)
+            reading = self._provider.read(raw)
+        except Rejected as refusal:
+            await self._failed(call, CallState.REJECTED, refusal.cause, 0.0)
+            return self._refused(call, refusal)
+        except NotSent as failure:
+            await self._failed(call, CallState.REJECTED, failure.cause, 0.0)
+            raise self._again(call, failure) from None
+        except AnswerLost as loss:
+            return await self._lost(call, loss.cause)
+        except TimeoutError:
+            return await self._lost(call, "timeout")
+        except Unreadable as failure:
+            await self._failed(call, CallState.ANSWERED, failure.cause, call.worst_usd, raw)
+            raise self._again(call, failure) from None
+        except asyncio.CancelledError:
+            # Whoever cancels cannot wait, yet the row must not look as if its answer could still come.
+            call.receipt.writes.append(
+                asyncio.ensure_future(self._failed(call, CallState.LOST, "cancelled", call.worst_usd))
+            )
+            raise
+        seconds = loop.time() - began
+        self.endpoint.answered(seconds)
+        call.receipt.latency_s += seconds
+        self._keep(call, raw, reading)
+        return Answer(call.key, call.attempt, reading)
+
+    def _keep(self, call: _Call, raw: bytes, reading: Reading) -> None:
+        """Writes the answer down; grading goes on meanwhile, and waits for the write before it reports."""
+        cost = call.worst_usd
+        if self.price is not None and reading.prompt_tokens is not None and reading.completion_tokens is not None:
+            cost = self.price.cost(reading.prompt_tokens, reading.completion_tokens)
+        self.budget.settle(call.worst_usd, cost)
+        receipt = call.receipt
+        receipt.pay(cost)
+        receipt.prompt_tokens += reading.prompt_tokens or 0
+        receipt.completion_tokens += reading.completion_tokens or 0
+        receipt.model = reading.model
+        settlement = Settlement(
+            call.key,
+            call.attempt,
+            CallState.ANSWERED,
+            now(),
+            usable=call.usable(reading),
+            raw=raw,
+            prompt_tokens=reading.prompt_tokens,
+            completion_tokens=reading.completion_tokens,
+            cost_usd=cost,
+            model=reading.model,
+            provider_id=reading.reply_id,
+        )
+        receipt.writes.append(asyncio.ensure_future(self._ledger.settle(settlement)))
+
+    async def _failed(
+        self, call: _Call, state: CallState, cause: str, cost: float | None, raw: bytes | None = None
+    ) -> None:
+        self.troubles[cause] += 1
+        self.budget.settle(call.worst_usd, cost)
+        call.receipt.pay(cost)
+        settlement = Settlement(call.key, call.attempt, state, now(), cause=cause, raw=raw, cost_usd=cost)
+        await self._ledger.settle(settlement)
+
+    async def _lost(self, call: _Call, cause: str) -> Answer:
+        await self._failed(call, CallState.LOST, cause, call.worst_usd)
+        call.receipt.lost += 1
+        late = asyncio.get_running_loop().time() >= call.deadline
+        if late:
+            return Answer(call.key, call.attempt, outcome=Outcome.JUDGE_ERROR, cause="deadline")
+        return Answer(call.key, call.attempt, outcome=Outcome.LOST, cause=cause)
+
+    def _refused(self, call: _Call, refusal: Rejected) -> Answer:
+        """What an error status means. Returns, or raises Again or Paused."""
+        status = refusal.status
+        if refusal.cause == "out_of_money" or status in PAUSING_STATUS:
+            self.endpoint.open_breaker(f"{PAUSING_STATUS.get(status, 'the judge is out of money')} ({refusal})")
+            assert self.endpoint.broken is not None
+            raise self.endpoint.broken
+        if status == 429:
+            self.endpoint.refused_for_rate()
+            if refusal.retry_after_s is not None:
+                raise Again(refusal.cause, str(refusal), refusal.retry_after_s)
+            call.attempts += 1
+            raise Again(refusal.cause, str(refusal))
+        if status >= 500 or status in RETRIED_STATUS:
+            raise self._again(call, refusal)
+        outcome = Outcome.REFUSED if refusal.cause == "content_filter" else Outcome.JUDGE_ERROR
+        return Answer(call.key, call.attempt, outcome=outcome, cause=refusal.cause, refusal=refusal)
+
+    def _again(self, call: _Call, failure: CallError) -> Again:
+        call.attempts += 1
+        if not self.endpoint.may_retry():
+            call.attempts = ATTEMPTS
+        return Again(failure.cause, str(failure))
+
+    def _stop(self, state: RetryCallState) -> bool:
+        call: _Call = state.args[0]
+        late = asyncio.get_running_loop().time() + state.upcoming_sleep >= call.deadline
+        return late or call.attempts >= ATTEMPTS
+
+    async def _rest(self, seconds: float) -> None:
+        await self._resting(self.endpoint.pause(seconds))
+
+    async def _resting(self, wait: object) -> None:
+        if self.stopping:
+            raise asyncio.CancelledError
+        task = asyncio.current_task()
+        assert task is not None
+        self.resting.add(task)
+        try:
+            await wait  # type: ignore[misc]
+        finally:
+            self.resting.discard(task)
+
+
+def _wait(state: RetryCallState) -> float:
+    """Seconds before the next attempt: as named, or doubling with the attempts that count."""
+    assert state.outcome is not None
+    failure, call = state.outcome.exception(), state.args[0]
+    assert isinstance(failure, Again)
+    if failure.wait_s is not None:
+        return failure.wait_s
+    return float(min(FIRST_BACKOFF_S * 2 ** (call.attempts - 1), LONGEST_BACKOFF_S))

@@ -1,0 +1,155 @@
+"""One server under one key: how many calls may be in flight, how fast, and whether to go on at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiolimiter import AsyncLimiter
+
+from judge.errors import Paused
+
+#: A refusal for rate takes this share of the limit, once for each response time ...
+SHRINK = 0.1
+#: ... and this many slots come back with each answer: a lone refusal is made good within one response time.
+GROW_PER_ANSWER = 0.15
+#: What a response time is taken for before one was seen, and how much a new one counts, in seconds and as a share.
+FIRST_RESPONSE_S, RESPONSE_WEIGHT = 1.0, 0.1
+
+#: Retries may make up this share of all calls, and this many in any case.
+RETRY_SHARE, RETRIES_ALWAYS = 0.2, 10
+#: An open breaker lets calls through again after so long: a service must not need a restart.
+BREAKER_COOLS_S = 30.0
+
+#: So many calls in a row that failed for good, none answered between, mean that the server is down.
+FAILURES_IN_A_ROW = 10
+
+
+class Endpoint:
+    """Slots that shrink when the server refuses for rate, a retry budget, and a breaker.
+
+    Parameters
+    ----------
+    concurrency
+        Most calls in flight.
+    rpm, tpm
+        Requests and tokens a minute; None for no limit.
+    """
+
+    def __init__(self, concurrency: int, rpm: float | None = None, tpm: float | None = None) -> None:
+        self.concurrency = concurrency
+        self.in_flight = 0
+        self.waiting = 0
+        self.limit = float(concurrency)
+        self.broken: Paused | None = None
+        self._queue: deque[asyncio.Future[None]] = deque()
+        self._requests = _bucket(rpm)
+        self._tokens = AsyncLimiter(tpm, 60.0) if tpm else None
+        self._response_s = FIRST_RESPONSE_S
+        self._shrunk_at = 0.0
+        self._calls = self._retries = self._failures = 0
+        self._broken_at = 0.0
+        #: Called when a task begins a wait without a slot, so that other work can begin.
+        self.eased: Callable[[], None] = lambda: None
+
+    @property
+    def metered(self) -> bool:
+        """Whether a slot uses up something scarce, so that it pays to look for an answer before taking one."""
+        return self._requests is not None or self._tokens is not None
+
+    @asynccontextmanager
+    async def slot(self, tokens: int) -> AsyncIterator[None]:
+        """Holds one place in flight. Raises Paused when the breaker is open."""
+        await self._enter()
+        try:
+            if self._requests is not None:
+                await self._requests.acquire()
+            if self._tokens is not None:
+                await self._tokens.acquire(min(tokens, self._tokens.max_rate))
+            if self.broken is not None:
+                raise self.broken
+            yield
+        finally:
+            self.in_flight -= 1
+            self._wake()
+
+    async def pause(self, seconds: float) -> None:
+        """A wait that belongs to one call. No slot is held."""
+        self.waiting += 1
+        self.eased()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.waiting -= 1
+
+    def answered(self, seconds: float) -> None:
+        """A call was answered, after so long."""
+        self._calls += 1
+        self._failures = 0
+        self._response_s += RESPONSE_WEIGHT * (seconds - self._response_s)
+        self.limit = min(self.limit + GROW_PER_ANSWER, float(self.concurrency))
+
+    def refused_for_rate(self) -> None:
+        """The server answered 429."""
+        now = asyncio.get_running_loop().time()
+        if now - self._shrunk_at >= self._response_s:
+            self._shrunk_at = now
+            self.limit = max(self.limit * (1 - SHRINK), 1.0)
+
+    def may_retry(self) -> bool:
+        """Takes one retry from the budget, if there is one."""
+        if self._retries >= max(RETRY_SHARE * self._calls, RETRIES_ALWAYS):
+            return False
+        self._retries += 1
+        return True
+
+    def gave_up(self, cause: str, detail: str) -> None:
+        """A call failed for good, for a cause that lies with the server."""
+        self._calls += 1
+        self._failures += 1
+        if self._failures >= FAILURES_IN_A_ROW:
+            self.open_breaker(f"the judge failed {self._failures} times in a row, last with {cause} ({detail})")
+
+    def open_breaker(self, reason: str) -> None:
+        """No further call is sent; whoever waits for a slot is told why."""
+        if self.broken is None:
+            self._broken_at = asyncio.get_running_loop().time()
+            self.broken = Paused(f"{reason}; mend it, then start the same command again: nothing is lost")
+        while self._queue:
+            waiter = self._queue.popleft()
+            if not waiter.done():
+                waiter.set_exception(self.broken)
+
+    async def _enter(self) -> None:
+        if self.broken is not None:
+            if asyncio.get_running_loop().time() - self._broken_at < BREAKER_COOLS_S:
+                raise self.broken
+            self.broken, self._failures = None, 0
+        if self.in_flight < int(self.limit) and not self._queue:
+            self.in_flight += 1
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._queue.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self.in_flight -= 1  # the slot came at the same moment: pass it on
+                self._wake()
+            raise
+
+    def _wake(self) -> None:
+        while self._queue and self.in_flight < int(self.limit):
+            waiter = self._queue.popleft()
+            if not waiter.done():
+                self.in_flight += 1
+                waiter.set_result(None)
+
+
+def _bucket(rpm: float | None) -> AsyncLimiter | None:
+    """Requests spread over the minute, rather than a minute's worth at its start."""
+    if rpm is None:
+        return None
+    return AsyncLimiter(1, 60.0 / rpm) if rpm < 60 else AsyncLimiter(rpm / 60.0, 1.0)

@@ -1,0 +1,38 @@
+"""The errors of this package.
+
+    JudgeError
+    ├── InputError       the items: a file, a line, what is wrong with it
+    ├── SetupError       the judge, a key, a price, a setting: grading cannot start
+    ├── StoreError       the database: full, read-only, newer than this program, busy
+    │   └── RunBusy      another live process is at work on the run
+    └── Paused           the judge cannot be asked for now; what is not graded is still open
+
+Every message is one line that says what to do next. What a single call or a single item suffers is not an
+exception for callers: it is an outcome in the grade.
+"""
+
+from __future__ import annotations
+
+
+class JudgeError(Exception):
+    """Something that the person who started the program can mend."""
+
+
+class InputError(JudgeError):
+    """The items cannot be read as they are."""
+
+
+class SetupError(JudgeError):
+    """Grading cannot start with this judge, rubric or setting."""
+
+
+class StoreError(JudgeError):
+    """The database cannot be used."""
+
+
+class RunBusy(StoreError):
+    """Another live process is grading this run."""
+
+
+class Paused(JudgeError):
+    """Asking stopped before everything was graded; the same command goes on."""

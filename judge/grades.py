@@ -1,0 +1,96 @@
+"""The result for one item: what is published, in files, over HTTP and from Python alike."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from judge.verdicts import Outcome
+
+#: Changes when a field changes its meaning or goes away; new fields do not change it.
+SCHEMA = "grade/1"
+OVERALL = "overall"
+
+Trust = Literal["uncalibrated"]
+
+
+class _Published(BaseModel):
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
+
+
+class Sample(_Published):
+    """One of several answers to the same question."""
+
+    outcome: Outcome
+    level: int | str | None = None
+    score: float | None = None
+    reason: str | None = None
+    cause: str | None = None
+
+
+class CriterionGrade(_Published):
+    """One criterion of one item."""
+
+    outcome: Outcome
+    score: float | None = Field(None, description="On the criterion's own scale; only where the outcome is `scored`.")
+    level: int | str | None = Field(None, description="The level's name; null where samples were averaged.")
+    reason: str | None = None
+    cause: str | None = Field(None, description="Why there is no score.")
+    scored_samples: int = Field(0, description="How many of the samples carry a score.")
+    samples: tuple[Sample, ...] = Field((), description="Every sample, where more than one was asked for.")
+
+
+class RubricRef(_Published):
+    """Which rubric."""
+
+    name: str
+    hash: str
+
+
+class JudgeRef(_Published):
+    """Which judge. `kind` says `model`, or `recorded` or `simulated` where no model was asked."""
+
+    name: str
+    fingerprint: str
+    kind: str = "model"
+    model: str | None = Field(None, description="The model that the provider reported.")
+    mode: str | None = Field(None, description="How the structured answer was obtained.")
+
+
+class Usage(_Published):
+    """What the grade came to. Answers used again cost nothing."""
+
+    calls: int = 0
+    reused: int = 0
+    lost: int = 0
+    possible_duplicates: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = Field(0.0, description="Null where a price is unknown.")
+    latency_s: float = 0.0
+
+
+class Grade(_Published):
+    """One item, graded. `score` is the overall on 0..1, or null; then `low` and `high` bound what it could be."""
+
+    schema_version: Literal["grade/1"] = Field(SCHEMA, alias="schema")
+    run: str | None = None
+    item: str
+    outcome: Outcome
+    score: float | None = None
+    low: float
+    high: float
+    passed: bool | None = Field(
+        None, description="Whether every required criterion is met; null where none is, or unknown."
+    )
+    trust: Trust = Field("uncalibrated", description="How far this judge was measured against people.")
+    criteria: dict[str, CriterionGrade]
+    rubric: RubricRef
+    judge: JudgeRef
+    usage: Usage
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+    model_config = ConfigDict(
+        defer_build=True, frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True
+    )

@@ -1,0 +1,229 @@
+"""One item becomes one grade."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from judge import parsing, prompts
+from judge.calling import Answer, Caller, Receipt
+from judge.grades import CriterionGrade, Grade, JudgeRef, RubricRef, Sample, Usage
+from judge.items import Item
+from judge.judges import Asking, Judge
+from judge.providers import Body, Provider, Reading, Request, Source
+from judge.verdicts import PRECEDENCE, SETTLED, Outcome, Verdict, prevailing
+from rubrics import Criterion, Rubric, answer_schema
+from rubrics import overall as combine
+from rubrics.registry import parse
+
+#: An answer that was cut or could not be parsed is asked for again so often.
+ASKED_AGAIN = 3
+MOST_TOKENS_FACTOR = 8
+GRADE_DEADLINE_S = 600.0
+OWN_RUBRICS_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One sample of one item: its verdicts, and the call that they rest on where there is one."""
+
+    verdicts: tuple[Verdict, ...]
+    call_key: str | None = None
+    call_attempt: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """A grade and what it rests on."""
+
+    grade: Grade
+    samples: tuple[Judged, ...]
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    rubric: Rubric
+    ref: RubricRef
+    body: Body | None
+
+
+class Grader:
+    """Grades items by one rubric with one judge.
+
+    Parameters
+    ----------
+    adapter
+        The provider or source of the judge.
+    asking
+        How a provider is asked; None for a source.
+    caller
+        Who asks a provider; None for a source.
+    fingerprint
+        Of the judge.
+    samples
+        How often each item is judged.
+    deadline_s
+        Seconds that one grade may take, all attempts included.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        rubric: Rubric,
+        adapter: Provider | Source,
+        fingerprint: str,
+        asking: Asking | None = None,
+        caller: Caller | None = None,
+        samples: int = 1,
+        deadline_s: float = GRADE_DEADLINE_S,
+        run: str | None = None,
+    ) -> None:
+        self._judge, self._asking, self._caller = judge, asking, caller
+        self._source = adapter if isinstance(adapter, Source) else None
+        self._provider = None if isinstance(adapter, Source) else adapter
+        self._samples, self._deadline_s, self._run = samples, deadline_s, run
+        self.judge_ref = JudgeRef(
+            name=judge.name,
+            fingerprint=fingerprint,
+            kind=self._source.kind if self._source else "model",
+            mode=asking.mode if asking else None,
+        )
+        self._plan = self._compile(rubric)
+        self._own = lru_cache(OWN_RUBRICS_KEPT)(self._compile_own)
+
+    async def grade(self, item: Item) -> Graded:
+        """The grade of one item. Raises Paused, StoreError or RubricError; anything else is an outcome in the grade."""
+        plan = self._plan if item.rubric is None else self._own(json.dumps(item.rubric, sort_keys=True), item.id)
+        receipt = Receipt()
+        if self._source is not None:
+            judged = tuple(Judged(self._source.verdicts(item, plan.rubric, n)) for n in range(self._samples))
+        elif self._samples == 1:
+            judged = (await self._ask(plan, item, 0, receipt),)
+        else:
+            judged = tuple(await asyncio.gather(*(self._ask(plan, item, n, receipt) for n in range(self._samples))))
+        return Graded(self._combine(plan, item, judged, receipt), judged, receipt)
+
+    def _compile(self, rubric: Rubric) -> _Plan:
+        body = None
+        if self._provider is not None:
+            assert self._asking is not None
+            system = prompts.system(rubric, self._asking.mode)
+            body = self._provider.compile(Request(self._asking, system, answer_schema(rubric)))
+        return _Plan(rubric, RubricRef(name=rubric.name, hash=rubric.hash), body)
+
+    def _compile_own(self, rubric: str, item_id: str) -> _Plan:
+        return self._compile(parse(json.loads(rubric), f"rubric of item {item_id}"))
+
+    async def _ask(self, plan: _Plan, item: Item, sample: int, receipt: Receipt) -> Judged:
+        """One sample: asked, and asked again where the answer was cut or cannot be parsed."""
+        assert plan.body is not None
+        assert self._caller is not None
+        deadline = asyncio.get_running_loop().time() + self._deadline_s
+        text, max_tokens, note = prompts.user(item), self._judge.max_tokens, None
+        judged: list[tuple[Verdict, ...]] = []
+
+        def usable(reading: Reading) -> bool:
+            judged.append(_verdicts(reading, plan.rubric))
+            return all(verdict.outcome in SETTLED for verdict in judged[-1])
+
+        for _ in range(1 + ASKED_AGAIN):
+            body = plan.body(f"{note}\n\n{text}" if note else text, max_tokens)
+            answer = await self._caller.ask(body, max_tokens, sample, deadline, receipt, usable)
+            verdicts = self._concluded(answer, plan.rubric, judged)
+            worst = next((v for v in verdicts if v.outcome in (Outcome.TRUNCATED, Outcome.INVALID)), None)
+            if worst is None or answer.reading is None:
+                break
+            self._caller.troubles[worst.outcome] += 1
+            if worst.outcome is Outcome.TRUNCATED:
+                max_tokens = min(max_tokens * 2, self._judge.max_tokens * MOST_TOKENS_FACTOR)
+            else:
+                note = prompts.correction(worst.cause or worst.outcome)
+        return Judged(verdicts, answer.key, answer.attempt or None)
+
+    def _concluded(self, answer: Answer, rubric: Rubric, judged: list[tuple[Verdict, ...]]) -> tuple[Verdict, ...]:
+        if answer.reading is None:
+            return parsing.failed(rubric, answer.outcome, answer.cause or answer.outcome)
+        # A fresh answer was parsed when it was written down; one from the ledger was not.
+        return judged.pop() if judged else _verdicts(answer.reading, rubric)
+
+    def _combine(self, plan: _Plan, item: Item, judged: Sequence[Judged], receipt: Receipt) -> Grade:
+        criteria = {
+            criterion.id: combined(criterion, [one.verdicts[place] for one in judged])
+            for place, criterion in enumerate(plan.rubric.criteria)
+        }
+        overall = combine(
+            plan.rubric,
+            {id: one.score for id, one in criteria.items()},
+            [id for id, one in criteria.items() if one.outcome is Outcome.NOT_APPLICABLE],
+        )
+        return Grade(
+            run=self._run,
+            item=item.id,
+            outcome=overall_outcome([one.outcome for one in criteria.values()]),
+            score=overall.value,
+            low=overall.low,
+            high=overall.high,
+            passed=overall.passed,
+            criteria=criteria,
+            rubric=plan.ref,
+            judge=self.judge_ref.model_copy(update={"model": receipt.model}) if receipt.model else self.judge_ref,
+            usage=Usage(
+                calls=receipt.calls,
+                reused=receipt.reused,
+                lost=receipt.lost,
+                possible_duplicates=receipt.possible_duplicates,
+                prompt_tokens=receipt.prompt_tokens,
+                completion_tokens=receipt.completion_tokens,
+                cost_usd=receipt.cost_usd,
+                latency_s=round(receipt.latency_s, 4),
+            ),
+            metadata=item.metadata,
+        )
+
+
+def _verdicts(reading: Reading, rubric: Rubric) -> tuple[Verdict, ...]:
+    """What a reading says of every criterion."""
+    if reading.finish == "refused":
+        return parsing.failed(rubric, Outcome.REFUSED, reading.refusal or "the provider's filter")
+    if reading.finish == "length":
+        return parsing.failed(rubric, Outcome.TRUNCATED, "the answer ended at the token limit")
+    return parsing.parse(reading.text or "", rubric)
+
+
+def combined(criterion: Criterion, verdicts: Sequence[Verdict]) -> CriterionGrade:
+    """One criterion from its samples: the mean where at least half of them are scored."""
+    values = [verdict.value for verdict in verdicts if verdict.value is not None]
+    if len(verdicts) == 1:
+        only = verdicts[0]
+        return CriterionGrade(
+            outcome=only.outcome,
+            score=only.value,
+            level=only.level,
+            reason=only.reason,
+            cause=only.cause,
+            scored_samples=len(values),
+        )
+    samples = tuple(
+        Sample(outcome=v.outcome, level=v.level, score=v.value, reason=v.reason, cause=v.cause) for v in verdicts
+    )
+    if 2 * len(values) >= len(verdicts):
+        mean = sum(values) / len(values)
+        nearest = min((v for v in verdicts if v.value is not None), key=lambda v: abs((v.value or 0.0) - mean))
+        return CriterionGrade(
+            outcome=Outcome.SCORED, score=mean, reason=nearest.reason, scored_samples=len(values), samples=samples
+        )
+    outcome = prevailing([verdict.outcome for verdict in verdicts])
+    cause = f"{len(values)} of {len(verdicts)} samples scored"
+    return CriterionGrade(outcome=outcome, cause=cause, scored_samples=len(values), samples=samples)
+
+
+def overall_outcome(outcomes: Sequence[Outcome]) -> Outcome:
+    """The outcome of the whole: `scored` where every criterion is scored or not applicable, and one is scored."""
+    for outcome in PRECEDENCE:
+        if outcome in outcomes:
+            return outcome
+    return Outcome.SCORED if Outcome.SCORED in outcomes else Outcome.NOT_APPLICABLE

@@ -1,0 +1,133 @@
+"""A judge: a model and how it is asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from judge.errors import SetupError
+
+OutputMode = Literal["json_schema", "tool", "json_prompt"]
+OUTPUT_MODES: tuple[OutputMode, ...] = ("json_schema", "tool", "json_prompt")
+
+#: Providers that make verdicts without asking a model, and need no model's name.
+SOURCES = ("recorded", "simulated")
+
+
+class Price(BaseModel):
+    """Dollars for a million tokens."""
+
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
+
+    input: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    output: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Dollars for one call."""
+        return (prompt_tokens * self.input + completion_tokens * self.output) / 1_000_000
+
+
+class Judge(BaseModel):
+    """A judge as its owner describes it. `Judge.load` reads a name or a YAML file."""
+
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=128)]
+    provider: Annotated[str, Field(min_length=1)]
+    model: str = ""
+    base_url: str | None = None
+    api_key_env: str | None = Field("OPENAI_API_KEY", description="The variable that holds the key; null for none.")
+    headers: dict[str, str] = Field(default_factory=dict)
+    mode: OutputMode | None = Field(None, description="How the answer is structured; found out by a probe if null.")
+    max_tokens: Annotated[int, Field(ge=16, le=1_000_000)] = 4096
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    reasoning_effort: str | None = None
+    timeout_s: Annotated[float, Field(gt=0)] = 180.0
+    concurrency: Annotated[int, Field(ge=1, le=4096)] = 16
+    rpm: Annotated[float, Field(gt=0)] | None = Field(None, description="Requests a minute.")
+    tpm: Annotated[float, Field(gt=0)] | None = Field(None, description="Tokens a minute.")
+    price: Price | None = Field(None, description="Overrides the price list.")
+    options: dict[str, Any] = Field(default_factory=dict, description="What the provider alone understands.")
+
+    @classmethod
+    def load(cls, ref: str | Path) -> Judge:
+        """A judge from a YAML file, or from a name: `provider/model`, or `simulated`.
+
+        Raises
+        ------
+        SetupError
+            When there is no such file, or the description is wrong.
+        """
+        path = Path(ref)
+        if path.suffix in {".yaml", ".yml", ".json"}:
+            return cls._from_file(path)
+        provider, _, model = str(ref).partition("/")
+        if not model and provider not in SOURCES:
+            raise SetupError(
+                f"no judge {str(ref)!r}; name one as provider/model (openai/gpt-6-luna) or give a YAML file"
+            )
+        return cls(name=str(ref), provider=provider, model=model)
+
+    @classmethod
+    def _from_file(cls, path: Path) -> Judge:
+        import yaml  # noqa: PLC0415 - a judge given by name needs no YAML
+
+        try:
+            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SetupError(f"{path}: cannot be read ({error.strerror})") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise SetupError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+        if not isinstance(data, dict):
+            raise SetupError(f"{path}: not a judge; write name, provider and model")
+        data.setdefault("name", path.stem)
+        if data.get("provider") in SOURCES and "file" in (options := data.get("options") or {}):
+            options["file"] = str(path.parent / options["file"])
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise SetupError(
+                f"{path}: `{where}`: {first['msg']}; the fields are {', '.join(cls.model_fields)}"
+            ) from None
+
+    @property
+    def description_hash(self) -> str:
+        """SHA-256 of all that decides how this judge can be asked: the key of its stored probe."""
+        asked = self.model_dump(
+            mode="json", exclude={"name", "price", "concurrency", "rpm", "tpm", "timeout_s", "api_key_env", "headers"}
+        )
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How a judge is asked, once a probe has fixed it.
+
+    `parameters` are the sampling parameters that are really sent, by the name the model takes them under.
+    `reported_model` is what the provider said it ran; it is kept beside the fingerprint, not in it.
+    """
+
+    mode: OutputMode
+    parameters: tuple[tuple[str, float | int | str], ...]
+    token_limit: str = "max_completion_tokens"
+    reported_model: str | None = None
+
+    def fingerprint(self, judge: Judge, endpoint: str, prompt_hash: str, samples: int) -> str:
+        """SHA-256 that two judges share only if they are the same model asked in the same way."""
+        parts = {
+            "endpoint": endpoint,
+            "model": judge.model,
+            "mode": self.mode,
+            "parameters": dict(self.parameters),
+            self.token_limit: judge.max_tokens,
+            "prompt": prompt_hash,
+            "samples": samples,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

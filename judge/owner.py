@@ -1,0 +1,47 @@
+"""Which process holds something, and whether it still lives."""
+
+from __future__ import annotations
+
+import os
+import socket
+from functools import lru_cache
+from pathlib import Path
+
+
+def _started(pid: int) -> str:
+    """When a process began, in ticks since boot, so that a reused pid is another process; "" where unknown."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]
+
+
+@lru_cache(maxsize=1)
+def _named(pid: int) -> str:
+    return f"{socket.gethostname()}:{pid}:{_started(pid)}"
+
+
+def this_process() -> str:
+    """The name of this process among all that share a database."""
+    return _named(os.getpid())
+
+
+def is_dead(owner: str) -> bool:
+    """True where the owner is known to have ended. A process of another machine is never known to have."""
+    host, pid, started = owner.rsplit(":", 2)
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return _started(int(pid)) != started
+
+
+def describe(owner: str) -> str:
+    """For people."""
+    host, pid, _ = owner.rsplit(":", 2)
+    return f"process {pid} on {host}"

@@ -1,0 +1,115 @@
+"""How a judge can be asked: found out by one call, before any item is sent.
+
+The mode of the structured answer, the parameters that the model takes, and the model that it says it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import cache
+
+from judge import parsing, prompts
+from judge.calling import Answer, Caller, Receipt
+from judge.errors import Paused, SetupError
+from judge.items import Item
+from judge.judges import OUTPUT_MODES, Asking, Judge
+from judge.providers import Provider, Reading, Request
+from judge.verdicts import SETTLED
+from rubrics import Binary, Rubric, answer_schema
+
+PROBE_DEADLINE_S = 120.0
+#: An unusable answer may be an accident; a second one in the same mode is not.
+TRIES_IN_A_MODE = 2
+TOKEN_LIMITS = ("max_completion_tokens", "max_tokens")
+
+
+@cache
+def _rubric() -> Rubric:
+    question = Binary(scale="binary", id="greeting", question="Does the output greet somebody?")
+    return Rubric(name="probe", criteria=(question,))
+
+
+@cache
+def _item() -> Item:
+    return Item(id="probe", input="Say hello.", output="Hello, good to see you!")
+
+
+def parameters(judge: Judge) -> tuple[tuple[str, float | int | str], ...]:
+    """The sampling parameters that a judge's description asks for."""
+    wished = {"temperature": judge.temperature, "reasoning_effort": judge.reasoning_effort}
+    return tuple((name, value) for name, value in wished.items() if value is not None)
+
+
+def round_of_probe() -> int:
+    """A round that no other call has, so that a probe is never answered from the ledger."""
+    return time.time_ns()
+
+
+async def probe(judge: Judge, provider: Provider, caller: Caller) -> Asking:
+    """The first way of asking that brings a usable answer.
+
+    Raises
+    ------
+    SetupError
+        When no way does, or the judge cannot be asked at all.
+    """
+    asking = Asking(judge.mode or OUTPUT_MODES[0], parameters(judge))
+    modes = [judge.mode] if judge.mode else list(OUTPUT_MODES)
+    reasons: list[str] = []
+    while modes:
+        asking = Asking(modes[0], asking.parameters, asking.token_limit)
+        answer, reading = await _try(judge, provider, caller, asking)
+        if reading is not None:
+            return Asking(asking.mode, asking.parameters, asking.token_limit, reading.model)
+        if answer.refusal is None:
+            if answer.reading is None:
+                raise SetupError(f"the judge {judge.name!r} did not answer the probe ({answer.cause}); try again later")
+            reasons.append(f"{modes.pop(0)}: its answer did not follow the schema")
+            continue
+        changed = _without(asking, answer.refusal.parameter, str(answer.refusal))
+        if changed is None:
+            reasons.append(f"{modes.pop(0)}: {answer.refusal}")
+        else:
+            asking = changed
+    raise SetupError(f"the judge {judge.name!r} gives no structured answer ({'; '.join(reasons)}); name another model")
+
+
+async def _try(judge: Judge, provider: Provider, caller: Caller, asking: Asking) -> tuple[Answer, Reading | None]:
+    """The last answer in one mode, and its reading if that is usable."""
+    body = provider.compile(Request(asking, prompts.system(_rubric(), asking.mode), answer_schema(_rubric())))
+    deadline = asyncio.get_running_loop().time() + PROBE_DEADLINE_S
+
+    def usable(reading: Reading) -> bool:
+        if reading.finish != "stop":
+            return False
+        return all(verdict.outcome in SETTLED for verdict in parsing.parse(reading.text or "", _rubric()))
+
+    for sample in range(TRIES_IN_A_MODE):
+        receipt = Receipt()
+        try:
+            answer = await caller.ask(
+                body(prompts.user(_item()), judge.max_tokens), judge.max_tokens, sample, deadline, receipt, usable
+            )
+        except Paused as pause:
+            raise SetupError(str(pause)) from None
+        await asyncio.gather(*receipt.writes)
+        if answer.reading is None or usable(answer.reading):
+            break
+    return answer, answer.reading if answer.reading is not None and usable(answer.reading) else None
+
+
+def _without(asking: Asking, parameter: str | None, complaint: str) -> Asking | None:
+    """The asking without what the provider complained of; None where that is the mode itself."""
+    blamed = parameter or next(
+        (
+            name
+            for name in (*TOKEN_LIMITS, *dict(asking.parameters))
+            if f"'{name}'" in complaint or f"`{name}`" in complaint
+        ),
+        None,
+    )
+    if blamed == asking.token_limit == TOKEN_LIMITS[0]:
+        return Asking(asking.mode, asking.parameters, TOKEN_LIMITS[1])
+    kept = tuple(pair for pair in asking.parameters if pair[0] != blamed)
+    return None if kept == asking.parameters else Asking(asking.mode, kept, asking.token_limit)

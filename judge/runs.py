@@ -1,0 +1,268 @@
+"""Many items, durable: a run is the grades of one dataset by one rubric and one judge.
+
+Its items lie in the store before the first call; each is finished in one transaction. Stopped at any moment, the
+same run goes on with what is still open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from judge.calling import Budget, Caller
+from judge.datasets import Dataset, Scan
+from judge.errors import JudgeError, Paused, StoreError
+from judge.grades import JudgeRef
+from judge.grading import Graded, Grader
+from judge.items import Item
+from judge.judges import Judge
+from judge.ledger import Ledger
+from judge.owner import this_process
+from judge.session import Session
+from judge.verdicts import Outcome
+from rubrics import Rubric
+
+if TYPE_CHECKING:
+    from judge.store.store import Store
+
+#: Items begun beyond those in flight: enough to prepare one while another is written down.
+SPARE_SHARE = 0.25
+#: While calls wait for a retry others begin, up to this many times the concurrency, since each holds its texts.
+MOST_OPEN_FACTOR = 4
+SOURCE_CONCURRENCY = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a run is made. Times in seconds; None for no limit."""
+
+    samples: int = 1
+    concurrency: int | None = None
+    rpm: float | None = None
+    tpm: float | None = None
+    deadline_s: float | None = None
+    budget_usd: float | None = None
+    fresh: bool = False
+    resend_lost: bool = False
+    retry_failed: bool = False
+    allow_unpriced: bool = False
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a run has done since it was started, for whoever looks on."""
+
+    total: int
+    done: int = 0
+    began: float = field(default_factory=time.monotonic)
+    graded: int = 0
+    unscored: Counter[str] = field(default_factory=Counter)
+    cost_usd: float | None = 0.0
+
+
+class Run:
+    """A run of this process. Made by `open`; close it in the end."""
+
+    def __init__(self, store: Store, session: Session, rubric: Rubric, row: dict[str, Any], options: Options) -> None:
+        self._store, self._session, self._options = store, session, options
+        self.id: str = row["id"]
+        self.items: int = row["items"]
+        self.judge_fingerprint: str = row["judge_fingerprint"]
+        ledger = Ledger(store, self.id, row["round"], options.resend_lost)
+        spent = store.ask(store.runs.spent, self.id)
+        self._caller: Caller | None = session.caller(ledger, Budget(options.budget_usd, spent))
+        self._grader: Grader = session.grader(rubric, self._caller, self.id)
+        self.progress = Progress(self.items)
+        self.stopped: str | None = None
+        self._trouble: JudgeError | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Event()
+
+    @classmethod
+    async def open(
+        cls,
+        store: Store,
+        dataset: Dataset,
+        rubric: Rubric,
+        judge: Judge,
+        options: Options | None = None,
+        scan: Scan | None = None,
+    ) -> Run:
+        """Reads and checks the whole input, makes the judge ready, and takes the run, or makes it.
+
+        Raises
+        ------
+        InputError, SetupError, StoreError
+            Before anything is spent on an item.
+        """
+        options = options or Options()
+        scan = scan or dataset.scan()
+        session = await Session.open(
+            store,
+            judge,
+            options.samples,
+            options.concurrency,
+            options.rpm,
+            options.tpm,
+            options.allow_unpriced,
+            options.fresh,
+        )
+        try:
+            row = _find_or_create(store, dataset, scan, rubric, session, options)
+            store.change(store.runs.take, row["id"], this_process())
+            store.change(store.runs.reopen, row["id"], lost=options.resend_lost, failed=options.retry_failed)
+            return cls(store, session, rubric, row, options)
+        except BaseException:
+            await session.close()
+            raise
+
+    @property
+    def troubles(self) -> Counter[str]:
+        """How often calls failed, by cause; most of them were made good by another attempt."""
+        return self._caller.troubles if self._caller else Counter()
+
+    async def execute(self) -> None:
+        """Grades what is open, until all is done or `stop` is called.
+
+        Raises
+        ------
+        Paused
+            When the judge or the budget ends the run early; what is open stays open.
+        StoreError
+            When grades can no longer be written.
+        """
+        timer = None
+        if self._options.deadline_s is not None:
+            timer = asyncio.get_running_loop().call_later(self._options.deadline_s, self.stop, "the deadline")
+        if self._caller:
+            self._caller.endpoint.eased = self._room.set
+        try:
+            async for seq, revision, item in self._open_items():
+                await self._make_room()
+                if self.stopped:
+                    break
+                task = asyncio.create_task(self._one(seq, revision, item))
+                self._tasks.add(task)
+                task.add_done_callback(self._ended)
+            while self._tasks:
+                await asyncio.wait(self._tasks)
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if self._trouble is not None:
+            raise self._trouble
+
+    def stop(self, reason: str) -> None:
+        """Sends nothing more. Answers under way are still awaited and kept."""
+        if self.stopped:
+            return
+        self.stopped = reason
+        self._room.set()
+        if self._caller:
+            self._caller.stopping = True
+            for task in list(self._caller.resting):
+                task.cancel()
+
+    async def close(self) -> str:
+        """Gives the run up. Returns its state: `done`, or `open` where items are left."""
+        await self._session.close()
+        state: str = self._store.change(self._store.runs.release, self.id)
+        return state
+
+    async def _open_items(self) -> AsyncIterator[tuple[int, int, Item]]:
+        after = -1
+        while page := await self._store.open_page(self.id, after):
+            if after == -1:
+                self.progress.done = self.items - self._store.ask(self._store.runs.count_open, self.id)
+                self.progress.began = time.monotonic()
+            for seq, revision, item in page:
+                yield seq, revision, item
+            after = page[-1][0]
+
+    async def _make_room(self) -> None:
+        """Waits until another item may begin."""
+        endpoint = self._caller.endpoint if self._caller else None
+        concurrency = endpoint.concurrency if endpoint else SOURCE_CONCURRENCY
+        width = concurrency + int(concurrency * SPARE_SHARE) + 1
+        while not self.stopped:
+            waiting = endpoint.waiting if endpoint else 0
+            if len(self._tasks) - waiting < width and len(self._tasks) < MOST_OPEN_FACTOR * width:
+                return
+            self._room.clear()
+            await self._room.wait()
+
+    async def _one(self, seq: int, revision: int, item: Item) -> None:
+        graded = await self._grader.grade(item)
+        await asyncio.gather(self._store.finish(self.id, seq, revision, graded), *graded.receipt.writes)
+        self._count(graded)
+
+    def _count(self, graded: Graded) -> None:
+        progress, grade = self.progress, graded.grade
+        progress.done += 1
+        progress.graded += 1
+        if grade.outcome not in (Outcome.SCORED, Outcome.NOT_APPLICABLE):
+            causes = (one.cause for one in grade.criteria.values() if one.outcome is grade.outcome)
+            progress.unscored[next((cause for cause in causes if cause), grade.outcome)] += 1
+        cost = graded.receipt.cost_usd
+        progress.cost_usd = None if progress.cost_usd is None or cost is None else progress.cost_usd + cost
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._room.set()
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        if self._trouble is None:
+            self._trouble = error if isinstance(error, JudgeError) else StoreError(f"{type(error).__name__}: {error}")
+            self._trouble.__cause__ = None if isinstance(error, JudgeError) else error
+        self.stop(str(self._trouble) if isinstance(error, Paused) else type(error).__name__)
+
+
+def fingerprint(dataset: str, rubric: str, judge: str, round_: int) -> str:
+    """SHA-256 of all that makes one run the same run as another."""
+    return hashlib.sha256(json.dumps([dataset, rubric, judge, round_]).encode()).hexdigest()
+
+
+def _find_or_create(
+    store: Store, dataset: Dataset, scan: Scan, rubric: Rubric, session: Session, options: Options
+) -> dict[str, Any]:
+    judge = session.judge
+    round_ = 0
+    if options.fresh:
+        round_ = store.ask(store.runs.next_round, scan.hash, rubric.hash, session.fingerprint)
+    wanted = fingerprint(scan.hash, rubric.hash, session.fingerprint, round_)
+    found = store.ask(store.runs.find, wanted)
+    if found is not None:
+        return dict(found._mapping)
+    ref = session.grader(rubric, None).judge_ref
+    _keep(store, rubric, judge, ref)
+    row: dict[str, Any] = {
+        "id": uuid.uuid4().hex[:12],
+        "fingerprint": wanted,
+        "dataset_hash": scan.hash,
+        "dataset_name": dataset.name,
+        "rubric_hash": rubric.hash,
+        "judge_fingerprint": session.fingerprint,
+        "round": round_,
+        "samples": options.samples,
+        "items": scan.count,
+        "state": "open",
+    }
+    store.create_run(row, iter(dataset))
+    return row
+
+
+def _keep(store: Store, rubric: Rubric, judge: Judge, ref: JudgeRef) -> None:
+    store.keep(
+        store.tables.rubric, hash=rubric.hash, name=rubric.name, version=rubric.version, body=rubric.model_dump_json()
+    )
+    # Headers may hold secrets: they are asked with, and never kept.
+    body = {"description": judge.model_dump(mode="json", exclude={"headers"}), "ref": ref.model_dump(mode="json")}
+    store.keep(store.tables.judge, fingerprint=ref.fingerprint, name=judge.name, body=json.dumps(body))

@@ -1,0 +1,139 @@
+"""A judge made ready: connected, priced, probed. Runs, single grades and the service all begin here."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict
+from itertools import islice
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from judge import prompts
+from judge.calling import Budget, Caller
+from judge.endpoint import Endpoint
+from judge.grading import GRADE_DEADLINE_S, Graded, Grader
+from judge.items import Item
+from judge.judges import Asking, Judge, Price
+from judge.ledger import Ledger
+from judge.prices import price_of
+from judge.probing import probe, round_of_probe
+from judge.providers import Provider, Source, connect
+from rubrics import Rubric
+
+if TYPE_CHECKING:
+    from judge.store.store import Store
+
+#: Limits belong to a server and a key, whoever asks; an endpoint lives as long as somebody uses it.
+_endpoints: WeakValueDictionary[tuple[int, str, str], Endpoint] = WeakValueDictionary()
+
+
+def _endpoint(provider: Provider, judge: Judge, concurrency: int, rpm: float | None, tpm: float | None) -> Endpoint:
+    secret = os.environ.get(judge.api_key_env, "") if judge.api_key_env else ""
+    key = (id(asyncio.get_running_loop()), provider.endpoint, hashlib.sha256(secret.encode()).hexdigest())
+    return _endpoints.setdefault(key, Endpoint(concurrency, rpm, tpm))
+
+
+class Session:
+    """A judge that can be asked. Made by `open`; close it in the end."""
+
+    def __init__(
+        self,
+        store: Store,
+        judge: Judge,
+        adapter: Provider | Source,
+        samples: int,
+        price: Price | None = None,
+        asking: Asking | None = None,
+        endpoint: Endpoint | None = None,
+        probed: bool = False,
+    ) -> None:
+        self.judge, self.adapter, self.samples = judge, adapter, samples
+        self.price, self.asking, self.endpoint = price, asking, endpoint
+        self.probed = probed
+        self._store = store
+        if isinstance(adapter, Source):
+            self.fingerprint = adapter.fingerprint if samples == 1 else _with_samples(adapter.fingerprint, samples)
+        else:
+            assert asking is not None
+            self.fingerprint = asking.fingerprint(judge, adapter.endpoint, prompts.version(asking.mode), samples)
+
+    @classmethod
+    async def open(
+        cls,
+        store: Store,
+        judge: Judge,
+        samples: int = 1,
+        concurrency: int | None = None,
+        rpm: float | None = None,
+        tpm: float | None = None,
+        allow_unpriced: bool = False,
+        fresh: bool = False,
+    ) -> Session:
+        """Connects a judge and finds out how it can be asked, unless that is known.
+
+        Raises
+        ------
+        SetupError
+            When it cannot be asked.
+        """
+        adapter = connect(judge)
+        if isinstance(adapter, Source):
+            return cls(store, judge, adapter, samples)
+        try:
+            price = price_of(judge, allow_unpriced)
+            endpoint = _endpoint(adapter, judge, concurrency or judge.concurrency, rpm or judge.rpm, tpm or judge.tpm)
+            known = None if fresh else store.probed(judge.description_hash)
+            if known is None:
+                caller = Caller(adapter, judge, Ledger(store, round_=round_of_probe()), endpoint, price)
+                asking = await probe(judge, adapter, caller)
+                store.keep_probe(judge.description_hash, asdict(asking))
+            else:
+                asking = Asking(**{**known, "parameters": tuple((name, value) for name, value in known["parameters"])})
+        except BaseException:
+            await adapter.close()
+            raise
+        return cls(store, judge, adapter, samples, price, asking, endpoint, probed=known is None)
+
+    def caller(self, ledger: Ledger, budget: Budget | None = None) -> Caller | None:
+        """Who asks the judge for one run; None where nobody is asked."""
+        if isinstance(self.adapter, Source):
+            return None
+        assert self.endpoint is not None
+        return Caller(self.adapter, self.judge, ledger, self.endpoint, self.price, budget)
+
+    def grader(
+        self, rubric: Rubric, caller: Caller | None, run: str | None = None, deadline_s: float = GRADE_DEADLINE_S
+    ) -> Grader:
+        """What grades items by a rubric."""
+        return Grader(
+            self.judge, rubric, self.adapter, self.fingerprint, self.asking, caller, self.samples, deadline_s, run
+        )
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        if not isinstance(self.adapter, Source):
+            await self.adapter.close()
+
+
+def _with_samples(fingerprint: str, samples: int) -> str:
+    return hashlib.sha256(f"{fingerprint}:{samples}".encode()).hexdigest()
+
+
+async def side_by_side(grader: Grader, items: Iterator[Item], width: int) -> AsyncIterator[Graded]:
+    """What a grader makes of items, so many at a time, in the order in which they are done."""
+    tasks = {asyncio.create_task(grader.grade(item)) for item in islice(items, width)}
+    try:
+        while tasks:
+            done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            tasks |= {asyncio.create_task(grader.grade(item)) for item in islice(items, len(done))}
+            for task in done:
+                graded = await task
+                await asyncio.gather(*graded.receipt.writes)
+                yield graded
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,32 @@
+"""What the environment decides: variables that begin with JUDGE_."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from judge.errors import SetupError
+
+#: Largest output, in bytes of UTF-8.
+MAX_OUTPUT_BYTES = 8_000_000
+
+
+def _variable(name: str, default: str) -> str:
+    return os.environ.get(f"JUDGE_{name}", "").strip() or default
+
+
+def _max_output_bytes() -> int:
+    given = _variable("MAX_OUTPUT_BYTES", str(MAX_OUTPUT_BYTES))
+    if not given.isdecimal() or not int(given):
+        raise SetupError(
+            f"JUDGE_MAX_OUTPUT_BYTES is {given!r}; write a whole number of bytes, such as {MAX_OUTPUT_BYTES}"
+        )
+    return int(given)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Read from the environment when made."""
+
+    database_url: str = field(default_factory=lambda: _variable("DATABASE_URL", "sqlite:///.judge/judge.db"))
+    max_output_bytes: int = field(default_factory=_max_output_bytes)

@@ -1,0 +1,189 @@
+"""One database: SQLite by default. Writes go through one thread that commits whatever waits.
+
+A commit takes all writes that arrived while the one before it ran: under load many share a commit, alone one waits
+for nobody. A write has returned when its commit is on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from judge.errors import StoreError
+from judge.store.migrations import migrate
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+#: Applies many payloads in one transaction and returns one result for each, in order.
+Write = Callable[[Connection, Sequence[Any]], Sequence[Any] | None]
+
+BUSY_TIMEOUT_S = 30.0
+LARGEST_BATCH = 512
+
+
+class Database:
+    """A database with its one writer thread and its readers."""
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        if self.url.get_backend_name() == "sqlite" and self.url.database:
+            try:
+                Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreError(f"cannot make the folder of {self.url.database} ({error.strerror})") from None
+        self._engine = create_engine(self.url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
+        self._reading = self._engine.execution_options(reading=True)
+        event.listen(self._engine, "connect", _configure)
+        event.listen(self._engine, "begin", _begin)
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._readers: ThreadPoolExecutor | None = None
+        try:
+            with self._engine.begin() as connection:
+                migrate(connection)
+        except StoreError:
+            self._engine.dispose()
+            raise
+        except SQLAlchemyError as error:
+            self._engine.dispose()
+            raise self._explained(error) from None
+
+    async def write(self, operation: Write, payload: Any) -> Any:
+        """The operation's result for this payload, once it is on disk."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="judge-store", daemon=True)
+            self._thread.start()
+        loop = asyncio.get_running_loop()
+        job = _Job(operation, payload, loop, loop.create_future())
+        self._queue.put(job)
+        return await job.future
+
+    async def read(self, query: Callable[[Connection], R]) -> R:
+        """The result of a query, run beside the writer."""
+        if self._readers is None:
+            self._readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="judge-read")
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, query)
+
+    def read_now(self, query: Callable[[Connection], R]) -> R:
+        """The result of a query, in this thread."""
+        try:
+            with self._reading.connect() as connection:
+                return query(connection)
+        except SQLAlchemyError as error:
+            raise self._explained(error) from None
+
+    def write_now(self, operation: Callable[[Connection], R]) -> R:
+        """One transaction in this thread, for work outside the flow of grading."""
+        try:
+            with self._engine.begin() as connection:
+                return operation(connection)
+        except SQLAlchemyError as error:
+            raise self._explained(error) from None
+
+    def close(self) -> None:
+        """Finishes the writes that wait, and lets go of the file."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+        if self._readers is not None:
+            self._readers.shutdown()
+            self._readers = None
+        self._engine.dispose()
+
+    def _work(self) -> None:
+        stopping = False
+        while not stopping:
+            job = self._queue.get()
+            batch: list[_Job] = []
+            while job is not None:
+                batch.append(job)
+                if len(batch) == LARGEST_BATCH or self._queue.empty():
+                    break
+                job = self._queue.get()
+            stopping = job is None
+            if batch:
+                self._commit(batch)
+
+    def _commit(self, batch: list[_Job]) -> None:
+        grouped: dict[Write, list[_Job]] = {}
+        for job in batch:
+            grouped.setdefault(job.operation, []).append(job)
+        try:
+            with self._engine.begin() as connection:
+                for operation, jobs in grouped.items():
+                    results = operation(connection, [job.payload for job in jobs])
+                    for place, job in enumerate(jobs):
+                        job.result = results[place] if results is not None else None
+        except SQLAlchemyError as error:
+            problem = self._explained(error)
+            for job in batch:
+                job.error = problem
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+        for job in batch:
+            by_loop.setdefault(job.loop, []).append(job)
+        for loop, jobs in by_loop.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_deliver, jobs)
+
+    def _explained(self, error: SQLAlchemyError) -> StoreError:
+        """What to do about an error of the database, in one line."""
+        reason = str(error.orig) if isinstance(error, DBAPIError) and error.orig else str(error).splitlines()[0]
+        name = self.url.database or "the database"
+        if "full" in reason:
+            return StoreError(
+                f"{name}: the disk is full; make room, then start the same command again: nothing is lost"
+            )
+        if "readonly" in reason or "read-only" in reason or "unable to open" in reason:
+            return StoreError(f"{name}: cannot be written ({reason}); set JUDGE_DATABASE_URL to a place that can")
+        if "locked" in reason:
+            return StoreError(
+                f"{name}: another process held it for {BUSY_TIMEOUT_S:.0f} s; start again when it is done"
+            )
+        return StoreError(f"{name}: {reason}")
+
+
+class _Job:
+    __slots__ = ("error", "future", "loop", "operation", "payload", "result")
+
+    def __init__(
+        self, operation: Write, payload: Any, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]
+    ) -> None:
+        self.operation, self.payload, self.loop, self.future = operation, payload, loop, future
+        self.result: Any = None
+        self.error: StoreError | None = None
+
+
+def _deliver(jobs: list[_Job]) -> None:
+    for job in jobs:
+        if job.future.done():  # its task was cancelled; the write stands
+            continue
+        if job.error is not None:
+            job.future.set_exception(job.error)
+        else:
+            job.future.set_result(job.result)
+
+
+def _configure(connection: Any, _: Any) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        connection.isolation_level = None  # we begin transactions ourselves, see _begin
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+
+def _begin(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        # A transaction that reads and then writes must hold the lock from its start, or two of them deadlock.
+        reading = connection.get_execution_options().get("reading")
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -1,0 +1,385 @@
+"""The questions that people ask of what is stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, select
+
+from judge.grades import OVERALL, CriterionGrade, Grade, JudgeRef, RubricRef, Sample, Usage
+from judge.ledger import CallState, unpacked
+from judge.store.tables import call, grade, item, run, run_item, verdict
+from judge.store.tables import judge as judges
+from judge.store.tables import rubric as rubrics
+from judge.verdicts import Outcome
+
+_LATEST = and_(
+    grade.c.tenant == run_item.c.tenant,
+    grade.c.run == run_item.c.run,
+    grade.c.seq == run_item.c.seq,
+    grade.c.revision == run_item.c.revision,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A run, as a list of runs shows it."""
+
+    id: str
+    state: str
+    dataset: str
+    rubric: RubricRef
+    judge: JudgeRef
+    round: int
+    samples: int
+    items: int
+    finished: int
+    held: int
+    created_at: float
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """How many items of a run have an outcome, and a score, on a criterion."""
+
+    criterion: str
+    outcome: Outcome
+    score: float | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a run came to. `cost_usd` is None where a price is unknown; lost calls count at their worst."""
+
+    calls: int
+    answered: int
+    rejected: int
+    lost: int
+    reused: int
+    possible_duplicates: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None
+    models: tuple[str, ...]
+    passed: int
+    failed_required: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One attempt of one call, for people who want to see what was said."""
+
+    key: str
+    attempt: int
+    state: CallState
+    cause: str | None
+    sent_at: float
+    cost_usd: float | None
+    model: str | None
+    possible_duplicate: bool
+    raw: bytes | None
+
+
+def runs(connection: Connection, tenant: str, run_id: str | None = None, limit: int | None = None) -> list[RunInfo]:
+    """Runs, newest first; or the ones whose id begins with `run_id`."""
+    wanted = (
+        select(run, rubrics.c.name.label("rubric_name"), judges.c.name.label("judge_name"), judges.c.body)
+        .join(rubrics, and_(rubrics.c.tenant == run.c.tenant, rubrics.c.hash == run.c.rubric_hash))
+        .join(judges, and_(judges.c.tenant == run.c.tenant, judges.c.fingerprint == run.c.judge_fingerprint))
+        .where(run.c.tenant == tenant)
+        .order_by(run.c.created_at.desc(), run.c.id)
+        .limit(limit)
+    )
+    if run_id is not None:
+        wanted = wanted.where(run.c.id.startswith(run_id, autoescape=True))
+    return [_info(connection, tenant, row) for row in connection.execute(wanted).all()]
+
+
+def _info(connection: Connection, tenant: str, row: Row[Any]) -> RunInfo:
+    counted = select(run_item.c.state, func.count()).where(run_item.c.tenant == tenant, run_item.c.run == row.id)
+    states: dict[str, int] = dict(connection.execute(counted.group_by(run_item.c.state)).all())
+    return RunInfo(
+        id=row.id,
+        state=row.state,
+        dataset=row.dataset_name,
+        rubric=RubricRef(name=row.rubric_name, hash=row.rubric_hash),
+        judge=JudgeRef(**json.loads(row.body)["ref"]),
+        round=row.round,
+        samples=row.samples,
+        items=row.items,
+        finished=states.get("finished", 0),
+        held=states.get("held", 0),
+        created_at=row.created_at,
+        cost_usd=_cost(connection, tenant, row.id),
+    )
+
+
+def cells(connection: Connection, tenant: str, run_id: str) -> list[Cell]:
+    """Counts of every (criterion, outcome, score) over the newest revision of each item."""
+    columns = (grade.c.criterion, grade.c.outcome, grade.c.score)
+    counted = (
+        select(*columns, func.count().label("n"))
+        .join(run_item, _LATEST)
+        .where(grade.c.tenant == tenant, grade.c.run == run_id)
+        .group_by(*columns)
+        .order_by(*columns)
+    )
+    return [Cell(r.criterion, Outcome(r.outcome), r.score, r.n) for r in connection.execute(counted)]
+
+
+def bounds(connection: Connection, tenant: str, run_id: str) -> tuple[float, float]:
+    """Sums of the lowest and of the highest overall that each graded item could have, unscored ones included."""
+    summed = (
+        select(func.coalesce(func.sum(grade.c.low), 0.0), func.coalesce(func.sum(grade.c.high), 0.0))
+        .join(run_item, _LATEST)
+        .where(grade.c.tenant == tenant, grade.c.run == run_id, grade.c.criterion == OVERALL)
+        .where(grade.c.outcome != Outcome.NOT_APPLICABLE)
+    )
+    low, high = connection.execute(summed).one()
+    return float(low), float(high)
+
+
+def totals(connection: Connection, tenant: str, run_id: str) -> Totals:
+    """Sums over the calls and items of a run."""
+    here = (call.c.tenant == tenant, call.c.run == run_id)
+    states: dict[str, int] = dict(
+        connection.execute(select(call.c.state, func.count()).where(*here).group_by(call.c.state)).all()
+    )
+    sums = connection.execute(
+        select(
+            func.coalesce(func.sum(call.c.prompt_tokens), 0),
+            func.coalesce(func.sum(call.c.completion_tokens), 0),
+            func.coalesce(func.sum(call.c.possible_duplicate), 0),
+        ).where(*here)
+    ).one()
+    reused = select(func.coalesce(func.sum(run_item.c.reused), 0)).where(
+        run_item.c.tenant == tenant, run_item.c.run == run_id
+    )
+    models = select(run_item.c.model).where(
+        run_item.c.tenant == tenant, run_item.c.run == run_id, run_item.c.model.is_not(None)
+    )
+    passed = (
+        select(grade.c.passed, func.count())
+        .join(run_item, _LATEST)
+        .where(grade.c.tenant == tenant, grade.c.run == run_id, grade.c.criterion == OVERALL)
+        .group_by(grade.c.passed)
+    )
+    passes = dict(connection.execute(passed).all())
+    return Totals(
+        calls=sum(states.values()),
+        answered=states.get(CallState.ANSWERED, 0),
+        rejected=states.get(CallState.REJECTED, 0),
+        lost=states.get(CallState.LOST, 0),
+        reused=connection.execute(reused).scalar_one(),
+        possible_duplicates=sums[2],
+        prompt_tokens=sums[0],
+        completion_tokens=sums[1],
+        cost_usd=_cost(connection, tenant, run_id),
+        models=tuple(sorted(connection.execute(models.distinct()).scalars())),
+        passed=passes.get(True, 0),
+        failed_required=passes.get(False, 0),
+    )
+
+
+def _cost(connection: Connection, tenant: str, run_id: str) -> float | None:
+    """Dollars of the calls that may have been paid; None where one of them has no price."""
+    paid = (call.c.tenant == tenant, call.c.run == run_id, call.c.state.in_([CallState.ANSWERED, CallState.LOST]))
+    unknown = connection.execute(select(call.c.key).where(*paid, call.c.cost_usd.is_(None)).limit(1)).first()
+    if unknown:
+        return None
+    return float(connection.execute(select(func.coalesce(func.sum(call.c.cost_usd), 0.0)).where(*paid)).scalar_one())
+
+
+def grades(
+    connection: Connection,
+    tenant: str,
+    info: RunInfo,
+    after: int = -1,
+    limit: int = 500,
+    seqs: Sequence[int] | None = None,
+) -> list[tuple[int, Grade]]:
+    """A page of a run's graded items in the order of the input, as (seq, grade)."""
+    wanted = (
+        select(run_item)
+        .where(run_item.c.tenant == tenant, run_item.c.run == info.id, run_item.c.state != "open")
+        .order_by(run_item.c.seq)
+    )
+    wanted = (
+        wanted.where(run_item.c.seq > after).limit(limit) if seqs is None else wanted.where(run_item.c.seq.in_(seqs))
+    )
+    places = connection.execute(wanted).all()
+    if not places:
+        return []
+    among = [place.seq for place in places]
+    graded = _by_place(connection, select(grade).join(run_item, _LATEST), grade, tenant, info.id, among)
+    said = _by_place(
+        connection, select(verdict).order_by(verdict.c.member, verdict.c.sample), verdict, tenant, info.id, among
+    )
+    order = criterion_order(connection, tenant, info.rubric.hash)
+    return [(p.seq, _grade(info, p, graded[p.seq], said.get(p.seq, []), order)) for p in places]
+
+
+def criterion_order(connection: Connection, tenant: str, rubric_hash: str) -> dict[str, int]:
+    """The place of every criterion in a rubric."""
+    stored = select(rubrics.c.body).where(rubrics.c.tenant == tenant, rubrics.c.hash == rubric_hash)
+    body = json.loads(connection.execute(stored).scalar_one())
+    return {criterion["id"]: place for place, criterion in enumerate(body["criteria"])}
+
+
+def _by_place(
+    connection: Connection, query: Any, table: Any, tenant: str, run_id: str, seqs: Sequence[int]
+) -> dict[int, list[Row[Any]]]:
+    found: dict[int, list[Row[Any]]] = {}
+    here = query.where(table.c.tenant == tenant, table.c.run == run_id, table.c.seq.in_(seqs))
+    for row in connection.execute(here):
+        found.setdefault(row.seq, []).append(row)
+    return found
+
+
+def _grade(info: RunInfo, place: Row[Any], rows: list[Row[Any]], said: list[Row[Any]], order: dict[str, int]) -> Grade:
+    overall = next(row for row in rows if row.criterion == OVERALL)
+    samples: dict[str, list[Row[Any]]] = {}
+    for row in said:
+        if row.revision == place.revision:
+            samples.setdefault(row.criterion, []).append(row)
+    criteria = {
+        row.criterion: _criterion(row, samples.get(row.criterion, []))
+        for row in sorted(rows, key=lambda row: order.get(row.criterion, len(order)))
+        if row.criterion != OVERALL
+    }
+    return Grade(
+        run=info.id,
+        item=place.item_id,
+        outcome=overall.outcome,
+        score=overall.score,
+        low=overall.low,
+        high=overall.high,
+        passed=overall.passed,
+        criteria=criteria,
+        rubric=info.rubric,
+        judge=info.judge.model_copy(update={"model": place.model}),
+        usage=Usage(
+            calls=place.calls,
+            reused=place.reused,
+            lost=place.lost,
+            possible_duplicates=place.possible_duplicates,
+            prompt_tokens=place.prompt_tokens,
+            completion_tokens=place.completion_tokens,
+            cost_usd=place.cost_usd,
+            latency_s=round(place.latency_s or 0.0, 4),
+        ),
+        metadata=json.loads(place.metadata),
+    )
+
+
+def _criterion(row: Row[Any], said: list[Row[Any]]) -> CriterionGrade:
+    samples = tuple(
+        Sample(
+            outcome=one.outcome,
+            level=None if one.level is None else json.loads(one.level),
+            score=one.value,
+            reason=one.reason,
+            cause=one.cause,
+        )
+        for one in said
+    )
+    scored = [one for one in samples if one.score is not None]
+    nearest = min(scored, key=lambda one: abs((one.score or 0.0) - (row.score or 0.0)), default=None)
+    shown = nearest or (samples[0] if samples else None)
+    return CriterionGrade(
+        outcome=row.outcome,
+        score=row.score,
+        level=samples[0].level if len(samples) == 1 else None,
+        reason=shown.reason if shown else None,
+        cause=row.cause,
+        scored_samples=row.scored_samples or 0,
+        samples=samples if len(samples) > 1 else (),
+    )
+
+
+def places(
+    connection: Connection,
+    tenant: str,
+    run_id: str,
+    item_id: str | None = None,
+    outcome: Outcome | None = None,
+    lowest: int | None = None,
+    limit: int = 20,
+) -> list[int]:
+    """Which items of a run to show: by id, by overall outcome, or the lowest scored ones."""
+    wanted = (
+        select(run_item.c.seq)
+        .join(grade, _LATEST)
+        .where(run_item.c.tenant == tenant, run_item.c.run == run_id, grade.c.criterion == OVERALL)
+    )
+    if item_id is not None:
+        wanted = wanted.where(run_item.c.item_id == item_id)
+    if outcome is not None:
+        wanted = wanted.where(grade.c.outcome == outcome)
+    if lowest is not None:
+        wanted = wanted.where(grade.c.score.is_not(None)).order_by(grade.c.score, run_item.c.seq).limit(lowest)
+    else:
+        wanted = wanted.order_by(run_item.c.seq).limit(limit)
+    return list(connection.execute(wanted).scalars())
+
+
+def exchanges(connection: Connection, tenant: str, run_id: str, item_id: str) -> list[Exchange]:
+    """Every attempt of the calls that an item's newest verdicts rest on."""
+    keys = (
+        select(verdict.c.call_key)
+        .join(
+            run_item,
+            and_(
+                verdict.c.tenant == run_item.c.tenant,
+                verdict.c.run == run_item.c.run,
+                verdict.c.seq == run_item.c.seq,
+                verdict.c.revision == run_item.c.revision,
+            ),
+        )
+        .where(run_item.c.tenant == tenant, run_item.c.run == run_id, run_item.c.item_id == item_id)
+        .distinct()
+    )
+    found = select(call).where(call.c.tenant == tenant, call.c.key.in_(keys)).order_by(call.c.sent_at)
+    return [
+        Exchange(
+            r.key,
+            r.attempt,
+            CallState(r.state),
+            r.cause,
+            r.sent_at,
+            r.cost_usd,
+            r.model,
+            r.possible_duplicate,
+            None if r.raw is None else unpacked(r.raw),
+        )
+        for r in connection.execute(found)
+    ]
+
+
+def item_body(connection: Connection, tenant: str, run_id: str, item_id: str) -> dict[str, Any]:
+    """The texts of an item."""
+    wanted = (
+        select(item.c.body)
+        .join(run_item, and_(run_item.c.tenant == item.c.tenant, run_item.c.item_hash == item.c.hash))
+        .where(run_item.c.tenant == tenant, run_item.c.run == run_id, run_item.c.item_id == item_id)
+    )
+    body: dict[str, Any] = json.loads(connection.execute(wanted).scalar_one())
+    return body
+
+
+def causes(connection: Connection, tenant: str, run_id: str) -> list[tuple[Outcome, str, int]]:
+    """Why grades of a run have no score: (outcome, cause, count), the most frequent first."""
+    counted = (
+        select(grade.c.outcome, grade.c.cause, func.count())
+        .join(run_item, _LATEST)
+        .where(grade.c.tenant == tenant, grade.c.run == run_id, grade.c.criterion != OVERALL)
+        .where(grade.c.outcome.not_in([Outcome.SCORED, Outcome.NOT_APPLICABLE]))
+        .group_by(grade.c.outcome, grade.c.cause)
+        .order_by(func.count().desc())
+    )
+    return [(Outcome(outcome), cause or outcome, n) for outcome, cause, n in connection.execute(counted)]

@@ -1,0 +1,282 @@
+"""The statements of runs: made once, filled with items, taken by one process, finished item by item."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy.dialects import sqlite
+
+from judge.calling import Receipt
+from judge.errors import RunBusy
+from judge.grades import OVERALL, Grade
+from judge.grading import Graded
+from judge.items import Item
+from judge.ledger import CallState, now
+from judge.owner import describe, is_dead
+from judge.store.tables import call, grade, item, run, run_item, verdict
+from judge.verdicts import Outcome
+
+LOADED_AT_ONCE = 500
+PAGE_ITEMS, PAGE_BYTES = 128, 4_000_000
+
+_FINISH = (
+    update(run_item)
+    .where(run_item.c.tenant == bindparam("b_tenant"), run_item.c.run == bindparam("b_run"))
+    .where(run_item.c.seq == bindparam("b_seq"))
+)
+
+
+def ignoring(table: Any) -> Any:
+    """An insert that leaves a row as it is where one has the key."""
+    return sqlite.insert(table).on_conflict_do_nothing()
+
+
+def find(connection: Connection, tenant: str, fingerprint: str) -> Row[Any] | None:
+    """The run of a fingerprint, unless its loading was never finished."""
+    found = select(run).where(run.c.tenant == tenant, run.c.fingerprint == fingerprint, run.c.state != "loading")
+    return connection.execute(found).first()
+
+
+def create(connection: Connection, row: dict[str, Any], items: Iterator[Item]) -> None:
+    """A run and all its items, in the caller's one transaction: a run is there whole or not at all."""
+    tenant = row["tenant"]
+    connection.execute(insert(run), row)
+    bodies: dict[str, dict[str, Any]] = {}
+    places: list[dict[str, Any]] = []
+    for seq, one in enumerate(items):
+        body = one.model_dump_json(exclude={"id", "metadata"}).encode()
+        bodies[one.hash] = {"tenant": tenant, "hash": one.hash, "body": body}
+        places.append(
+            {
+                "tenant": tenant,
+                "run": row["id"],
+                "seq": seq,
+                "item_id": one.id,
+                "item_hash": one.hash,
+                "bytes": len(body),
+                "metadata": json.dumps(one.metadata, ensure_ascii=False),
+                "state": "open",
+                "revision": 0,
+                "calls": 0,
+                "reused": 0,
+                "lost": 0,
+                "possible_duplicates": 0,
+                "prompt_tokens": 0,
+                "completion_tokens": 0,
+                "cost_usd": 0.0,
+            }
+        )
+        if len(places) == LOADED_AT_ONCE or len(body) > PAGE_BYTES:
+            _load(connection, bodies, places)
+    _load(connection, bodies, places)
+
+
+def _load(connection: Connection, bodies: dict[str, dict[str, Any]], places: list[dict[str, Any]]) -> None:
+    if places:
+        connection.execute(ignoring(item), list(bodies.values()))
+        connection.execute(insert(run_item), places)
+    bodies.clear()
+    places.clear()
+
+
+def take(connection: Connection, tenant: str, run_id: str, owner: str) -> None:
+    """Makes a run this owner's. Raises RunBusy while another live process has it.
+
+    Calls that a dead owner left in flight can no longer be answered: they are lost.
+    """
+    held = connection.execute(select(run.c.owner).where(run.c.tenant == tenant, run.c.id == run_id)).scalar()
+    if held is not None and held != owner and not is_dead(held):
+        raise RunBusy(f"run {run_id} is being graded by {describe(held)}; wait for it, or stop it first")
+    connection.execute(update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(owner=owner))
+    in_flight = (call.c.tenant == tenant, call.c.run == run_id, call.c.state == CallState.SENT)
+    for name in connection.execute(select(call.c.owner).where(*in_flight).distinct()).scalars().all():
+        if is_dead(name):
+            lost = update(call).where(*in_flight, call.c.owner == name)
+            connection.execute(lost.values(state=CallState.LOST, cause="process_ended", done_at=now()))
+
+
+def reopen(connection: Connection, tenant: str, run_id: str, lost: bool, failed: bool) -> int:
+    """Opens held items, or failed ones, for a new revision. Returns how many."""
+    here = (run_item.c.tenant == tenant, run_item.c.run == run_id)
+    reopened = 0
+    values = {"state": "open", "revision": run_item.c.revision + 1}
+    if lost:
+        reopened += connection.execute(
+            update(run_item).where(*here, run_item.c.state == "held").values(values)
+        ).rowcount
+    if failed:
+        ended = {Outcome.JUDGE_ERROR, Outcome.TRUNCATED, Outcome.INVALID}
+        unscored = exists().where(
+            grade.c.tenant == tenant,
+            grade.c.run == run_id,
+            grade.c.seq == run_item.c.seq,
+            grade.c.revision == run_item.c.revision,
+            grade.c.criterion == OVERALL,
+            grade.c.outcome.in_(ended),
+        )
+        done = update(run_item).where(*here, run_item.c.state == "finished", unscored)
+        reopened += connection.execute(done.values(values)).rowcount
+    if reopened:
+        connection.execute(update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(state="open"))
+    return reopened
+
+
+def release(connection: Connection, tenant: str, run_id: str) -> str:
+    """Gives a run up, and returns its state: `done` when no item is open."""
+    open_items = select(run_item.c.seq).where(
+        run_item.c.tenant == tenant, run_item.c.run == run_id, run_item.c.state == "open"
+    )
+    state = "open" if connection.execute(open_items.limit(1)).first() else "done"
+    ended = now() if state == "done" else None
+    connection.execute(
+        update(run)
+        .where(run.c.tenant == tenant, run.c.id == run_id)
+        .values(state=state, owner=None, finished_at=func.coalesce(run.c.finished_at, ended) if ended else None)
+    )
+    return state
+
+
+def count_open(connection: Connection, tenant: str, run_id: str) -> int:
+    """How many items of a run are still to be graded."""
+    here = (run_item.c.tenant == tenant, run_item.c.run == run_id, run_item.c.state == "open")
+    return int(connection.execute(select(func.count()).where(*here)).scalar_one())
+
+
+def open_page(connection: Connection, tenant: str, run_id: str, after: int) -> list[tuple[int, int, Item]]:
+    """The next open items after a place, as (seq, revision, item): a page of bounded size."""
+    columns = (run_item.c.seq, run_item.c.revision, run_item.c.item_id, run_item.c.item_hash, run_item.c.bytes)
+    places = connection.execute(
+        select(*columns, run_item.c.metadata)
+        .where(run_item.c.tenant == tenant, run_item.c.run == run_id, run_item.c.state == "open")
+        .where(run_item.c.seq > after)
+        .order_by(run_item.c.seq)
+        .limit(PAGE_ITEMS)
+    ).all()
+    taken, size = [], 0
+    for place in places:
+        if taken and size + place.bytes > PAGE_BYTES:
+            break
+        taken.append(place)
+        size += place.bytes
+    wanted = select(item.c.hash, item.c.body).where(
+        item.c.tenant == tenant, item.c.hash.in_([p.item_hash for p in taken])
+    )
+    bodies = {row.hash: row.body for row in connection.execute(wanted)}
+    return [
+        (
+            place.seq,
+            place.revision,
+            Item(**json.loads(bodies[place.item_hash]), id=place.item_id, metadata=json.loads(place.metadata)),
+        )
+        for place in taken
+    ]
+
+
+def finish_for(tenant: str, run_id: str) -> Callable[[Connection, Sequence[tuple[int, int, Graded]]], None]:
+    """The batch operation that writes an item's verdicts and grades and ends it, all or nothing."""
+
+    def finish(connection: Connection, finished: Sequence[tuple[int, int, Graded]]) -> None:
+        verdicts: list[dict[str, Any]] = []
+        grades: list[dict[str, Any]] = []
+        places: list[dict[str, Any]] = []
+        for seq, revision, graded in finished:
+            at = {"tenant": tenant, "run": run_id, "seq": seq, "revision": revision}
+            verdicts += _verdict_rows(at, graded)
+            grades += _grade_rows(at, graded.grade)
+            places.append(_place_row(at, graded.grade.outcome, graded.receipt))
+        connection.execute(ignoring(verdict), verdicts)
+        connection.execute(ignoring(grade), grades)
+        connection.execute(_FINISH, places)
+
+    return finish
+
+
+def _verdict_rows(at: dict[str, Any], graded: Graded) -> Iterator[dict[str, Any]]:
+    for number, sample in enumerate(graded.samples):
+        for one in sample.verdicts:
+            yield {
+                **at,
+                "member": 0,
+                "sample": number,
+                "criterion": one.criterion,
+                "outcome": one.outcome,
+                "level": None if one.level is None else json.dumps(one.level, ensure_ascii=False),
+                "value": one.value,
+                "reason": one.reason,
+                "cause": one.cause,
+                "call_key": sample.call_key,
+                "call_attempt": sample.call_attempt,
+            }
+
+
+def _grade_rows(at: dict[str, Any], result: Grade) -> Iterator[dict[str, Any]]:
+    for id, one in result.criteria.items():
+        yield {
+            **at,
+            "criterion": id,
+            "outcome": one.outcome,
+            "score": one.score,
+            "low": None,
+            "high": None,
+            "passed": None,
+            "cause": one.cause,
+            "scored_samples": one.scored_samples,
+        }
+    yield {
+        **at,
+        "criterion": OVERALL,
+        "outcome": result.outcome,
+        "score": result.score,
+        "low": result.low,
+        "high": result.high,
+        "passed": result.passed,
+        "cause": None,
+        "scored_samples": None,
+    }
+
+
+def _place_row(at: dict[str, Any], outcome: Outcome, receipt: Receipt) -> dict[str, Any]:
+    return {
+        "b_tenant": at["tenant"],
+        "b_run": at["run"],
+        "b_seq": at["seq"],
+        "state": "held" if outcome is Outcome.LOST else "finished",
+        "calls": receipt.calls,
+        "reused": receipt.reused,
+        "lost": receipt.lost,
+        "possible_duplicates": receipt.possible_duplicates,
+        "prompt_tokens": receipt.prompt_tokens,
+        "completion_tokens": receipt.completion_tokens,
+        "cost_usd": receipt.cost_usd,
+        "latency_s": receipt.latency_s,
+        "model": receipt.model,
+    }
+
+
+def remove(connection: Connection, tenant: str, run_id: str) -> None:
+    """Deletes a run, its grades, and the items that no other run has. What was paid stays in the ledger."""
+    for table in (verdict, grade, run_item):
+        connection.execute(delete(table).where(table.c.tenant == tenant, table.c.run == run_id))
+    connection.execute(delete(run).where(run.c.tenant == tenant, run.c.id == run_id))
+    used = exists().where(run_item.c.tenant == tenant, run_item.c.item_hash == item.c.hash)
+    connection.execute(delete(item).where(item.c.tenant == tenant, ~used))
+
+
+def next_round(connection: Connection, tenant: str, dataset: str, rubric: str, judge: str) -> int:
+    """The round of a fresh run: that of an unfinished fresh run of the same three, or one never used before."""
+    same = (run.c.dataset_hash == dataset, run.c.rubric_hash == rubric, run.c.judge_fingerprint == judge)
+    unfinished = select(run.c.round).where(run.c.tenant == tenant, *same, run.c.round > 0, run.c.state == "open")
+    found = connection.execute(unfinished.order_by(run.c.round.desc())).scalar()
+    if found is not None:
+        return int(found)
+    highest = connection.execute(select(func.max(run.c.round)).where(run.c.tenant == tenant)).scalar()
+    return int(highest or 0) + 1
+
+
+def spent(connection: Connection, tenant: str, run_id: str) -> float:
+    """Dollars of a run so far, lost calls at their worst."""
+    cost = select(func.coalesce(func.sum(call.c.cost_usd), 0.0)).where(call.c.tenant == tenant, call.c.run == run_id)
+    return float(connection.execute(cost).scalar_one())

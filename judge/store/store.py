@@ -1,0 +1,119 @@
+"""The store of one tenant: the database, and the operations that grading needs of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, delete, select, update
+
+from judge.grading import Graded
+from judge.items import Item
+from judge.ledger import Claim, Held, Settlement, now
+from judge.store import calls, results, runs, tables
+from judge.store.database import Database
+
+R = TypeVar("R")
+
+
+class Store:
+    """Everything kept for a tenant. Close it, or use it as a context manager."""
+
+    # The questions and tables, for callers that must not import SQLAlchemy before a store is open.
+    results, runs, tables = results, runs, tables
+
+    def __init__(self, url: str, tenant: str) -> None:
+        self.tenant = tenant
+        self._database = Database(url)
+        self._claim = calls.claim_for(tenant)
+        self._settle = calls.settle_for(tenant)
+        self._finish = lru_cache(16)(lambda run: runs.finish_for(tenant, run))
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Finishes what is being written."""
+        self._database.close()
+
+    async def claim(self, claim: Claim) -> Held:
+        """See `Ledger.claim`."""
+        held: Held = await self._database.write(self._claim, claim)
+        return held
+
+    async def settle(self, settlement: Settlement) -> None:
+        """See `Ledger.settle`."""
+        await self._database.write(self._settle, settlement)
+
+    async def find(self, key: str) -> Held | None:
+        """The usable answer under a key."""
+        return await self._database.read(lambda connection: calls.find(connection, self.tenant, key))
+
+    async def finish(self, run: str, seq: int, revision: int, graded: Graded) -> None:
+        """Writes one item's verdicts and grades, and ends it."""
+        await self._database.write(self._finish(run), (seq, revision, graded))
+
+    async def open_page(self, run: str, after: int) -> list[tuple[int, int, Item]]:
+        """The next open items of a run."""
+        return await self._database.read(lambda connection: runs.open_page(connection, self.tenant, run, after))
+
+    def ask(self, query: Callable[..., R], *args: Any, **options: Any) -> R:
+        """The answer to one of the questions in `results` or `runs`, about this tenant."""
+        return self._database.read_now(lambda connection: query(connection, self.tenant, *args, **options))
+
+    def change(self, operation: Callable[..., R], *args: Any, **options: Any) -> R:
+        """One of the operations in `runs`, on this tenant, in one transaction."""
+        return self._database.write_now(lambda connection: operation(connection, self.tenant, *args, **options))
+
+    def create_run(self, row: dict[str, Any], items: Iterator[Item]) -> None:
+        """See `runs.create`."""
+        row = {**row, "tenant": self.tenant, "created_at": now()}
+        self._database.write_now(lambda connection: runs.create(connection, row, items))
+
+    def keep(self, table: Any, **columns: Any) -> None:
+        """Adds a rubric or a judge, unless it is there."""
+        row = {**columns, "tenant": self.tenant, "created_at": now()}
+        self._database.write_now(lambda connection: connection.execute(runs.ignoring(table), row))
+
+    def probed(self, description_hash: str) -> dict[str, Any] | None:
+        """How a described judge can be asked, if that was found out."""
+        wanted = select(tables.probe.c.asking).where(
+            tables.probe.c.tenant == self.tenant, tables.probe.c.description_hash == description_hash
+        )
+        found = self._database.read_now(lambda connection: connection.execute(wanted).scalar())
+        return None if found is None else json.loads(found)
+
+    def keep_probe(self, description_hash: str, asking: dict[str, Any]) -> None:
+        """Writes down how a described judge can be asked, instead of what was known before."""
+
+        def write(connection: Connection) -> None:
+            here = (tables.probe.c.tenant == self.tenant, tables.probe.c.description_hash == description_hash)
+            connection.execute(delete(tables.probe).where(*here))
+            row = {
+                "tenant": self.tenant,
+                "description_hash": description_hash,
+                "asking": json.dumps(asking),
+                "at": now(),
+            }
+            connection.execute(tables.probe.insert(), row)
+
+        self._database.write_now(write)
+
+    def forget_replies(self, before: float) -> int:
+        """Drops the raw replies of calls sent before a time in seconds since 1970. Returns how many.
+
+        Their costs and verdicts stay. Such a call is no longer found again: its bytes are gone.
+        """
+
+        def drop(connection: Connection) -> int:
+            old = update(tables.call).where(
+                tables.call.c.tenant == self.tenant, tables.call.c.sent_at < before, tables.call.c.raw.is_not(None)
+            )
+            return connection.execute(old.values(raw=None, usable=False)).rowcount
+
+        return self._database.write_now(drop)

@@ -1,0 +1,191 @@
+"""The tables. `tenant` stands in every one; the natural keys are hashes of what a row is about.
+
+A change here needs a migration, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+#: The migration that these tables belong to.
+REVISION = "0001"
+
+metadata = MetaData()
+
+
+def _tenant() -> Column[str]:
+    return Column("tenant", String(64), nullable=False)
+
+
+rubric = Table(
+    "rubric",
+    metadata,
+    _tenant(),
+    Column("hash", String(64), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("version", String(64)),
+    Column("body", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    PrimaryKeyConstraint("tenant", "hash"),
+)
+
+judge = Table(
+    "judge",
+    metadata,
+    _tenant(),
+    Column("fingerprint", String(64), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    PrimaryKeyConstraint("tenant", "fingerprint"),
+)
+
+#: How a described judge can be asked, found out once.
+probe = Table(
+    "probe",
+    metadata,
+    _tenant(),
+    Column("description_hash", String(64), nullable=False),
+    Column("asking", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    PrimaryKeyConstraint("tenant", "description_hash"),
+)
+
+item = Table(
+    "item",
+    metadata,
+    _tenant(),
+    Column("hash", String(64), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("tenant", "hash"),
+)
+
+run = Table(
+    "run",
+    metadata,
+    _tenant(),
+    Column("id", String(32), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("dataset_hash", String(64), nullable=False),
+    Column("dataset_name", Text, nullable=False),
+    Column("rubric_hash", String(64), nullable=False),
+    Column("judge_fingerprint", String(64), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("samples", Integer, nullable=False),
+    Column("items", Integer, nullable=False),
+    Column("state", String(16), nullable=False),  # loading | open | done
+    Column("created_at", Double, nullable=False),
+    Column("finished_at", Double),
+    Column("owner", String(256)),  # the live process at work on it, or none
+    PrimaryKeyConstraint("tenant", "id"),
+    UniqueConstraint("tenant", "fingerprint"),
+)
+
+run_item = Table(
+    "run_item",
+    metadata,
+    _tenant(),
+    Column("run", String(32), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("item_id", String(256), nullable=False),
+    Column("item_hash", String(64), nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("state", String(8), nullable=False),  # open | finished | held: an answer is lost
+    Column("revision", Integer, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("reused", Integer, nullable=False),
+    Column("lost", Integer, nullable=False),
+    Column("possible_duplicates", Integer, nullable=False),
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("completion_tokens", Integer, nullable=False),
+    Column("cost_usd", Double),
+    Column("latency_s", Double),
+    Column("model", String(256)),
+    PrimaryKeyConstraint("tenant", "run", "seq"),
+    UniqueConstraint("tenant", "run", "item_id"),
+    Index("run_item_state", "tenant", "run", "state", "seq"),
+)
+
+call = Table(
+    "call",
+    metadata,
+    _tenant(),
+    Column("key", String(64), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("state", String(8), nullable=False),  # sent | answered | rejected | lost
+    Column("run", String(32)),
+    Column("owner", String(256), nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("sent_at", Double, nullable=False),
+    Column("done_at", Double),
+    Column("usable", Boolean, nullable=False),  # the answer settles the question, and is used again
+    Column("cause", String(64)),
+    Column("raw", LargeBinary),  # zlib
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("reserved_usd", Double),
+    Column("cost_usd", Double),
+    Column("model", String(256)),
+    Column("provider_id", String(256)),
+    Column("possible_duplicate", Boolean, nullable=False),
+    PrimaryKeyConstraint("tenant", "key", "attempt"),
+    Index("call_run", "tenant", "run", "state"),
+)
+
+verdict = Table(
+    "verdict",
+    metadata,
+    _tenant(),
+    Column("run", String(32), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("member", Integer, nullable=False),
+    Column("sample", Integer, nullable=False),
+    Column("criterion", String(64), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("level", Text),  # JSON: a whole number or a name
+    Column("value", Double),
+    Column("reason", Text),
+    Column("cause", Text),
+    Column("distribution", Text),
+    Column("call_key", String(64)),
+    Column("call_attempt", Integer),
+    PrimaryKeyConstraint("tenant", "run", "seq", "revision", "member", "sample", "criterion"),
+)
+
+grade = Table(
+    "grade",
+    metadata,
+    _tenant(),
+    Column("run", String(32), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("criterion", String(64), nullable=False),  # or "overall"
+    Column("revision", Integer, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("score", Double),
+    Column("low", Double),
+    Column("high", Double),
+    Column("passed", Boolean),
+    Column("cause", Text),
+    Column("scored_samples", Integer),
+    Column("calibrated", Double),
+    Column("interval_low", Double),
+    Column("interval_high", Double),
+    Column("calibration", String(64)),
+    PrimaryKeyConstraint("tenant", "run", "seq", "criterion", "revision"),
+    Index("grade_summary", "tenant", "run", "criterion", "outcome", "score"),
+)
