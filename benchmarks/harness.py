@@ -96,7 +96,7 @@ def run(name: str, stub: Stub, work: Work, n: int, concurrency: int) -> Ran:
 
 def middle(values: Sequence[Ran], field: str) -> float:
     """The median of one field over runs."""
-    return median(getattr(value, field) for value in values)
+    return float(median(getattr(value, field) for value in values))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import Check, Stub, report, table
+from benchmarks.harness import Check, Stub, grade_command, report, table
 from benchmarks.work import Work, prose_items
 from judge.ledger import call_key
 
@@ -58,9 +58,11 @@ def kill(command: list[str], folder: Path, stub: Stub, delay_s: float, kills: Ki
     before, limit = stub.get("/stats")["requests"], time.monotonic() + START_TIMEOUT_S
     with started(command, folder) as process:
         while stub.get("/stats")["requests"] == before:
-            if process.poll() is not None or time.monotonic() > limit:
+            if process.poll() == 0:
                 kills.ended += 1
                 return
+            if process.poll() is not None or time.monotonic() > limit:
+                raise SystemExit(f"a start made no call: {(folder / 'log.txt').read_text(encoding='utf-8')[-2000:]}")
             time.sleep(POLL_S)
         time.sleep(delay_s)
         in_flight = stub.get("/stats")["in_flight"]
@@ -127,17 +129,7 @@ def main() -> None:
         folder = Path(place)
         work = Work.write(folder, prose_items(given.items))
         judge = work.judge(stub.url, concurrency=8)
-        command = [
-            JUDGE,
-            "grade",
-            work.items.name,
-            "--rubric",
-            work.rubric.name,
-            "--judge",
-            judge.name,
-            "--yes",
-            "--quiet",
-        ]
+        command = grade_command(work, judge.name)
         while kills.done < given.kills and not kills.ended:
             kill(command, folder, stub, draw.uniform(0, given.longest_s), kills)
         status = finish(command, folder)

@@ -135,7 +135,8 @@ class _Prose:
         self._followers: dict[str, list[str]] = {}
 
     def _vocabulary(self, size: int) -> list[str]:
-        syllables, words = SYLLABLES.split(), set()
+        syllables = SYLLABLES.split()
+        words: set[str] = set()
         while len(words) < size:
             words.add("".join(self._rng.choice(syllables) for _ in range(self._rng.choice((1, 2, 2, 3, 3, 4)))))
         shuffled = sorted(words)

@@ -212,7 +212,7 @@ class Dataset:
     def _standard_input(self) -> BinaryIO:
         spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the dataset
         shutil.copyfileobj(sys.stdin.buffer, spool)
-        return spool  # type: ignore[return-value]
+        return spool
 
 
 def _json_row(raw: bytes) -> dict[str, Any] | str:

@@ -8,8 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from judge.verdicts import Outcome
 
-#: Changes when a field changes its meaning or goes away; new fields do not change it.
-SCHEMA = "grade/1"
 OVERALL = "overall"
 
 Trust = Literal["uncalibrated"]
@@ -33,12 +31,12 @@ class CriterionGrade(_Published):
     """One criterion of one item."""
 
     outcome: Outcome
-    score: float | None = Field(None, description="On the criterion's own scale; only where the outcome is `scored`.")
-    level: int | str | None = Field(None, description="The level's name; null where samples were averaged.")
+    score: float | None = Field(default=None, description="On the criterion's own scale, if scored.")
+    level: int | str | None = Field(default=None, description="The level's name; null for a mean of samples.")
     reason: str | None = None
-    cause: str | None = Field(None, description="Why there is no score.")
-    scored_samples: int = Field(0, description="How many of the samples carry a score.")
-    samples: tuple[Sample, ...] = Field((), description="Every sample, where more than one was asked for.")
+    cause: str | None = Field(default=None, description="Why there is no score.")
+    scored_samples: int = Field(default=0, description="How many of the samples carry a score.")
+    samples: tuple[Sample, ...] = Field(default=(), description="Every sample, where more than one was asked for.")
 
 
 class RubricRef(_Published):
@@ -54,8 +52,8 @@ class JudgeRef(_Published):
     name: str
     fingerprint: str
     kind: str = "model"
-    model: str | None = Field(None, description="The model that the provider reported.")
-    mode: str | None = Field(None, description="How the structured answer was obtained.")
+    model: str | None = Field(default=None, description="The model that the provider reported.")
+    mode: str | None = Field(default=None, description="How the structured answer was obtained.")
 
 
 class Usage(_Published):
@@ -67,14 +65,15 @@ class Usage(_Published):
     possible_duplicates: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    cost_usd: float | None = Field(0.0, description="Null where a price is unknown.")
+    cost_usd: float | None = Field(default=0.0, description="Null where a price is unknown.")
     latency_s: float = 0.0
 
 
 class Grade(_Published):
     """One item, graded. `score` is the overall on 0..1, or null; then `low` and `high` bound what it could be."""
 
-    schema_version: Literal["grade/1"] = Field(SCHEMA, alias="schema")
+    #: Changes when a field changes its meaning or goes away; new fields do not change it.
+    schema_version: Literal["grade/1"] = Field(default="grade/1", alias="schema")
     run: str | None = None
     item: str
     outcome: Outcome
@@ -84,7 +83,7 @@ class Grade(_Published):
     passed: bool | None = Field(
         None, description="Whether every required criterion is met; null where none is, or unknown."
     )
-    trust: Trust = Field("uncalibrated", description="How far this judge was measured against people.")
+    trust: Trust = Field(default="uncalibrated", description="How far this judge was measured against people.")
     criteria: dict[str, CriterionGrade]
     rubric: RubricRef
     judge: JudgeRef

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -211,7 +212,8 @@ def combined(criterion: Criterion, verdicts: Sequence[Verdict]) -> CriterionGrad
         Sample(outcome=v.outcome, level=v.level, score=v.value, reason=v.reason, cause=v.cause) for v in verdicts
     )
     if 2 * len(values) >= len(verdicts):
-        mean = sum(values) / len(values)
+        # Rounding must not carry a mean off its scale.
+        mean = min(max(math.fsum(values) / len(values), min(values)), max(values))
         nearest = min((v for v in verdicts if v.value is not None), key=lambda v: abs((v.value or 0.0) - mean))
         return CriterionGrade(
             outcome=Outcome.SCORED, score=mean, reason=nearest.reason, scored_samples=len(values), samples=samples

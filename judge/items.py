@@ -43,7 +43,7 @@ class Item(BaseModel):
     reference: Text | None = None
     context: Text | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
-    rubric: dict[str, Any] | None = Field(None, description="A rubric that belongs to this item alone.")
+    rubric: dict[str, Any] | None = Field(default=None, description="A rubric that belongs to this item alone.")
 
     @field_validator("metadata", "rubric")
     @classmethod

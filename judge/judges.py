@@ -41,17 +41,17 @@ class Judge(BaseModel):
     provider: Annotated[str, Field(min_length=1)]
     model: str = ""
     base_url: str | None = None
-    api_key_env: str | None = Field("OPENAI_API_KEY", description="The variable that holds the key; null for none.")
+    api_key_env: str | None = Field(default="OPENAI_API_KEY", description="Variable that holds the key; null for none.")
     headers: dict[str, str] = Field(default_factory=dict)
-    mode: OutputMode | None = Field(None, description="How the answer is structured; found out by a probe if null.")
+    mode: OutputMode | None = Field(default=None, description="Form of the answer; probed for if null.")
     max_tokens: Annotated[int, Field(ge=16, le=1_000_000)] = 4096
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     reasoning_effort: str | None = None
     timeout_s: Annotated[float, Field(gt=0)] = 180.0
     concurrency: Annotated[int, Field(ge=1, le=4096)] = 16
-    rpm: Annotated[float, Field(gt=0)] | None = Field(None, description="Requests a minute.")
-    tpm: Annotated[float, Field(gt=0)] | None = Field(None, description="Tokens a minute.")
-    price: Price | None = Field(None, description="Overrides the price list.")
+    rpm: Annotated[float, Field(gt=0)] | None = Field(default=None, description="Requests a minute.")
+    tpm: Annotated[float, Field(gt=0)] | None = Field(default=None, description="Tokens a minute.")
+    price: Price | None = Field(default=None, description="Overrides the price list.")
     options: dict[str, Any] = Field(default_factory=dict, description="What the provider alone understands.")
 
     @classmethod

@@ -39,8 +39,6 @@ def _listed(provider: str, model: str) -> Price | None:
         found = calc_price(Usage(input_tokens=million, output_tokens=million), model_ref=model, provider_id=provider)
     except LookupError:
         return None
-    if found.input_price is None or found.output_price is None:
-        return None
     # A long prompt may be priced higher; a million tokens at once gives the higher figure, which is the safe one.
     return Price(input=float(found.input_price), output=float(found.output_price))
 

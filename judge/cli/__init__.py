@@ -1,0 +1,45 @@
+"""The terminal. Drawing lives here and nowhere else; commands are loaded by name, when they are called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+#: What each command does. A command is the typer app of the module of its name.
+COMMANDS = {
+    "grade": "Grade a file of outputs by a rubric.",
+    "runs": "List, show, export or delete runs.",
+    "rubrics": "List, show, check or begin rubrics.",
+    "judges": "List judges, or find out how one can be asked.",
+    "schema": "Print the JSON schema of what is read and written.",
+    "serve": "Serve grading over HTTP on this machine.",
+    "doctor": "Check the set-up.",
+}
+
+HELP = """\
+Usage: judge COMMAND [ARGS]...
+
+  Grade model outputs with a judge model, and know how far to trust it.
+
+Commands:
+{commands}
+
+  judge COMMAND --help tells the rest; judge --version prints the version.
+"""
+
+
+def main() -> None:
+    """The `judge` command."""
+    command, *arguments = sys.argv[1:] or ["--help"]
+    if command in COMMANDS:
+        importlib.import_module(f"judge.cli.{command}").app(arguments, prog_name=f"judge {command}")
+    elif command in {"-h", "--help"}:
+        listed = "\n".join(f"  {name:8} {text}" for name, text in COMMANDS.items())
+        sys.stdout.write(HELP.format(commands=listed))
+    elif command == "--version":
+        from importlib.metadata import version  # noqa: PLC0415 - slow to import, rarely wanted
+
+        sys.stdout.write(f"{version('calibrated-judge')}\n")
+    else:
+        sys.stderr.write(f"judge: no command {command!r}; the commands are {', '.join(COMMANDS)}\n")
+        sys.exit(2)

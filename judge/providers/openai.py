@@ -62,7 +62,8 @@ class OpenAI:
         from openai import APIConnectionError, APIStatusError  # noqa: PLC0415 - 0.5 s, only for those who ask OpenAI
 
         try:
-            return await self._client.post(PATH, cast_to=bytes, content=body, options={"headers": _JSON_HEADERS})
+            raw: bytes = await self._client.post(PATH, cast_to=bytes, content=body, options={"headers": _JSON_HEADERS})
+            return raw
         except APIStatusError as error:
             # The SDK's error holds the key and the prompt in its request: it must not travel on as a context.
             raise self._rejected(error.status_code, error.body, error.response.headers) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from judge.ledger import CallState, Claim, Claimed, Held, Settlement, now, packed, unpacked
 from judge.owner import is_dead
@@ -33,7 +33,7 @@ def claim_for(tenant: str) -> Callable[[Connection, Sequence[Claim]], list[Held]
     """The batch operation that claims calls of a tenant."""
 
     def claim(connection: Connection, claims: Sequence[Claim]) -> list[Held]:
-        earlier: dict[str, list[Row[Any]]] = {}
+        earlier: dict[str, list[Any]] = {}
         for row in connection.execute(_EARLIER, {"tenant": tenant, "keys": [c.key for c in claims]}):
             earlier.setdefault(row.key, []).append(row)
         held: list[Held] = []
@@ -74,7 +74,7 @@ def find(connection: Connection, tenant: str, key: str) -> Held | None:
     return None
 
 
-def _decide(wish: Claim, rows: list[Row[Any]], orphans: list[dict[str, Any]], tenant: str) -> Held:
+def _decide(wish: Claim, rows: list[Any], orphans: list[dict[str, Any]], tenant: str) -> Held:
     """What a call may do, by its earlier attempts in order."""
     for row in rows:
         if row.state == CallState.ANSWERED and row.usable:

@@ -169,7 +169,7 @@ def totals(connection: Connection, tenant: str, run_id: str) -> Totals:
         .where(grade.c.tenant == tenant, grade.c.run == run_id, grade.c.criterion == OVERALL)
         .group_by(grade.c.passed)
     )
-    passes = dict(connection.execute(passed).all())
+    passes: dict[bool | None, int] = dict(connection.execute(passed).tuples().all())
     return Totals(
         calls=sum(states.values()),
         answered=states.get(CallState.ANSWERED, 0),
@@ -220,14 +220,19 @@ def grades(
     said = _by_place(
         connection, select(verdict).order_by(verdict.c.member, verdict.c.sample), verdict, tenant, info.id, among
     )
-    order = criterion_order(connection, tenant, info.rubric.hash)
+    order = _criterion_order(connection, tenant, info.rubric.hash)
     return [(p.seq, _grade(info, p, graded[p.seq], said.get(p.seq, []), order)) for p in places]
 
 
-def criterion_order(connection: Connection, tenant: str, rubric_hash: str) -> dict[str, int]:
-    """The place of every criterion in a rubric."""
+def rubric_body(connection: Connection, tenant: str, rubric_hash: str) -> str:
+    """A rubric as JSON."""
     stored = select(rubrics.c.body).where(rubrics.c.tenant == tenant, rubrics.c.hash == rubric_hash)
-    body = json.loads(connection.execute(stored).scalar_one())
+    return str(connection.execute(stored).scalar_one())
+
+
+def _criterion_order(connection: Connection, tenant: str, rubric_hash: str) -> dict[str, int]:
+    """The place of every criterion in a rubric."""
+    body = json.loads(rubric_body(connection, tenant, rubric_hash))
     return {criterion["id"]: place for place, criterion in enumerate(body["criteria"])}
 
 
@@ -383,3 +388,13 @@ def causes(connection: Connection, tenant: str, run_id: str) -> list[tuple[Outco
         .order_by(func.count().desc())
     )
     return [(Outcome(outcome), cause or outcome, n) for outcome, cause, n in connection.execute(counted)]
+
+
+def judges_used(connection: Connection, tenant: str) -> list[tuple[str, str, str, str]]:
+    """Every judge that has a run, as (name, kind, model, fingerprint)."""
+    stored = select(judges).where(judges.c.tenant == tenant).order_by(judges.c.created_at)
+    found = []
+    for row in connection.execute(stored):
+        body = json.loads(row.body)
+        found.append((row.name, body["ref"]["kind"], body["description"]["model"], row.fingerprint))
+    return found

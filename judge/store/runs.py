@@ -82,20 +82,28 @@ def _load(connection: Connection, bodies: dict[str, dict[str, Any]], places: lis
     places.clear()
 
 
-def take(connection: Connection, tenant: str, run_id: str, owner: str) -> None:
+def take(connection: Connection, tenant: str, run_id: str, new_owner: str) -> None:
     """Makes a run this owner's. Raises RunBusy while another live process has it.
 
     Calls that a dead owner left in flight can no longer be answered: they are lost.
     """
-    held = connection.execute(select(run.c.owner).where(run.c.tenant == tenant, run.c.id == run_id)).scalar()
-    if held is not None and held != owner and not is_dead(held):
+    held = owner(connection, tenant, run_id)
+    if held is not None and held != new_owner and not is_dead(held):
         raise RunBusy(f"run {run_id} is being graded by {describe(held)}; wait for it, or stop it first")
-    connection.execute(update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(owner=owner))
+    connection.execute(update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(owner=new_owner))
     in_flight = (call.c.tenant == tenant, call.c.run == run_id, call.c.state == CallState.SENT)
     for name in connection.execute(select(call.c.owner).where(*in_flight).distinct()).scalars().all():
         if is_dead(name):
             lost = update(call).where(*in_flight, call.c.owner == name)
             connection.execute(lost.values(state=CallState.LOST, cause="process_ended", done_at=now()))
+
+
+def owner(connection: Connection, tenant: str, run_id: str) -> str | None:
+    """The process that has a run, if one has."""
+    held: str | None = connection.execute(
+        select(run.c.owner).where(run.c.tenant == tenant, run.c.id == run_id)
+    ).scalar()
+    return held
 
 
 def reopen(connection: Connection, tenant: str, run_id: str, lost: bool, failed: bool) -> int:
@@ -155,7 +163,8 @@ def open_page(connection: Connection, tenant: str, run_id: str, after: int) -> l
         .order_by(run_item.c.seq)
         .limit(PAGE_ITEMS)
     ).all()
-    taken, size = [], 0
+    taken: list[Any] = []
+    size = 0
     for place in places:
         if taken and size + place.bytes > PAGE_BYTES:
             break

@@ -1,0 +1,63 @@
+"""`judge doctor`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+import typer
+
+import rubrics
+from judge.cli.exits import Exit
+from judge.errors import JudgeError
+from judge.settings import Settings
+from judge.store import open_store
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+PACKAGES = ("calibrated-judge", "openai", "pydantic", "sqlalchemy")
+KEYS = ("OPENAI_API_KEY",)
+
+
+@app.command()
+def doctor() -> None:
+    """Check the set-up, and say what to mend. Exits 1 where something is wrong."""
+    checks = [_python(), *map(_package, PACKAGES), _store(), _shipped(), *map(_key, KEYS)]
+    for fine, text in checks:
+        typer.echo(f"{'ok  ' if fine else 'MEND'} {text}")
+    if not all(fine for fine, _ in checks):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _python() -> tuple[bool, str]:
+    return sys.version_info >= (3, 11), f"Python {sys.version.split()[0]}"
+
+
+def _package(name: str) -> tuple[bool, str]:
+    try:
+        return True, f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return False, f"{name} is not installed; install this project again"
+
+
+def _store() -> tuple[bool, str]:
+    try:
+        url = Settings().database_url
+        with open_store() as store:
+            count = len(store.ask(store.results.runs))
+    except JudgeError as error:
+        return False, str(error)
+    return True, f"database {url}: {count:,} runs"
+
+
+def _shipped() -> tuple[bool, str]:
+    names = rubrics.shipped()
+    for name in names:
+        rubrics.load(name)
+    return bool(names), f"{len(names)} rubrics ship: {', '.join(names)}"
+
+
+def _key(name: str) -> tuple[bool, str]:
+    """A key that is not there is no fault: not every judge needs it."""
+    return True, f"{name} is {'set' if os.environ.get(name) else 'not set: openai/... judges cannot be asked'}"

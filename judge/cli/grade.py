@@ -1,0 +1,210 @@
+"""`judge grade`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import rubrics
+from judge.cli import draw
+from judge.cli.exits import Exit, expected, say
+from judge.cli.output import Output
+from judge.cli.progress import watch
+from judge.datasets import Dataset, Scan
+from judge.errors import Paused, StoreError
+from judge.judges import Judge
+from judge.prices import price_of
+from judge.providers import Source, connect
+from judge.quotes import Quote, quote
+from judge.runs import Options, Run
+from judge.settings import Settings
+from judge.store import open_store
+from judge.summary import Summary, summarise
+from rubrics import Rubric
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+#: A worst case above this is asked about, where there is somebody to ask.
+ASKED_ABOVE_USD = 1.0
+
+
+def seconds(text: str) -> float:
+    """`90`, `90s`, `15m` or `2h` in seconds."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if not found or not float(found[1]):
+        raise typer.BadParameter(f"{text!r} is not a time; write 90s, 15m or 2h")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+@app.command()
+@expected
+def grade(
+    file: Annotated[str, typer.Argument(help="JSONL or CSV with id and output; - for standard input.")],
+    rubric: Annotated[str, typer.Option("--rubric", "-r", help="Name of a shipped rubric, or a YAML file.")],
+    judge: Annotated[str, typer.Option("--judge", "-j", help="provider/model, simulated, or a YAML file.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the grades here as JSONL.")] = None,
+    samples: Annotated[int, typer.Option(min=1, max=100, help="Ask so often about each item.")] = 1,
+    concurrency: Annotated[int | None, typer.Option(min=1, max=4096, help="Most calls in flight.")] = None,
+    rpm: Annotated[float | None, typer.Option(min=0.01, help="Most requests a minute.")] = None,
+    tpm: Annotated[float | None, typer.Option(min=1, help="Most tokens a minute.")] = None,
+    deadline: Annotated[str | None, typer.Option(help="Stop sending after 90s, 15m or 2h.")] = None,
+    budget_usd: Annotated[float | None, typer.Option(min=0, help="Never spend more on this run.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Grade only the first items.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ask everything anew, in a new round.")] = False,
+    resend_lost: Annotated[bool, typer.Option("--resend-lost", help="Ask again where an answer was lost.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Grade items anew that failed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show messages, schema and cost; send nothing.")] = False,
+    fail_under: Annotated[float | None, typer.Option(min=0, max=1, help="Exit 1 below this overall mean.")] = None,
+    min_scored_share: Annotated[float | None, typer.Option(min=0, max=1, help="Exit 1 below this share.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out lines that are no item.")] = False,
+    allow_unpriced: Annotated[bool, typer.Option("--allow-unpriced", help="Accept an unknown price.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask about the cost.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    csv: Annotated[bool | None, typer.Option("--csv/--jsonl", help="The format, where the name does not tell.")] = None,
+    id_column: Annotated[str | None, typer.Option("--id", help="Column of the id.")] = None,
+    input_column: Annotated[str | None, typer.Option("--input", help="Column of the input.")] = None,
+    output_column: Annotated[str | None, typer.Option("--output", help="Column of the output.")] = None,
+    reference_column: Annotated[str | None, typer.Option("--reference", help="Column of the reference.")] = None,
+    context_column: Annotated[str | None, typer.Option("--context", help="Column of the context.")] = None,
+) -> None:
+    """Grade every output in FILE, and print what the grades come to.
+
+    The same command again goes on where it was stopped, and pays for nothing twice.
+    """
+    named = {
+        "id": id_column,
+        "input": input_column,
+        "output": output_column,
+        "reference": reference_column,
+        "context": context_column,
+    }
+    columns = {field: column for field, column in named.items() if column is not None}
+    dataset = Dataset(file, columns, limit, skip_bad, csv, Settings().max_output_bytes)
+    options = Options(
+        samples=samples,
+        concurrency=concurrency,
+        rpm=rpm,
+        tpm=tpm,
+        deadline_s=None if deadline is None else seconds(deadline),
+        budget_usd=budget_usd,
+        fresh=fresh,
+        resend_lost=resend_lost,
+        retry_failed=retry_failed,
+        allow_unpriced=allow_unpriced,
+    )
+    chosen, described = rubrics.load(rubric), Judge.load(judge)
+    scan = dataset.scan()
+    for line in scan.bad:
+        say(f"left out: {line}")
+    if scan.kept and not quiet:
+        say(f"kept as metadata: {', '.join(scan.kept)}")
+    worst = _quoted(scan, chosen, described, options)
+    if dry_run:
+        draw.dry_run(next(iter(dataset)), chosen, described, scan, worst)
+        return
+    _confirm(worst, yes, budget_usd)
+    target = Output(out) if out else None
+    summary, stopped = asyncio.run(_graded(dataset, scan, chosen, described, options, target, quiet))
+    _report(summary, as_json, quiet, stopped)
+    raise typer.Exit(_exit(summary, stopped, fail_under, min_scored_share))
+
+
+def _quoted(scan: Scan, rubric: Rubric, judge: Judge, options: Options) -> Quote | None:
+    """The worst case; None where nothing is asked. Refuses a judge that cannot be made, or has no price."""
+    adapter = connect(judge)
+    if isinstance(adapter, Source):
+        return None
+    asyncio.run(adapter.close())
+    return quote(scan, rubric, judge, price_of(judge, options.allow_unpriced), options.samples)
+
+
+def _confirm(worst: Quote | None, yes: bool, budget_usd: float | None) -> None:
+    if worst is None or yes or not sys.stdin.isatty():
+        return
+    most = worst.worst_usd
+    if most is not None and min(most, budget_usd if budget_usd is not None else most) <= ASKED_ABOVE_USD:
+        return
+    price = "an unknown sum" if most is None else f"at most ${most:.2f}"
+    if not typer.confirm(f"{worst.calls:,} calls may cost {price}. Go on?", default=True, err=True):
+        raise typer.Exit(Exit.CANNOT_START)
+
+
+async def _graded(
+    dataset: Dataset,
+    scan: Scan,
+    rubric: Rubric,
+    judge: Judge,
+    options: Options,
+    out: Output | None,
+    quiet: bool,
+) -> tuple[Summary, str | None]:
+    """Runs, or goes on, until done or stopped. The summary, and why it stopped where it did."""
+    with open_store() as store:
+        run = await Run.open(store, dataset, rubric, judge, options, scan)
+        stopped: str | None = None
+        try:
+            if out is not None:
+                out.check(run.id, rubric, run.judge_fingerprint)
+            _stop_on_signals(run)
+            with watch(run, quiet):
+                await run.execute()
+            stopped = run.stopped
+        except (Paused, StoreError) as trouble:
+            stopped = str(trouble)
+        finally:
+            with suppress(StoreError):  # what stopped the run stops this too; a dead owner is noticed at the next start
+                await run.close()
+        summary = summarise(store, run.id)
+        if out is not None:
+            out.write(store, summary.run)
+    return summary, stopped
+
+
+def _stop_on_signals(run: Run) -> None:
+    """The first Ctrl-C stops sending, and waits for answers under way; the second leaves at once."""
+
+    def stop() -> None:
+        if run.stopped:
+            os._exit(Exit.STOPPED)
+        run.stop("interrupted")
+        say("stopping: waiting for answers under way; press Ctrl-C again to leave at once")
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+
+
+def _report(summary: Summary, as_json: bool, quiet: bool, stopped: str | None) -> None:
+    if as_json:
+        typer.echo(json.dumps(summary.as_dict(), ensure_ascii=False))
+    elif not quiet:
+        draw.summary(summary)
+    if stopped and summary.open:
+        say(f"stopped ({stopped}); {summary.open:,} items are open: start the same command again to go on")
+
+
+def _exit(summary: Summary, stopped: str | None, fail_under: float | None, min_scored_share: float | None) -> Exit:
+    overall = summary.overall
+    if summary.open:
+        return Exit.STOPPED
+    ending = Exit.FINE if summary.clean else Exit.FAILED
+    share = overall.scored_share
+    if min_scored_share is not None and (share is None or share < min_scored_share):
+        say(
+            f"under the threshold: scored share {share if share is None else format(share, '.3f')} < {min_scored_share}"
+        )
+        ending = Exit.FAILED
+    if fail_under is not None and (overall.mean is None or overall.mean < fail_under):
+        say(f"under the threshold: overall mean {draw.number(overall.mean, 3)} < {fail_under}")
+        ending = Exit.FAILED
+    return ending

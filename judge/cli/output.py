@@ -1,0 +1,78 @@
+"""The file that `--out` names."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from judge.errors import InputError
+from judge.grades import Grade
+from rubrics import Rubric
+
+if TYPE_CHECKING:
+    from judge.store.results import RunInfo
+    from judge.store.store import Store
+
+PAGE = 500
+
+
+class Output:
+    """A JSONL file of grades, written whole or not at all, never over something else."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; name a file in it")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise InputError(f"{path}: cannot be written; name another --out file")
+
+    def check(self, run: str, rubric: Rubric, judge: str) -> None:
+        """Refuses a file that holds anything but an earlier state of this run."""
+        if not self._path.exists() or not self._path.stat().st_size:
+            return
+        with self._path.open("rb") as file:
+            first = file.readline()
+        try:
+            row = json.loads(first)
+            held = (row["run"], row["rubric"]["hash"], row["judge"]["fingerprint"])
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{self._path}: is not a file of grades; name another --out file") from None
+        if held[0] != run:
+            differs = [
+                name
+                for name, one, other in (("rubric", held[1], rubric.hash), ("judge", held[2], judge))
+                if one != other
+            ]
+            what = " and ".join(differs) or "items or round"
+            raise InputError(f"{self._path}: holds run {held[0]}, whose {what} differ; name another --out file")
+
+    def write(self, store: Store, info: RunInfo) -> int:
+        """Writes all graded items in the order of the input. Returns how many."""
+        partial = self._path.with_name(self._path.name + ".partial")
+        count = 0
+        try:
+            with partial.open("w", encoding="utf-8") as file:
+                for grade in graded(store, info):
+                    file.write(grade.model_dump_json() + "\n")
+                    count += 1
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self._path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise InputError(
+                f"{self._path}: cannot be written ({error.strerror}); the grades are kept: judge runs export {info.id}"
+            ) from None
+        return count
+
+
+def graded(store: Store, info: RunInfo) -> Iterator[Grade]:
+    """All graded items of a run, a page in memory at a time."""
+    after = -1
+    while page := store.ask(store.results.grades, info, after, PAGE):
+        for seq, grade in page:
+            yield grade
+            after = seq
