@@ -121,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--items", type=int, default=2000)
-    parser.add_argument("--longest-s", type=float, default=0.3, help="the latest kill after a first call")
+    parser.add_argument("--longest-s", type=float, default=0.25, help="the latest kill after a first call")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     draw, kills = random.Random(given.seed), Kills()

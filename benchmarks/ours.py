@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-import rubrics
 from benchmarks import measured
 from benchmarks.work import CRITERIA, Work
 from judge.datasets import Dataset
@@ -16,6 +15,7 @@ from judge.judges import Judge
 from judge.runs import Options, Run
 from judge.store import open_store
 from judge.store.store import Store
+from rubrics import Rubric
 
 
 def scores_of(store: Store, run: Run) -> list[measured.Scores]:
@@ -35,7 +35,7 @@ async def main() -> None:
     work = Work(given.work)
     judge = Judge.load(work.judge(given.url, given.concurrency))
     dataset = Dataset(str(work.items), limit=given.n)
-    rubric = rubrics.load(work.rubric)
+    rubric = Rubric.load(work.rubric)
     with tempfile.TemporaryDirectory() as folder, open_store(f"sqlite:///{Path(folder) / 'judge.db'}") as store:
         run = await Run.open(store, dataset, rubric, judge, Options())
         with measured.Stopwatch() as watch:

@@ -157,6 +157,7 @@ class Caller:
         call = _Call(key, body, max_tokens, usable, deadline, receipt, worst)
         if self.endpoint.metered and (found := await self._ledger.find(key)) is not None:
             return self._reuse(call, found)
+        self.endpoint.begun()
         try:
             return await self._attempt(call)
         except Again as first:

@@ -20,8 +20,7 @@ from pydantic import ValidationError
 from judge.errors import InputError
 from judge.items import FIELDS, Item, plain
 from judge.settings import MAX_OUTPUT_BYTES
-from rubrics import RubricError
-from rubrics.registry import parse
+from rubrics import Rubric, RubricError
 
 #: A line may hold an output, its input, reference and context, and their JSON escapes.
 LINE_BYTES_PER_OUTPUT_BYTE = 4
@@ -142,7 +141,7 @@ class Dataset:
             return "nested too deeply"
         if item.rubric is not None:
             try:
-                parse(item.rubric, "its rubric")
+                Rubric.parse(item.rubric, "its rubric")
             except RubricError as error:
                 return str(error)
         size = len(item.output.encode())

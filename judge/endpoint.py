@@ -84,9 +84,12 @@ class Endpoint:
         finally:
             self.waiting -= 1
 
+    def begun(self) -> None:
+        """A call is on its way to its first attempt."""
+        self._calls += 1
+
     def answered(self, seconds: float) -> None:
         """A call was answered, after so long."""
-        self._calls += 1
         self._failures = 0
         self._response_s += RESPONSE_WEIGHT * (seconds - self._response_s)
         self.limit = min(self.limit + GROW_PER_ANSWER, float(self.concurrency))
@@ -107,7 +110,6 @@ class Endpoint:
 
     def gave_up(self, cause: str, detail: str) -> None:
         """A call failed for good, for a cause that lies with the server."""
-        self._calls += 1
         self._failures += 1
         if self._failures >= FAILURES_IN_A_ROW:
             self.open_breaker(f"the judge failed {self._failures} times in a row, last with {cause} ({detail})")

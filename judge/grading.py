@@ -18,7 +18,6 @@ from judge.providers import Body, Provider, Reading, Request, Source
 from judge.verdicts import PRECEDENCE, SETTLED, Outcome, Verdict, prevailing
 from rubrics import Criterion, Rubric, answer_schema
 from rubrics import overall as combine
-from rubrics.registry import parse
 
 #: An answer that was cut or could not be parsed is asked for again so often.
 ASKED_AGAIN = 3
@@ -117,7 +116,7 @@ class Grader:
         return _Plan(rubric, RubricRef(name=rubric.name, hash=rubric.hash), body)
 
     def _compile_own(self, rubric: str, item_id: str) -> _Plan:
-        return self._compile(parse(json.loads(rubric), f"rubric of item {item_id}"))
+        return self._compile(Rubric.parse(json.loads(rubric), f"rubric of item {item_id}"))
 
     async def _ask(self, plan: _Plan, item: Item, sample: int, receipt: Receipt) -> Judged:
         """One sample: asked, and asked again where the answer was cut or cannot be parsed."""

@@ -33,9 +33,8 @@ async def grade(item: Item, rubric: Rubric, judge: Judge, *, samples: int = 1, s
     Examples
     --------
     >>> import asyncio
-    >>> import rubrics
-    >>> from judge import Item, Judge, grade
-    >>> result = asyncio.run(grade(Item(id="1", output="Hi"), rubrics.load("helpfulness"), Judge.load("simulated")))
+    >>> from judge import Item, Judge, Rubric, grade
+    >>> result = asyncio.run(grade(Item(id="1", output="Hi"), Rubric.load("helpfulness"), Judge.load("simulated")))
     >>> result.judge.kind, result.trust
     ('simulated', 'uncalibrated')
     """

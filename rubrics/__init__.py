@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from rubrics.errors import RubricError
+from rubrics.example import Example
 from rubrics.lint import lint
-from rubrics.registry import load, shipped
-from rubrics.rubric import Example, Rubric
+from rubrics.registry import shipped
+from rubrics.rubric import Rubric
 from rubrics.scales import CANNOT_TELL, NOT_APPLICABLE, Binary, Criterion, Level, Ordinal
 from rubrics.schema import answer_schema
 from rubrics.scoring import Overall, overall
@@ -23,7 +24,6 @@ __all__ = [
     "RubricError",
     "answer_schema",
     "lint",
-    "load",
     "overall",
     "shipped",
 ]

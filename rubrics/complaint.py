@@ -9,8 +9,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from rubrics.errors import RubricError, quote
+from rubrics.example import Answer, Example
 from rubrics.lines import Lines, Path
-from rubrics.rubric import Answer, Example, Rubric
 from rubrics.scales import Binary, Level, Ordinal
 
 _SCALES: dict[str, type[BaseModel]] = {"binary": Binary, "ordinal": Ordinal}
@@ -55,11 +55,11 @@ _WRONG = {
 }
 
 
-def complaint(error: ValidationError, lines: Lines) -> RubricError:
-    """The fault to mend first, whose mending may mend others: see `_rank`."""
+def complaint(error: ValidationError, lines: Lines, whole: type[BaseModel]) -> RubricError:
+    """The fault to mend first, whose mending may mend others: see `_rank`. `whole` is what was to be made."""
     first = min(error.errors(include_url=False), key=lambda fault: (_rank(fault), lines.of(_path(fault)) or 0))
     path = _path(first)
-    return lines.fault(_message(first, path), lines.of(path), path)
+    return lines.fault(_message(first, path, whole), lines.of(path), path)
 
 
 def _rank(fault: ErrorDetails) -> tuple[int, int]:
@@ -80,11 +80,11 @@ def _path(fault: ErrorDetails) -> Path:
     return (*loc, *fault.get("ctx", {}).get("at", ()))
 
 
-def _message(fault: ErrorDetails, path: Path) -> str:
+def _message(fault: ErrorDetails, path: Path, whole: type[BaseModel]) -> str:
     if fault["type"] == "rubric":
         return fault["msg"]
     if fault["type"] in _UNKNOWN:
-        return _unknown(str(path[-1]), _part(fault["loc"]))
+        return _unknown(str(path[-1]), _part(fault["loc"]) or whole)
     field = next((step for step in reversed(path) if isinstance(step, str)), "")
     advice = "`key: value` lines" if "a mapping" in _wrong(fault) else _ADVICE.get(field, "text, in quotes if need be")
     return f"{_wrong(fault)}; write {advice}"
@@ -97,10 +97,10 @@ def _wrong(fault: ErrorDetails) -> str:
     return _WRONG.get(fault["type"], fault["msg"]).format(found=quote(found))
 
 
-def _part(loc: Path) -> type[BaseModel]:
+def _part(loc: Path) -> type[BaseModel] | None:
     if loc[0] == "criteria" and len(loc) == 4:
         return _SCALES[str(loc[2])]
-    return _PARTS.get((str(loc[0]), len(loc) - 1), Rubric)
+    return _PARTS.get((str(loc[0]), len(loc) - 1))
 
 
 def _unknown(field: str, part: type[BaseModel]) -> str:

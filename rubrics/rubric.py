@@ -5,30 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cached_property
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 
+from rubrics import registry
+from rubrics.complaint import complaint
 from rubrics.errors import problem, quote
-from rubrics.scales import Criterion, Name
+from rubrics.example import Example
+from rubrics.lines import Lines
+from rubrics.scales import Criterion
+from rubrics.source import read
 from rubrics.text import Filled, Frozen, Text
-
-
-class Answer(Frozen):
-    """What a good judge answers to one criterion."""
-
-    reason: Filled
-    score: Name
-
-
-class Example(Frozen):
-    """A worked example: an output and the right answer to every criterion."""
-
-    input: Text | None = None
-    output: Text
-    reference: Text | None = None
-    context: Text | None = None
-    answers: dict[str, Answer]
 
 
 def _version(value: object) -> object:
@@ -36,7 +25,7 @@ def _version(value: object) -> object:
 
 
 class Rubric(Frozen):
-    """What good is. Build one from text with `load`; built from Python it raises pydantic's ValidationError."""
+    """What good is. `load` reads one; built from Python it raises pydantic's ValidationError."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")
     version: Annotated[Filled, BeforeValidator(_version)] | None = None
@@ -44,6 +33,30 @@ class Rubric(Frozen):
     instructions: Text = ""
     criteria: tuple[Criterion, ...] = Field(min_length=1, max_length=500)
     examples: tuple[Example, ...] = ()
+
+    @classmethod
+    def load(cls, ref: str | Path) -> Self:
+        """The rubric in a .yaml, .yml or .json file, or the shipped one of this name. Raises RubricError."""
+        text, source = registry.find(ref)
+        return cls.loads(text, source)
+
+    @classmethod
+    def loads(cls, text: str, source: str = "<text>") -> Self:
+        """The rubric in YAML or JSON text; `source` names it in errors. Raises RubricError."""
+        lines = Lines(source)
+        return cls._checked(read(text, lines), lines)
+
+    @classmethod
+    def parse(cls, data: object, source: str = "<data>") -> Self:
+        """The rubric in plain data, such as the one an item brings along. Raises RubricError."""
+        return cls._checked(data, Lines(source))
+
+    @classmethod
+    def _checked(cls, data: object, lines: Lines) -> Self:
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise complaint(error, lines, cls) from None
 
     @field_validator("criteria")
     @classmethod

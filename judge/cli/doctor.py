@@ -13,6 +13,7 @@ from judge.cli.exits import Exit
 from judge.errors import JudgeError
 from judge.settings import Settings
 from judge.store import open_store
+from rubrics import Rubric
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -54,7 +55,7 @@ def _store() -> tuple[bool, str]:
 def _shipped() -> tuple[bool, str]:
     names = rubrics.shipped()
     for name in names:
-        rubrics.load(name)
+        Rubric.load(name)
     return bool(names), f"{len(names)} rubrics ship: {', '.join(names)}"
 
 

@@ -14,7 +14,6 @@ from typing import Annotated
 
 import typer
 
-import rubrics
 from judge.cli import draw
 from judge.cli.exits import Exit, expected, say
 from judge.cli.output import Output
@@ -102,7 +101,7 @@ def grade(
         retry_failed=retry_failed,
         allow_unpriced=allow_unpriced,
     )
-    chosen, described = rubrics.load(rubric), Judge.load(judge)
+    chosen, described = Rubric.load(rubric), Judge.load(judge)
     scan = dataset.scan()
     for line in scan.bad:
         say(f"left out: {line}")

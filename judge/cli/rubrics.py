@@ -11,6 +11,7 @@ import typer
 import rubrics
 from judge.cli.exits import Exit, expected, say
 from judge.errors import InputError
+from rubrics import Rubric
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Rubrics.")
 
@@ -46,7 +47,7 @@ criteria:
 def list_() -> None:
     """The rubrics that ship."""
     for name in rubrics.shipped():
-        rubric = rubrics.load(name)
+        rubric = Rubric.load(name)
         typer.echo(f"{name:24} {len(rubric.criteria)} criteria  {rubric.description}")
 
 
@@ -57,7 +58,7 @@ def show(
     schema: Annotated[bool, typer.Option("--schema", help="Show the JSON schema that a judge must answer by.")] = False,
 ) -> None:
     """A rubric as JSON, with its hash; or its answer schema."""
-    found = rubrics.load(rubric)
+    found = Rubric.load(rubric)
     shown = rubrics.answer_schema(found) if schema else {"hash": found.hash, **found.model_dump(mode="json")}
     typer.echo(json.dumps(shown, ensure_ascii=False, indent=2))
 
@@ -66,7 +67,7 @@ def show(
 @expected
 def lint(rubric: RubricArgument) -> None:
     """Check a rubric. Exits 1 where there is something to mend."""
-    found = rubrics.load(rubric)
+    found = Rubric.load(rubric)
     warnings = rubrics.lint(found)
     for warning in warnings:
         typer.echo(f"{rubric}: {warning}")

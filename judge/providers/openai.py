@@ -21,8 +21,6 @@ TOOL = "record_grades"
 CONNECT_TIMEOUT_S = 10.0
 DETAIL_CHARACTERS = 300
 
-#: What the transport raises when no connection could be made, by the names that openai 2 and 3 share.
-NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "LocalProtocolError"})
 OUT_OF_MONEY = frozenset({"insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached"})
 
 
@@ -68,13 +66,10 @@ class OpenAI:
             # The SDK's error holds the key and the prompt in its request: it must not travel on as a context.
             raise self._rejected(error.status_code, error.body, error.response.headers) from None
         except APIConnectionError as error:
-            reason = error.__cause__
-            name, detail = type(reason).__name__, " ".join(str(reason).split())[:DETAIL_CHARACTERS]
-            if name in NEVER_SENT:
-                raise NotSent("no_connection", f"no connection to {self.endpoint}: {detail or name}") from None
-            raise AnswerLost(
-                "connection_lost", f"the connection broke before the answer came: {detail or name}"
-            ) from None
+            detail = " ".join(str(error.__cause__).split())[:DETAIL_CHARACTERS] or type(error.__cause__).__name__
+            if _never_connected(error):
+                raise NotSent("no_connection", f"no connection to {self.endpoint}: {detail}") from None
+            raise AnswerLost("connection_lost", f"the connection broke before the answer came: {detail}") from None
 
     def read(self, raw: bytes) -> Reading:
         """The first choice of a chat completion."""
@@ -150,6 +145,21 @@ def _client(judge: Judge, key: str | None) -> Any:
         default_headers={**judge.headers, "Accept-Encoding": "identity"},
         http_client=DefaultAioHttpClient(follow_redirects=False, trust_env=False),
     )
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Whether a failure came before a connection was there.
+
+    The SDK's transport calls a reset in mid-answer a failed connect too, so the cause below it decides.
+    """
+    from aiohttp import ClientConnectorError, ConnectionTimeoutError, InvalidURL  # noqa: PLC0415 - loaded by the SDK
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ClientConnectorError | ConnectionTimeoutError | InvalidURL):
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def _json(value: object) -> bytes:

@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rubrics import Rubric, RubricError, answer_schema
-from rubrics.registry import loads, parse
 
 # No digits: the dumper quotes by YAML 1.1 and would leave 1e5, a number in 1.2, without quotes.
 WORDS = st.text(st.characters(exclude_categories=["C", "N"]), min_size=1, max_size=20).filter(str.strip)
@@ -44,17 +43,17 @@ RUBRICS = st.fixed_dictionaries(
 @settings(deadline=None)  # the first example pays for imports
 @given(RUBRICS)
 def test_one_rubric_through_yaml_json_and_itself(data: dict[str, Any]) -> None:
-    rubric = parse(data)
-    assert loads(yaml.safe_dump(data, sort_keys=False), "r.yaml") == rubric
-    assert loads(json.dumps(data, indent="\t"), "r.json") == rubric
+    rubric = Rubric.parse(data)
+    assert Rubric.loads(yaml.safe_dump(data, sort_keys=False), "r.yaml") == rubric
+    assert Rubric.loads(json.dumps(data, indent="\t"), "r.json") == rubric
     assert Rubric.model_validate_json(rubric.model_dump_json()) == rubric
-    assert loads(rubric.model_dump_json()).hash == rubric.hash
+    assert Rubric.loads(rubric.model_dump_json()).hash == rubric.hash
 
 
 @settings(deadline=None)  # the first example pays for imports
 @given(RUBRICS)
 def test_schema_keeps_to_the_strict_subset(data: dict[str, Any]) -> None:
-    schema = answer_schema(parse(data))
+    schema = answer_schema(Rubric.parse(data))
     assert schema["type"] == "object"
     for node in nodes(schema):
         assert set(node) in (
@@ -71,7 +70,7 @@ def test_schema_keeps_to_the_strict_subset(data: dict[str, Any]) -> None:
 @settings(deadline=None)  # the first example pays for imports
 @given(RUBRICS, st.data())
 def test_schema_takes_right_answers_and_no_others(data: dict[str, Any], draw: st.DataObject) -> None:
-    rubric = parse(data)
+    rubric = Rubric.parse(data)
     answer: dict[str, Any] = {
         each.id: {"reason": "r", "score": draw.draw(st.sampled_from(each.answers))} for each in rubric.criteria
     }
@@ -104,8 +103,8 @@ ANYTHING = st.recursive(
 def test_a_wrong_part_is_refused_in_one_line_or_fits(data: dict[str, Any], field: str, wrong: object) -> None:
     first, *rest = data["criteria"]
     for spoilt in ({**data, field: wrong}, {**data, "criteria": [{**first, field: wrong}, *rest]}, wrong):
-        assert told(partial(parse, spoilt)).isprintable()
-        assert told(partial(loads, json.dumps(spoilt), "r.json")).isprintable()
+        assert told(partial(Rubric.parse, spoilt)).isprintable()
+        assert told(partial(Rubric.loads, json.dumps(spoilt), "r.json")).isprintable()
 
 
 @settings(deadline=None)  # the first example pays for imports
@@ -113,7 +112,7 @@ def test_a_wrong_part_is_refused_in_one_line_or_fits(data: dict[str, Any], field
 def test_no_text_breaks_the_reader(text: str) -> None:
     for source in ("r.yaml", "r.json"):
         with pytest.raises(RubricError) as caught:
-            loads(text, source)
+            Rubric.loads(text, source)
         assert str(caught.value).isprintable()
 
 

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from rubrics import lint
-from rubrics.registry import loads, parse
+from rubrics import Rubric, lint
 
 
 def test_every_warning_on_one_poor_rubric() -> None:
-    rubric = loads("""
+    rubric = Rubric.loads("""
 name: poor
 criteria:
   - {id: a, scale: ordinal, question: "Is it good?", levels: {1: bad, 2: , 3: }, weight: 100, required: 1}
@@ -23,7 +22,7 @@ criteria:
 def test_a_schema_over_the_strict_limit_is_warned_of() -> None:
     levels = {str(step): "described" for step in range(11)}
     criteria = [{"id": f"c{n}", "scale": "ordinal", "question": f"Question {n}?", "levels": levels} for n in range(91)]
-    assert lint(parse({"name": "wide", "instructions": "x", "criteria": criteria[:90]})) == ()
-    assert lint(parse({"name": "wide", "instructions": "x", "criteria": criteria})) == (
+    assert lint(Rubric.parse({"name": "wide", "instructions": "x", "criteria": criteria[:90]})) == ()
+    assert lint(Rubric.parse({"name": "wide", "instructions": "x", "criteria": criteria})) == (
         "1001 answers in all, over the 1000 a strict schema may hold: split the rubric",
     )

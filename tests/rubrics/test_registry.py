@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rubrics import RubricError, load
-from rubrics.registry import loads, parse
+from rubrics import Rubric, RubricError
 
 GOOD = """\
 name: t
@@ -107,42 +106,42 @@ MISTAKES = [
 def test_a_mistake_is_told_in_one_line_with_its_place(old: str, new: str, expected: str) -> None:
     assert old in GOOD
     with pytest.raises(RubricError) as caught:
-        loads(GOOD.replace(old, new, 1), "r.yaml")
+        Rubric.loads(GOOD.replace(old, new, 1), "r.yaml")
     assert str(caught.value).startswith(f"r.yaml:{expected}")
     assert "\n" not in str(caught.value)
     assert "; write " in str(caught.value)
 
 
 def test_the_unspoilt_text_loads() -> None:
-    assert loads(GOOD).examples[0].answers["b"].score == "yes"
+    assert Rubric.loads(GOOD).examples[0].answers["b"].score == "yes"
 
 
 def test_json_mistakes_have_lines_too() -> None:
     text = '{"name": "t",\n"criteria": [\n{"id": "a", "scale": "binary",\n"question": 3}]}'
     with pytest.raises(RubricError, match=r"^r\.json:4: criteria\[0\]\.question: 3 is not text"):
-        loads(text, "r.json")
+        Rubric.loads(text, "r.json")
     with pytest.raises(RubricError, match=r"^r\.json:2: 'name' is already on line 1; write it once$"):
-        loads('{"name": "t",\n"name": "t"}', "r.json")
+        Rubric.loads('{"name": "t",\n"name": "t"}', "r.json")
     with pytest.raises(RubricError, match=r"^r\.json:2: not JSON: .*; write valid JSON$"):
-        loads('{"name":\n', "r.json")
+        Rubric.loads('{"name":\n', "r.json")
 
 
 def test_plain_data_has_a_path_and_no_line() -> None:
     with pytest.raises(RubricError) as caught:
-        parse({"name": "t", "criteria": [{"id": "a", "scale": "binary", "question": "Is it?", 3: 4}]}, "item 7")
+        Rubric.parse({"name": "t", "criteria": [{"id": "a", "scale": "binary", "question": "Is it?", 3: 4}]}, "item 7")
     assert (caught.value.file, caught.value.line, caught.value.path) == ("item 7", None, "criteria[0][3]")
     assert str(caught.value).startswith("item 7: criteria[0][3]: no such field; write one of id, question")
     others: tuple[object, ...] = (None, 3, [], "x")
     for data in others:
         with pytest.raises(RubricError, match=r"is not a mapping; write `key: value` lines$"):
-            parse(data)
+            Rubric.parse(data)
 
 
 def test_load_takes_files_and_shipped_names(tmp_path: Path) -> None:
     (tmp_path / "r.YML").write_text(GOOD, encoding="utf-8-sig")
-    (tmp_path / "r.json").write_text(loads(GOOD).model_dump_json(), encoding="utf-8")
-    assert load(tmp_path / "r.YML") == load(str(tmp_path / "r.json")) == loads(GOOD)
-    assert load("helpfulness").name == "helpfulness"
+    (tmp_path / "r.json").write_text(Rubric.loads(GOOD).model_dump_json(), encoding="utf-8")
+    assert Rubric.load(tmp_path / "r.YML") == Rubric.load(str(tmp_path / "r.json")) == Rubric.loads(GOOD)
+    assert Rubric.load("helpfulness").name == "helpfulness"
 
 
 @pytest.mark.parametrize(
@@ -158,14 +157,14 @@ def test_load_takes_files_and_shipped_names(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_found(ref: str | Path, expected: str) -> None:
     with pytest.raises(RubricError) as caught:
-        load(ref)
+        Rubric.load(ref)
     assert str(caught.value).startswith(expected)
 
 
 def test_a_directory_is_no_rubric(tmp_path: Path) -> None:
     (tmp_path / "d.yaml").mkdir()
     with pytest.raises(RubricError, match="cannot be read"):
-        load(tmp_path / "d.yaml")
+        Rubric.load(tmp_path / "d.yaml")
 
 
 def test_an_error_survives_pickling() -> None:

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from rubrics import Rubric, load
-from rubrics.registry import loads, parse
+from rubrics import Rubric
 
 LONG = """
 name: long
@@ -45,8 +44,8 @@ TWIN = """{"name": "twin", "instructions": "Read twice.\\nThen grade.", "criteri
 
 
 def test_one_hash_for_every_way_of_writing_one_rubric() -> None:
-    rubrics = [loads(LONG), loads(SHORT), loads(TWIN)]
-    rubrics.append(parse(json.loads(rubrics[0].model_dump_json())))
+    rubrics = [Rubric.loads(LONG), Rubric.loads(SHORT), Rubric.loads(TWIN)]
+    rubrics.append(Rubric.parse(json.loads(rubrics[0].model_dump_json())))
     assert {rubric.hash for rubric in rubrics} == {rubrics[0].hash}
     assert len(rubrics[0].hash) == 64
     assert rubrics[0] != rubrics[1]  # the names differ
@@ -66,18 +65,18 @@ def test_one_hash_for_every_way_of_writing_one_rubric() -> None:
 )
 def test_hash_changes_with_whatever_can_change_a_grade(old: str, new: str) -> None:
     assert old in LONG
-    assert loads(LONG.replace(old, new)).hash != loads(LONG).hash
+    assert Rubric.loads(LONG.replace(old, new)).hash != Rubric.loads(LONG).hash
 
 
 def test_hash_of_a_copy_is_its_own() -> None:
-    rubric = loads(LONG)
+    rubric = Rubric.loads(LONG)
     before = rubric.hash
     assert rubric.model_copy(update={"instructions": "Be brief."}).hash != before
     assert rubric.model_copy(update={"name": "other"}).hash == before
 
 
 def test_json_round_trip_and_lookup() -> None:
-    rubric = load("support-reply")
+    rubric = Rubric.load("support-reply")
     again = Rubric.model_validate_json(rubric.model_dump_json())
     assert again == rubric
     assert again.hash == rubric.hash
@@ -88,7 +87,7 @@ def test_json_round_trip_and_lookup() -> None:
 
 
 def test_version_may_be_a_whole_number() -> None:
-    assert loads(LONG.replace('"7"', "7")).version == "7"
+    assert Rubric.loads(LONG.replace('"7"', "7")).version == "7"
 
 
 def test_example_answers_take_the_order_of_the_criteria() -> None:
@@ -96,5 +95,5 @@ def test_example_answers_take_the_order_of_the_criteria() -> None:
         "output": "x",
         "answers": {"safe": {"reason": "r", "score": "yes"}, "depth": {"reason": "r", "score": "not_applicable"}},
     }
-    rubric = parse({**loads(LONG).model_dump(), "examples": [example]})
+    rubric = Rubric.parse({**Rubric.loads(LONG).model_dump(), "examples": [example]})
     assert list(rubric.examples[0].answers) == ["depth", "safe"]

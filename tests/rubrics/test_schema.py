@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import json
 
-from rubrics import answer_schema
-from rubrics.registry import loads
+from rubrics import Rubric, answer_schema
 
 RUBRIC = """
 name: small
@@ -30,8 +29,8 @@ SCHEMA = """
 
 def test_schema_of_a_small_rubric_to_the_byte() -> None:
     # Compared as text: the order of properties is what makes a judge reason before it scores.
-    assert json.dumps(answer_schema(loads(RUBRIC))) == json.dumps(json.loads(SCHEMA))
+    assert json.dumps(answer_schema(Rubric.loads(RUBRIC))) == json.dumps(json.loads(SCHEMA))
 
 
 def test_schema_is_made_once_for_equal_rubrics() -> None:
-    assert answer_schema(loads(RUBRIC)) is answer_schema(loads(RUBRIC))
+    assert answer_schema(Rubric.loads(RUBRIC)) is answer_schema(Rubric.loads(RUBRIC))

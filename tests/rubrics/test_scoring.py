@@ -2,17 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from rubrics import Overall, overall
-from rubrics.registry import loads
+from rubrics import Overall, Rubric, overall
 
-RUBRIC = loads("""
+RUBRIC = Rubric.loads("""
 name: weighed
 criteria:
   - {id: deep, scale: ordinal, question: How deep, levels: [1, 2, 3, 4, 5], weight: 3, required: 3}
   - {id: safe, scale: binary, question: Is it safe, weight: 1, required: yes, not_applicable: true}
   - {id: tone, scale: ordinal, question: How kind, levels: [cold, warm], weight: 4}
 """)
-FREE = loads("name: free\ncriteria: [{id: a, scale: binary, question: Is it, not_applicable: true}]")
+FREE = Rubric.loads("name: free\ncriteria: [{id: a, scale: binary, question: Is it, not_applicable: true}]")
 
 
 @pytest.mark.parametrize(

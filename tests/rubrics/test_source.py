@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rubrics import RubricError
+from rubrics import Rubric, RubricError
 from rubrics.json_text import read_json
 from rubrics.lines import Lines
-from rubrics.registry import load, loads
 from rubrics.yaml_text import read_yaml
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -86,7 +85,7 @@ def test_lines_of_every_part(read: Callable[[str, Lines], object]) -> None:
 def test_hostile_text_is_refused_in_time(text: str, source: str, message: str) -> None:
     begin = time.perf_counter()
     with pytest.raises(RubricError) as caught:
-        loads(text, source)
+        Rubric.loads(text, source)
     assert str(caught.value).startswith(message)
     assert time.perf_counter() - begin < 10
 
@@ -102,5 +101,5 @@ def test_bytes_that_are_not_text(tmp_path: Path) -> None:
     ):
         file.write_bytes(raw)
         with pytest.raises(RubricError) as caught:
-            load(file)
+            Rubric.load(file)
         assert str(caught.value).startswith(f"{file}{message}")
