@@ -1,13 +1,13 @@
 """LLM-as-judge grading that says how far the judge can be trusted.
 
-from judge import Item, Judge, Rubric, grade
-
-result = await grade(Item(id="1", output="Paris."), Rubric.load("helpfulness"), Judge.load("openai/gpt-6-luna"))
+`grade` and `grade_many` grade from Python; `judge grade` on the command line grades files, durably; `judge serve`
+grades over HTTP.
 """
 
 from __future__ import annotations
 
 from judge.errors import InputError, JudgeError, Paused, RunBusy, SetupError, StoreError
+from judge.exports import run_grades, to_frame
 from judge.grades import Grade
 from judge.items import Item
 from judge.judges import Judge
@@ -30,4 +30,6 @@ __all__ = [
     "StoreError",
     "grade",
     "grade_many",
+    "run_grades",
+    "to_frame",
 ]

@@ -86,15 +86,17 @@ def summary(found: Summary) -> None:
         _line((f"The judge is {run.judge.kind}: no model read these outputs.", "bold yellow"))
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("criterion")
-    for name in ("mean", "n", "scored", "if missing were worst..best"):
+    for name in ("mean", "scale", "n", "scored", "bounds"):
         table.add_column(name, justify="right")
     table.add_column("distribution")
     for one in (*found.criteria, found.overall):
-        bounds = "" if one.scored == one.n else f"{number(one.low)} .. {number(one.high)}"
+        bounds = "" if one.scored == one.n else f"{number(one.low)}..{number(one.high)}"
         title = Text(one.criterion, style="bold" if one is found.overall else "")
-        scale = f"{number(one.mean)} / {one.maximum:g}" if one.mean is not None else "-"
-        table.add_row(title, scale, f"{one.n:,}", share(one.scored_share), bounds, distribution(one))
+        scale = f"{one.minimum:g}..{one.maximum:g}"
+        table.add_row(title, number(one.mean), scale, f"{one.n:,}", share(one.scored_share), bounds, distribution(one))
     console.print(table)
+    if not found.clean:
+        _line(("bounds: what the mean would be if every missing score were the worst, or the best", "dim"))
     _causes(found)
     _totals(found)
 

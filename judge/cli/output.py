@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from judge.errors import InputError
-from judge.grades import Grade
+from judge.exports import grades_of
 from rubrics import Rubric
 
 if TYPE_CHECKING:
     from judge.store.results import RunInfo
     from judge.store.store import Store
-
-PAGE = 500
 
 
 class Output:
@@ -55,7 +52,7 @@ class Output:
         count = 0
         try:
             with partial.open("w", encoding="utf-8") as file:
-                for grade in graded(store, info):
+                for grade in grades_of(store, info):
                     file.write(grade.model_dump_json() + "\n")
                     count += 1
                 file.flush()
@@ -67,12 +64,3 @@ class Output:
                 f"{self._path}: cannot be written ({error.strerror}); the grades are kept: judge runs export {info.id}"
             ) from None
         return count
-
-
-def graded(store: Store, info: RunInfo) -> Iterator[Grade]:
-    """All graded items of a run, a page in memory at a time."""
-    after = -1
-    while page := store.ask(store.results.grades, info, after, PAGE):
-        for seq, grade in page:
-            yield grade
-            after = seq

@@ -16,8 +16,9 @@ import typer
 
 from judge.cli import draw
 from judge.cli.exits import Exit, expected, say
-from judge.cli.output import Output, graded
+from judge.cli.output import Output
 from judge.errors import InputError, RunBusy
+from judge.exports import find_run, flat, grades_of
 from judge.grades import Grade
 from judge.owner import is_dead
 from judge.store import open_store
@@ -26,11 +27,10 @@ from judge.verdicts import Outcome
 
 if TYPE_CHECKING:
     from judge.store.results import RunInfo
-    from judge.store.store import Store
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Runs and their grades.")
 
-RunArgument = Annotated[str, typer.Argument(help="The run's id, or how it begins.")]
+RunArgument = Annotated[str, typer.Argument(help="The run's id, how it begins, or latest.")]
 SHOWN = 20
 SECONDS_A_DAY = 86_400
 
@@ -40,16 +40,6 @@ class Format(StrEnum):
 
     JSONL = "jsonl"
     CSV = "csv"
-
-
-def _found(store: Store, ref: str) -> RunInfo:
-    found: list[RunInfo] = store.ask(store.results.runs, ref)
-    if not found:
-        raise InputError(f"no run begins with {ref!r}; list them with: judge runs list")
-    exact = [one for one in found if one.id == ref]
-    if len(found) > 1 and not exact:
-        raise InputError(f"{len(found)} runs begin with {ref!r}; write more of the id")
-    return (exact or found)[0]
 
 
 @app.command("list")
@@ -97,7 +87,7 @@ def show(
 ) -> None:
     """The summary of a run, or some of its grades."""
     with open_store() as store:
-        info = _found(store, run)
+        info = find_run(store, run)
         if item is None and outcome is None and lowest is None:
             found = summarise(store, info.id)
             if as_json:
@@ -129,15 +119,15 @@ def export(
 ) -> None:
     """All grades of a run, in the order of the input."""
     with open_store() as store:
-        info = _found(store, run)
+        info = find_run(store, run)
         if format_ is Format.JSONL and out is not None:
             say(f"{Output(out).write(store, info):,} grades written to {out}")
             return
         with _opened(out) as file:
             if format_ is Format.CSV:
-                _csv(file, graded(store, info))
+                _csv(file, grades_of(store, info))
             else:
-                file.writelines(grade.model_dump_json() + "\n" for grade in graded(store, info))
+                file.writelines(grade.model_dump_json() + "\n" for grade in grades_of(store, info))
 
 
 @contextmanager
@@ -156,27 +146,16 @@ def _csv(file: IO[str], grades: Iterator[Grade]) -> None:
     """A row an item. Text that a spreadsheet would take for a formula gets an apostrophe before it."""
     writer: csv.DictWriter[str] | None = None
     for grade in grades:
-        row: dict[str, object] = {
-            "item": _inert(grade.item),
-            "outcome": grade.outcome,
-            "score": grade.score,
-            "low": grade.low,
-            "high": grade.high,
-            "passed": grade.passed,
-            "trust": grade.trust,
-        }
-        for id, one in grade.criteria.items():
-            row[f"{id}.score"], row[f"{id}.outcome"] = one.score, one.outcome
-            row[f"{id}.reason"], row[f"{id}.cause"] = _inert(one.reason), _inert(one.cause)
-        row |= {"cost_usd": grade.usage.cost_usd, "judge": _inert(grade.judge.name), "kind": grade.judge.kind}
+        row = {name: _inert(value) for name, value in flat(grade).items()}
         if writer is None:
             writer = csv.DictWriter(file, list(row), extrasaction="ignore")
             writer.writeheader()
         writer.writerow(row)
 
 
-def _inert(text: str | None) -> str | None:
-    return f"'{text}" if text and text[0] in "=+-@\t\r\n＝＋－＠" else text
+def _inert(value: object) -> object:
+    formula = isinstance(value, str) and value[:1] in tuple("=+-@\t\r\n＝＋－＠")
+    return f"'{value}" if formula else value
 
 
 @app.command()
@@ -187,7 +166,7 @@ def delete(
 ) -> None:
     """Delete a run and its grades. What was paid stays in the ledger."""
     with open_store() as store:
-        info = _found(store, run)
+        info = find_run(store, run)
         owner = store.ask(store.runs.owner, info.id)
         if owner is not None and not is_dead(owner):
             raise RunBusy(f"run {info.id} is being graded; stop it first")
