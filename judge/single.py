@@ -10,14 +10,14 @@ import importlib
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING
 
-from judge.grades import Grade
-from judge.items import Item
-from judge.judges import Judge
 from judge.store import open_store
-from rubrics import Rubric
 
 if TYPE_CHECKING:
+    from judge.grades import Grade
+    from judge.items import Item
+    from judge.judges import Judge
     from judge.store.store import Store
+    from rubrics import Rubric
 
 
 async def grade(item: Item, rubric: Rubric, judge: Judge, *, samples: int = 1, store: Store | None = None) -> Grade:

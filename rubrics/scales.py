@@ -130,7 +130,9 @@ class Binary(CriterionBase):
     """A question answered no (0) or yes (1)."""
 
     scale: Literal["binary"]
-    levels: tuple[Level, ...] = (Level(level="no", value=0.0), Level(level="yes", value=1.0))
+    levels: tuple[Level, ...] = Field(
+        default_factory=lambda: (Level(level="no", value=0.0), Level(level="yes", value=1.0))
+    )
 
     @field_validator("levels", mode="before")
     @classmethod
