@@ -8,6 +8,7 @@ never asked for again here.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -39,6 +40,23 @@ class Again(CallError):
 
 
 @dataclass(slots=True)
+class Deadline:
+    """When a grade must be done: so many seconds after it first got a slot. Waiting for its turn is not its fault."""
+
+    seconds: float
+    at: float = math.inf
+
+    def start(self) -> None:
+        """Begins to count, once."""
+        if self.at == math.inf:
+            self.at = asyncio.get_running_loop().time() + self.seconds
+
+    def passed(self, in_seconds: float = 0.0) -> bool:
+        """Whether it is over, or will be then."""
+        return asyncio.get_running_loop().time() + in_seconds >= self.at
+
+
+@dataclass(slots=True)
 class Receipt:
     """What the calls for one item came to. `cost_usd` is None where a price is unknown."""
 
@@ -51,6 +69,7 @@ class Receipt:
     cost_usd: float | None = 0.0
     latency_s: float = 0.0
     model: str | None = None
+    keys: list[str] = field(default_factory=list)
     writes: list[asyncio.Task[None]] = field(default_factory=list)
 
     def pay(self, cost_usd: float | None) -> None:
@@ -102,7 +121,7 @@ class _Call:
     body: bytes
     max_tokens: int
     usable: Callable[[Reading], bool]
-    deadline: float
+    deadline: Deadline
     receipt: Receipt
     worst_usd: float | None
     attempts: int = 0
@@ -139,13 +158,13 @@ class Caller:
         body: bytes,
         max_tokens: int,
         sample: int,
-        deadline: float,
+        deadline: Deadline,
         receipt: Receipt,
         usable: Callable[[Reading], bool],
     ) -> Answer:
         """The answer to a body, from the ledger or from the judge.
 
-        `deadline` is a time of the running loop. `usable` says whether a reading settles the question.
+        `usable` says whether a reading settles the question.
 
         Raises
         ------
@@ -154,6 +173,7 @@ class Caller:
         """
         key = self._ledger.key(self._provider.endpoint, body, sample)
         worst = worst_case(self.price, len(body), max_tokens)
+        receipt.keys.append(key)
         call = _Call(key, body, max_tokens, usable, deadline, receipt, worst)
         if self.endpoint.metered and (found := await self._ledger.find(key)) is not None:
             return self._reuse(call, found)
@@ -177,12 +197,12 @@ class Caller:
         except Again as last:
             if last.wait_s is None and last.cause != "http_429":
                 self.endpoint.gave_up(last.cause, str(last))
-            late = asyncio.get_running_loop().time() + (last.wait_s or 0.0) >= call.deadline
+            late = call.deadline.passed(last.wait_s or 0.0)
             return Answer(call.key, call.attempt, cause="deadline" if late else last.cause)
         return answer
 
     async def _attempt(self, call: _Call) -> Answer:
-        if asyncio.get_running_loop().time() >= call.deadline:
+        if call.deadline.passed():
             return Answer(call.key, call.attempt, cause="deadline")
         tokens = len(call.body) // BYTES_PER_TOKEN_USUALLY + call.max_tokens
         slot = self.endpoint.slot(tokens)
@@ -190,6 +210,7 @@ class Caller:
         try:
             if self.stopping:
                 raise asyncio.CancelledError
+            call.deadline.start()
             self.budget.reserve(call.worst_usd)
             held = await self._ledger.claim(call.key, self._provider.endpoint, call.worst_usd)
             call.attempt = held.attempt
@@ -218,7 +239,7 @@ class Caller:
         call.receipt.calls += 1
         call.receipt.possible_duplicates += held.possible_duplicate
         try:
-            async with asyncio.timeout(min(self._judge.timeout_s, max(call.deadline - began, 0.0))):
+            async with asyncio.timeout(min(self._judge.timeout_s, max(call.deadline.at - began, 0.0))):
                 raw = await self._provider.send(call.body)
             reading = self._provider.read(raw)
         except Rejected as refusal:
@@ -284,8 +305,7 @@ class Caller:
     async def _lost(self, call: _Call, cause: str) -> Answer:
         await self._failed(call, CallState.LOST, cause, call.worst_usd)
         call.receipt.lost += 1
-        late = asyncio.get_running_loop().time() >= call.deadline
-        if late:
+        if call.deadline.passed():
             return Answer(call.key, call.attempt, outcome=Outcome.JUDGE_ERROR, cause="deadline")
         return Answer(call.key, call.attempt, outcome=Outcome.LOST, cause=cause)
 
@@ -315,8 +335,7 @@ class Caller:
 
     def _stop(self, state: RetryCallState) -> bool:
         call: _Call = state.args[0]
-        late = asyncio.get_running_loop().time() + state.upcoming_sleep >= call.deadline
-        return late or call.attempts >= ATTEMPTS
+        return call.deadline.passed(state.upcoming_sleep) or call.attempts >= ATTEMPTS
 
     async def _rest(self, seconds: float) -> None:
         await self._resting(self.endpoint.pause(seconds))

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from judge.judges import OutputMode
 from judge.verdicts import Outcome
 
 OVERALL = "overall"
@@ -53,7 +54,7 @@ class JudgeRef(_Published):
     fingerprint: str
     kind: str = "model"
     model: str | None = Field(default=None, description="The model that the provider reported.")
-    mode: str | None = Field(default=None, description="How the structured answer was obtained.")
+    mode: OutputMode | None = Field(default=None, description="How the structured answer was obtained.")
 
 
 class Usage(_Published):

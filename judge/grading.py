@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from judge import parsing, prompts
-from judge.calling import Answer, Caller, Receipt
+from judge.calling import Answer, Caller, Deadline, Receipt
 from judge.grades import CriterionGrade, Grade, JudgeRef, RubricRef, Sample, Usage
 from judge.items import Item
 from judge.judges import Asking, Judge
@@ -67,7 +67,7 @@ class Grader:
     samples
         How often each item is judged.
     deadline_s
-        Seconds that one grade may take, all attempts included.
+        Seconds that one grade may take from its first slot on, all attempts included.
     """
 
     def __init__(
@@ -91,20 +91,24 @@ class Grader:
             fingerprint=fingerprint,
             kind=self._source.kind if self._source else "model",
             mode=asking.mode if asking else None,
+            model=asking.reported_model if asking else None,
         )
         self._plan = self._compile(rubric)
         self._own = lru_cache(OWN_RUBRICS_KEPT)(self._compile_own)
 
     async def grade(self, item: Item) -> Graded:
         """The grade of one item. Raises Paused, StoreError or RubricError; anything else is an outcome in the grade."""
+        deadline = Deadline(self._deadline_s)
         plan = self._plan if item.rubric is None else self._own(json.dumps(item.rubric, sort_keys=True), item.id)
         receipt = Receipt()
         if self._source is not None:
             judged = tuple(Judged(self._source.verdicts(item, plan.rubric, n)) for n in range(self._samples))
         elif self._samples == 1:
-            judged = (await self._ask(plan, item, 0, receipt),)
+            judged = (await self._ask(plan, item, 0, deadline, receipt),)
         else:
-            judged = tuple(await asyncio.gather(*(self._ask(plan, item, n, receipt) for n in range(self._samples))))
+            judged = tuple(
+                await asyncio.gather(*(self._ask(plan, item, n, deadline, receipt) for n in range(self._samples)))
+            )
         return Graded(self._combine(plan, item, judged, receipt), judged, receipt)
 
     def _compile(self, rubric: Rubric) -> _Plan:
@@ -118,11 +122,10 @@ class Grader:
     def _compile_own(self, rubric: str, item_id: str) -> _Plan:
         return self._compile(Rubric.parse(json.loads(rubric), f"rubric of item {item_id}"))
 
-    async def _ask(self, plan: _Plan, item: Item, sample: int, receipt: Receipt) -> Judged:
+    async def _ask(self, plan: _Plan, item: Item, sample: int, deadline: Deadline, receipt: Receipt) -> Judged:
         """One sample: asked, and asked again where the answer was cut or cannot be parsed."""
         assert plan.body is not None
         assert self._caller is not None
-        deadline = asyncio.get_running_loop().time() + self._deadline_s
         text, max_tokens, note = prompts.user(item), self._judge.max_tokens, None
         judged: list[tuple[Verdict, ...]] = []
 
@@ -170,7 +173,7 @@ class Grader:
             passed=overall.passed,
             criteria=criteria,
             rubric=plan.ref,
-            judge=self.judge_ref.model_copy(update={"model": receipt.model}) if receipt.model else self.judge_ref,
+            judge=self.judge_ref.model_copy(update={"model": receipt.model}),
             usage=Usage(
                 calls=receipt.calls,
                 reused=receipt.reused,

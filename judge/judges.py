@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from judge.errors import SetupError
+from rubrics import RubricError
+from rubrics.lines import Lines
+from rubrics.source import decode, read
 
 OutputMode = Literal["json_schema", "tool", "json_prompt"]
 OUTPUT_MODES: tuple[OutputMode, ...] = ("json_schema", "tool", "json_prompt")
@@ -75,14 +78,13 @@ class Judge(BaseModel):
 
     @classmethod
     def _from_file(cls, path: Path) -> Judge:
-        import yaml  # noqa: PLC0415 - a judge given by name needs no YAML
-
+        lines = Lines(str(path))
         try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+            data = read(decode(path.read_bytes(), lines), lines)
         except OSError as error:
             raise SetupError(f"{path}: cannot be read ({error.strerror})") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise SetupError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+        except RubricError as error:
+            raise SetupError(str(error)) from None
         if not isinstance(data, dict):
             raise SetupError(f"{path}: not a judge; write name, provider and model")
         data.setdefault("name", path.stem)

@@ -10,7 +10,7 @@ import time
 from functools import cache
 
 from judge import parsing, prompts
-from judge.calling import Answer, Caller, Receipt
+from judge.calling import Answer, Caller, Deadline, Receipt
 from judge.errors import Paused, SetupError
 from judge.items import Item
 from judge.judges import OUTPUT_MODES, Asking, Judge
@@ -78,7 +78,7 @@ async def probe(judge: Judge, provider: Provider, caller: Caller) -> Asking:
 async def _try(judge: Judge, provider: Provider, caller: Caller, asking: Asking) -> tuple[Answer, Reading | None]:
     """The last answer in one mode, and its reading if that is usable."""
     body = provider.compile(Request(asking, prompts.system(_rubric(), asking.mode), answer_schema(_rubric())))
-    deadline = asyncio.get_running_loop().time() + PROBE_DEADLINE_S
+    deadline = Deadline(PROBE_DEADLINE_S)
 
     def usable(reading: Reading) -> bool:
         if reading.finish != "stop":

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -128,8 +128,9 @@ def _totals(found: Summary) -> None:
     parts.append(money(totals.cost_usd))
     _line(("cost ", "dim"), " · ".join(parts))
     if totals.models:
-        changed = " (the model changed during the run)" if len(totals.models) > 1 else ""
-        _line(("model ", "dim"), visible(", ".join(totals.models)), (changed, "yellow"))
+        first = found.run.judge.model
+        changed = f"  (changed: the probe was answered by {first})" if totals.models != (first,) else ""
+        _line(("model ", "dim"), visible(", ".join(totals.models)), (visible(changed), "yellow"))
     _line(
         ("trust ", "dim"),
         ("uncalibrated", "bold yellow"),
@@ -173,12 +174,12 @@ def grade(one: Grade) -> None:
     )
 
 
-def texts(body: dict[str, Any]) -> None:
-    """What was graded."""
-    for part in prompts.PARTS:
-        if body.get(part) is not None:
-            _line((part, "dim"))
-            _line(visible(body[part]) or "(empty)")
+def messages(system: str, user: str) -> None:
+    """What a judge is shown."""
+    for role, text in (("system", system), ("user", user)):
+        _line((role, "bold"))
+        _line(visible(text))
+        _line()
 
 
 def exchange(one: Exchange) -> None:
@@ -223,12 +224,7 @@ def runs(found: Iterable[RunInfo]) -> None:
 def dry_run(item: Item, rubric: Rubric, judge: Judge, scan: Scan, worst: Quote | None) -> None:
     """The exact messages and schema of the first item, and what the whole comes to."""
     mode = judge.mode or OUTPUT_MODES[0]
-    _line(("system", "bold"))
-    _line(visible(prompts.system(rubric, mode)))
-    _line()
-    _line(("user", "bold"))
-    _line(visible(prompts.user(item)))
-    _line()
+    messages(prompts.system(rubric, mode), prompts.user(item))
     _line(("schema", "bold"), f"  ({mode}{'' if judge.mode else ', if the judge takes it'})")
     _line(json.dumps(answer_schema(rubric), ensure_ascii=False))
     _line()

@@ -14,19 +14,24 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
+from judge import prompts
 from judge.cli import draw
 from judge.cli.exits import Exit, expected, say
 from judge.cli.output import Output
 from judge.errors import InputError, RunBusy
 from judge.exports import find_run, flat, grades_of
 from judge.grades import Grade
+from judge.items import Item
+from judge.judges import OUTPUT_MODES
 from judge.owner import is_dead
 from judge.store import open_store
 from judge.summary import summarise
 from judge.verdicts import Outcome
+from rubrics import Rubric
 
 if TYPE_CHECKING:
     from judge.store.results import RunInfo
+    from judge.store.store import Store
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Runs and their grades.")
 
@@ -105,9 +110,18 @@ def show(
                 continue
             draw.grade(grade)
             if item is not None:
-                draw.texts(store.ask(store.results.item_body, info.id, item))
+                draw.messages(*_messages(store, info, item))
                 for one in store.ask(store.results.exchanges, info.id, item):
                     draw.exchange(one)
+
+
+def _messages(store: Store, info: RunInfo, item_id: str) -> tuple[str, str]:
+    """What the judge was shown: the same bytes again, since messages are fixed by rubric and item."""
+    item = Item(id=item_id, **store.ask(store.results.item_body, info.id, item_id))
+    rubric = Rubric.model_validate_json(store.ask(store.results.rubric_body, info.rubric.hash))
+    if item.rubric is not None:
+        rubric = Rubric.parse(item.rubric, f"rubric of item {item.id}")
+    return prompts.system(rubric, info.judge.mode or OUTPUT_MODES[0]), prompts.user(item)
 
 
 @app.command()

@@ -334,21 +334,11 @@ def places(
 
 
 def exchanges(connection: Connection, tenant: str, run_id: str, item_id: str) -> list[Exchange]:
-    """Every attempt of the calls that an item's newest verdicts rest on."""
-    keys = (
-        select(verdict.c.call_key)
-        .join(
-            run_item,
-            and_(
-                verdict.c.tenant == run_item.c.tenant,
-                verdict.c.run == run_item.c.run,
-                verdict.c.seq == run_item.c.seq,
-                verdict.c.revision == run_item.c.revision,
-            ),
-        )
-        .where(run_item.c.tenant == tenant, run_item.c.run == run_id, run_item.c.item_id == item_id)
-        .distinct()
+    """Every attempt of the calls that were made for an item."""
+    wanted = select(run_item.c.call_keys).where(
+        run_item.c.tenant == tenant, run_item.c.run == run_id, run_item.c.item_id == item_id
     )
+    keys = json.loads(connection.execute(wanted).scalar() or "[]")
     found = select(call).where(call.c.tenant == tenant, call.c.key.in_(keys)).order_by(call.c.sent_at)
     return [
         Exchange(

@@ -35,8 +35,8 @@ def ignoring(table: Any) -> Any:
 
 
 def find(connection: Connection, tenant: str, fingerprint: str) -> Row[Any] | None:
-    """The run of a fingerprint, unless its loading was never finished."""
-    found = select(run).where(run.c.tenant == tenant, run.c.fingerprint == fingerprint, run.c.state != "loading")
+    """The run of a fingerprint."""
+    found = select(run).where(run.c.tenant == tenant, run.c.fingerprint == fingerprint)
     return connection.execute(found).first()
 
 
@@ -262,6 +262,7 @@ def _place_row(at: dict[str, Any], outcome: Outcome, receipt: Receipt) -> dict[s
         "cost_usd": receipt.cost_usd,
         "latency_s": receipt.latency_s,
         "model": receipt.model,
+        "call_keys": json.dumps(receipt.keys),
     }
 
 

@@ -86,7 +86,7 @@ run = Table(
     Column("round", Integer, nullable=False),
     Column("samples", Integer, nullable=False),
     Column("items", Integer, nullable=False),
-    Column("state", String(16), nullable=False),  # loading | open | done
+    Column("state", String(16), nullable=False),  # open | done
     Column("created_at", Double, nullable=False),
     Column("finished_at", Double),
     Column("owner", String(256)),  # the live process at work on it, or none
@@ -115,6 +115,7 @@ run_item = Table(
     Column("cost_usd", Double),
     Column("latency_s", Double),
     Column("model", String(256)),
+    Column("call_keys", Text),  # JSON: every call that was made for it, re-asks included
     PrimaryKeyConstraint("tenant", "run", "seq"),
     UniqueConstraint("tenant", "run", "item_id"),
     Index("run_item_state", "tenant", "run", "state", "seq"),

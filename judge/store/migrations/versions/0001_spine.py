@@ -130,6 +130,7 @@ def upgrade() -> None:
         sa.Column("cost_usd", sa.Double(), nullable=True),
         sa.Column("latency_s", sa.Double(), nullable=True),
         sa.Column("model", sa.String(length=256), nullable=True),
+        sa.Column("call_keys", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("tenant", "run", "seq"),
         sa.UniqueConstraint("tenant", "run", "item_id"),
     )
