@@ -11,12 +11,12 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
+from judge.costs import Budget, Receipt
 from judge.endpoint import Endpoint
-from judge.errors import Paused
 from judge.judges import Judge, Price
 from judge.ledger import CallState, Claimed, Held, Ledger, Settlement, now
 from judge.prices import BYTES_PER_TOKEN_USUALLY, worst_case
@@ -54,51 +54,6 @@ class Deadline:
     def passed(self, in_seconds: float = 0.0) -> bool:
         """Whether it is over, or will be then."""
         return asyncio.get_running_loop().time() + in_seconds >= self.at
-
-
-@dataclass(slots=True)
-class Receipt:
-    """What the calls for one item came to. `cost_usd` is None where a price is unknown."""
-
-    calls: int = 0
-    reused: int = 0
-    lost: int = 0
-    possible_duplicates: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost_usd: float | None = 0.0
-    latency_s: float = 0.0
-    model: str | None = None
-    keys: list[str] = field(default_factory=list)
-    writes: list[asyncio.Task[None]] = field(default_factory=list)
-
-    def pay(self, cost_usd: float | None) -> None:
-        """Adds what one call cost."""
-        self.cost_usd = None if self.cost_usd is None or cost_usd is None else self.cost_usd + cost_usd
-
-
-@dataclass(slots=True)
-class Budget:
-    """Dollars that a run may spend: reserved before a call, settled after."""
-
-    limit_usd: float | None = None
-    spent_usd: float = 0.0
-    reserved_usd: float = 0.0
-
-    def reserve(self, worst_usd: float | None) -> None:
-        """Raises Paused where the worst case does not fit."""
-        worst = worst_usd or 0.0
-        if self.limit_usd is not None and self.spent_usd + self.reserved_usd + worst > self.limit_usd:
-            raise Paused(
-                f"the budget of ${self.limit_usd:.4f} is used up (${self.spent_usd:.4f} spent, the next call may cost "
-                f"${worst:.4f}); raise --budget-usd and start the same command again: nothing is lost"
-            )
-        self.reserved_usd += worst
-
-    def settle(self, worst_usd: float | None, cost_usd: float | None) -> None:
-        """What was reserved becomes what was spent."""
-        self.reserved_usd -= worst_usd or 0.0
-        self.spent_usd += cost_usd or 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from judge.costs import Receipt
 from judge.judges import OutputMode
-from judge.verdicts import Outcome
+from judge.verdicts import Outcome, Verdict
 
 OVERALL = "overall"
 
@@ -94,3 +96,21 @@ class Grade(_Published):
     model_config = ConfigDict(
         defer_build=True, frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One sample of one item: its verdicts, and the call that they rest on where there is one."""
+
+    verdicts: tuple[Verdict, ...]
+    call_key: str | None = None
+    call_attempt: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """A grade and what it rests on."""
+
+    grade: Grade
+    samples: tuple[Judged, ...]
+    receipt: Receipt

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from judge import parsing, prompts
-from judge.calling import Answer, Caller, Deadline, Receipt
-from judge.grades import CriterionGrade, Grade, JudgeRef, RubricRef, Sample, Usage
+from judge.calling import Answer, Caller, Deadline
+from judge.costs import Receipt
+from judge.grades import CriterionGrade, Grade, Graded, Judged, JudgeRef, RubricRef, Sample, Usage
 from judge.items import Item
 from judge.judges import Asking, Judge
 from judge.providers import Body, Provider, Reading, Request, Source
@@ -24,24 +25,6 @@ ASKED_AGAIN = 3
 MOST_TOKENS_FACTOR = 8
 GRADE_DEADLINE_S = 600.0
 OWN_RUBRICS_KEPT = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One sample of one item: its verdicts, and the call that they rest on where there is one."""
-
-    verdicts: tuple[Verdict, ...]
-    call_key: str | None = None
-    call_attempt: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Graded:
-    """A grade and what it rests on."""
-
-    grade: Grade
-    samples: tuple[Judged, ...]
-    receipt: Receipt
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,9 @@ import time
 import zlib
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from judge.owner import this_process
-
-if TYPE_CHECKING:
-    from judge.store.store import Store
 
 #: Replies are a few kilobytes of JSON: the fastest level takes most of what there is to take.
 COMPRESSION = 1
@@ -93,28 +90,43 @@ class Settlement:
     provider_id: str | None = None
 
 
+class Rows(Protocol):
+    """Where a ledger's rows are kept: the store."""
+
+    tenant: str
+
+    async def claim(self, claim: Claim) -> Held:
+        """Makes the row of a new attempt, or says why there is none. On disk when this returns."""
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Writes how an attempt ended. On disk when this returns."""
+
+    async def find(self, key: str) -> Held | None:
+        """The usable answer under a key."""
+
+
 class Ledger:
     """The ledger of one run, or of single grades where there is no run."""
 
-    def __init__(self, store: Store, run: str | None = None, round_: int = 0, resend_lost: bool = False) -> None:
-        self._store, self._run, self._round, self._resend_lost = store, run, round_, resend_lost
+    def __init__(self, rows: Rows, run: str | None = None, round_: int = 0, resend_lost: bool = False) -> None:
+        self._rows, self._run, self._round, self._resend_lost = rows, run, round_, resend_lost
         self._owner = this_process()
 
     def key(self, endpoint: str, body: bytes, sample: int) -> str:
         """The key of a call in this ledger's round."""
-        return call_key(self._store.tenant, endpoint, body, sample, self._round)
+        return call_key(self._rows.tenant, endpoint, body, sample, self._round)
 
     async def claim(self, key: str, endpoint: str, reserved_usd: float | None) -> Held:
         """The right to send, on disk when this returns; or what is there already."""
-        return await self._store.claim(Claim(key, endpoint, self._owner, self._run, reserved_usd, self._resend_lost))
+        return await self._rows.claim(Claim(key, endpoint, self._owner, self._run, reserved_usd, self._resend_lost))
 
     async def find(self, key: str) -> Held | None:
         """A usable answer that is there already."""
-        return await self._store.find(key)
+        return await self._rows.find(key)
 
     async def settle(self, settlement: Settlement) -> None:
         """Writes how an attempt ended."""
-        await self._store.settle(settlement)
+        await self._rows.settle(settlement)
 
 
 def packed(raw: bytes) -> bytes:

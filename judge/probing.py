@@ -10,7 +10,8 @@ import time
 from functools import cache
 
 from judge import parsing, prompts
-from judge.calling import Answer, Caller, Deadline, Receipt
+from judge.calling import Answer, Caller, Deadline
+from judge.costs import Receipt
 from judge.errors import Paused, SetupError
 from judge.items import Item
 from judge.judges import OUTPUT_MODES, Asking, Judge

@@ -16,11 +16,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from judge.calling import Budget, Caller
+from judge.calling import Caller
+from judge.costs import Budget
 from judge.datasets import Dataset, Scan
 from judge.errors import JudgeError, Paused, StoreError
-from judge.grades import JudgeRef
-from judge.grading import Graded, Grader
+from judge.grades import Graded, JudgeRef
+from judge.grading import Grader
 from judge.items import Item
 from judge.judges import Judge
 from judge.ledger import Ledger

@@ -9,10 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.dialects import sqlite
 
-from judge.calling import Receipt
+from judge.costs import Receipt
 from judge.errors import RunBusy
-from judge.grades import OVERALL, Grade
-from judge.grading import Graded
+from judge.grades import OVERALL, Grade, Graded
 from judge.items import Item
 from judge.ledger import CallState, now
 from judge.owner import describe, is_dead

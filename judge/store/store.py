@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, delete, select, update
 
-from judge.grading import Graded
+from judge.grades import Graded
 from judge.items import Item
 from judge.ledger import Claim, Held, Settlement, now
 from judge.store import calls, results, runs, tables
