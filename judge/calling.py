@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
@@ -104,6 +105,7 @@ class Caller:
         self.troubles: Counter[str] = Counter()
         self.stopping = False
         self.resting: set[asyncio.Task[None]] = set()
+        self._writing: set[asyncio.Task[None]] = set()
         self._retrying = AsyncRetrying(
             retry=retry_if_exception_type(Again), wait=_wait, stop=self._stop, sleep=self._rest, reraise=True
         )
@@ -212,9 +214,7 @@ class Caller:
             raise self._again(call, failure) from None
         except asyncio.CancelledError:
             # Whoever cancels cannot wait, yet the row must not look as if its answer could still come.
-            call.receipt.writes.append(
-                asyncio.ensure_future(self._failed(call, CallState.LOST, "cancelled", call.worst_usd))
-            )
+            self._aside(call.receipt, self._failed(call, CallState.LOST, "cancelled", call.worst_usd))
             raise
         seconds = loop.time() - began
         self.endpoint.answered(seconds)
@@ -246,7 +246,18 @@ class Caller:
             model=reading.model,
             provider_id=reading.reply_id,
         )
-        receipt.writes.append(asyncio.ensure_future(self._ledger.settle(settlement)))
+        self._aside(receipt, self._ledger.settle(settlement))
+
+    def _aside(self, receipt: Receipt, write: Coroutine[Any, Any, None]) -> None:
+        """Begins a write that nobody waits for here; the receipt's owner does, and `flush`."""
+        task = asyncio.ensure_future(write)
+        receipt.writes.append(task)
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def flush(self) -> None:
+        """Waits until all that was begun to be written is on disk. Raises StoreError."""
+        await asyncio.gather(*self._writing)
 
     async def _failed(
         self, call: _Call, state: CallState, cause: str, cost: float | None, raw: bytes | None = None

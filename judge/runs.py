@@ -145,20 +145,29 @@ class Run:
         if self._caller:
             self._caller.endpoint.eased = self._room.set
         try:
-            async for seq, revision, item in self._open_items():
-                await self._make_room()
-                if self.stopped:
-                    break
-                task = asyncio.create_task(self._one(seq, revision, item))
-                self._tasks.add(task)
-                task.add_done_callback(self._ended)
+            await self._feed()
+        except StoreError as error:
+            self._trouble = error
+            self.stop(str(error))
+        finally:
             while self._tasks:
                 await asyncio.wait(self._tasks)
-        finally:
             if timer is not None:
                 timer.cancel()
+        if self._caller:
+            await self._caller.flush()
         if self._trouble is not None:
             raise self._trouble
+
+    async def _feed(self) -> None:
+        """Begins an item whenever there is room, until none is open or nothing more may be sent."""
+        async for seq, revision, item in self._open_items():
+            await self._make_room()
+            if self.stopped:
+                return
+            task = asyncio.create_task(self._one(seq, revision, item))
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
 
     def stop(self, reason: str) -> None:
         """Sends nothing more. Answers under way are still awaited and kept."""
