@@ -253,7 +253,12 @@ class Caller:
         task = asyncio.ensure_future(write)
         receipt.writes.append(task)
         self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
+        task.add_done_callback(self._written)
+
+    def _written(self, task: asyncio.Task[None]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.stopping = True  # what cannot be written down must not be asked for
 
     async def flush(self) -> None:
         """Waits until all that was begun to be written is on disk. Raises StoreError."""
