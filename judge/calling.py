@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ RETRIED_STATUS = frozenset({408, 409, 425})
 
 
 class Again(CallError):
-    """This attempt brought nothing; another may. `wait_s` is a wait somebody named, which is not an attempt."""
+    """This attempt brought nothing; another may, after `wait_s` seconds where somebody named a wait."""
 
     def __init__(self, cause: str, detail: str, wait_s: float | None = None) -> None:
         super().__init__(cause, detail)
@@ -82,6 +82,7 @@ class _Call:
     worst_usd: float | None
     attempts: int = 0
     attempt: int = 0
+    late: bool = False
 
 
 class Caller:
@@ -152,22 +153,30 @@ class Caller:
         try:
             answer: Answer = await self._retrying.copy()(attempt, call)
         except Again as last:
-            if last.wait_s is None and last.cause != "http_429":
+            if call.late:
+                return Answer(call.key, call.attempt, cause="deadline")
+            if last.cause != "http_429":
                 self.endpoint.gave_up(last.cause, str(last))
-            late = call.deadline.passed(last.wait_s or 0.0)
-            return Answer(call.key, call.attempt, cause="deadline" if late else last.cause)
+            return Answer(call.key, call.attempt, cause=last.cause)
         return answer
 
     async def _attempt(self, call: _Call) -> Answer:
-        if call.deadline.passed():
+        # A call that would most likely be cut off is not begun: it would be paid for nothing.
+        if call.deadline.passed(self.endpoint.response_s):
             return Answer(call.key, call.attempt, cause="deadline")
         tokens = len(call.body) // BYTES_PER_TOKEN_USUALLY + call.max_tokens
         slot = self.endpoint.slot(tokens)
-        await self._resting(slot.__aenter__())
+        try:
+            async with asyncio.timeout_at(None if call.deadline.at == math.inf else call.deadline.at):
+                await self._resting(slot.__aenter__)
+        except TimeoutError:
+            return Answer(call.key, call.attempt, cause="deadline")
         try:
             if self.stopping:
                 raise asyncio.CancelledError
             call.deadline.start()
+            if not self.budget.fits(call.worst_usd) and (found := await self._ledger.find(call.key)) is not None:
+                return self._reuse(call, found)
             self.budget.reserve(call.worst_usd)
             held = await self._ledger.claim(call.key, self._provider.endpoint, call.worst_usd)
             call.attempt = held.attempt
@@ -294,31 +303,34 @@ class Caller:
             call.attempts += 1
             raise Again(refusal.cause, str(refusal))
         if status >= 500 or status in RETRIED_STATUS:
-            raise self._again(call, refusal)
+            raise self._again(call, refusal, refusal.retry_after_s)
         outcome = Outcome.REFUSED if refusal.cause == "content_filter" else Outcome.JUDGE_ERROR
         return Answer(call.key, call.attempt, outcome=outcome, cause=refusal.cause, refusal=refusal)
 
-    def _again(self, call: _Call, failure: CallError) -> Again:
+    def _again(self, call: _Call, failure: CallError, wait_s: float | None = None) -> Again:
         call.attempts += 1
         if not self.endpoint.may_retry():
             call.attempts = ATTEMPTS
-        return Again(failure.cause, str(failure))
+        return Again(failure.cause, str(failure), wait_s)
 
     def _stop(self, state: RetryCallState) -> bool:
         call: _Call = state.args[0]
-        return call.deadline.passed(state.upcoming_sleep) or call.attempts >= ATTEMPTS
+        spent = call.attempts >= ATTEMPTS
+        call.late = not spent and call.deadline.passed(state.upcoming_sleep)
+        return spent or call.late
 
     async def _rest(self, seconds: float) -> None:
-        await self._resting(self.endpoint.pause(seconds))
+        await self._resting(lambda: self.endpoint.pause(seconds))
 
-    async def _resting(self, wait: object) -> None:
+    async def _resting(self, wait: Callable[[], Awaitable[None]]) -> None:
+        """A wait that may be cut short when nothing more is to be sent."""
         if self.stopping:
             raise asyncio.CancelledError
         task = asyncio.current_task()
         assert task is not None
         self.resting.add(task)
         try:
-            await wait  # type: ignore[misc]
+            await wait()
         finally:
             self.resting.discard(task)
 

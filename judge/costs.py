@@ -37,15 +37,18 @@ class Budget:
     spent_usd: float = 0.0
     reserved_usd: float = 0.0
 
+    def fits(self, worst_usd: float | None) -> bool:
+        """Whether a call that may cost so much can still be made."""
+        return self.limit_usd is None or self.spent_usd + self.reserved_usd + (worst_usd or 0.0) <= self.limit_usd
+
     def reserve(self, worst_usd: float | None) -> None:
         """Raises Paused where the worst case does not fit."""
-        worst = worst_usd or 0.0
-        if self.limit_usd is not None and self.spent_usd + self.reserved_usd + worst > self.limit_usd:
+        if not self.fits(worst_usd):
             raise Paused(
                 f"the budget of ${self.limit_usd:.4f} is used up (${self.spent_usd:.4f} spent, the next call may cost "
-                f"${worst:.4f}); raise --budget-usd and start the same command again: nothing is lost"
+                f"${worst_usd or 0.0:.4f}); raise --budget-usd and start the same command again: nothing is lost"
             )
-        self.reserved_usd += worst
+        self.reserved_usd += worst_usd or 0.0
 
     def settle(self, worst_usd: float | None, cost_usd: float | None) -> None:
         """What was reserved becomes what was spent."""

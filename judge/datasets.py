@@ -187,7 +187,7 @@ class Dataset:
                 f"{self.name}:{reader.line_num + 1}: not UTF-8 ({error.reason}); save it as UTF-8"
             ) from None
         except csv.Error as error:
-            raise InputError(f"{self.name}:{reader.line_num}: not CSV ({error}); repair the quotes") from None
+            raise InputError(f"{self.name}:{reader.line_num + 1}: not CSV ({error}); repair the quotes") from None
 
     def _is_output(self, column: str) -> bool:
         return column == self.columns.get("output", "output")

@@ -47,7 +47,7 @@ class Endpoint:
         self._queue: deque[asyncio.Future[None]] = deque()
         self._requests = _bucket(rpm)
         self._tokens = AsyncLimiter(tpm, 60.0) if tpm else None
-        self._response_s = FIRST_RESPONSE_S
+        self._response_s: float | None = None
         self._shrunk_at = 0.0
         self._calls = self._retries = self._failures = 0
         self._broken_at = 0.0
@@ -58,6 +58,11 @@ class Endpoint:
     def metered(self) -> bool:
         """Whether a slot uses up something scarce, so that it pays to look for an answer before taking one."""
         return self._requests is not None or self._tokens is not None
+
+    @property
+    def response_s(self) -> float:
+        """How long an answer usually takes; 0 before there was one."""
+        return self._response_s or 0.0
 
     @asynccontextmanager
     async def slot(self, tokens: int) -> AsyncIterator[None]:
@@ -91,13 +96,14 @@ class Endpoint:
     def answered(self, seconds: float) -> None:
         """A call was answered, after so long."""
         self._failures = 0
-        self._response_s += RESPONSE_WEIGHT * (seconds - self._response_s)
+        known = seconds if self._response_s is None else self._response_s
+        self._response_s = known + RESPONSE_WEIGHT * (seconds - known)
         self.limit = min(self.limit + GROW_PER_ANSWER, float(self.concurrency))
 
     def refused_for_rate(self) -> None:
         """The server answered 429."""
         now = asyncio.get_running_loop().time()
-        if now - self._shrunk_at >= self._response_s:
+        if now - self._shrunk_at >= (self._response_s or FIRST_RESPONSE_S):
             self._shrunk_at = now
             self.limit = max(self.limit * (1 - SHRINK), 1.0)
 

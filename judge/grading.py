@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -79,20 +79,28 @@ class Grader:
         self._plan = self._compile(rubric)
         self._own = lru_cache(OWN_RUBRICS_KEPT)(self._compile_own)
 
-    async def grade(self, item: Item) -> Graded:
-        """The grade of one item. Raises Paused, StoreError or RubricError; anything else is an outcome in the grade."""
-        deadline = Deadline(self._deadline_s)
+    async def grade(self, item: Item, deadline: Deadline | None = None) -> Graded:
+        """The grade of one item, within its own deadline or one that is shared.
+
+        Raises Paused, StoreError or RubricError; anything else is an outcome in the grade.
+        """
+        deadline = deadline or Deadline(self._deadline_s)
         plan = self._plan if item.rubric is None else self._own(json.dumps(item.rubric, sort_keys=True), item.id)
         receipt = Receipt()
-        if self._source is not None:
-            judged = tuple(Judged(self._source.verdicts(item, plan.rubric, n)) for n in range(self._samples))
-        elif self._samples == 1:
-            judged = (await self._ask(plan, item, 0, deadline, receipt),)
-        else:
-            judged = tuple(
-                await asyncio.gather(*(self._ask(plan, item, n, deadline, receipt) for n in range(self._samples)))
-            )
+        try:
+            judged = await self._judged(plan, item, deadline, receipt)
+        except BaseException:
+            # What was paid on the way must be on disk before anyone closes the store.
+            await asyncio.gather(*receipt.writes, return_exceptions=True)
+            raise
         return Graded(self._combine(plan, item, judged, receipt), judged, receipt)
+
+    async def _judged(self, plan: _Plan, item: Item, deadline: Deadline, receipt: Receipt) -> tuple[Judged, ...]:
+        if self._source is not None:
+            return tuple(Judged(self._source.verdicts(item, plan.rubric, n)) for n in range(self._samples))
+        if self._samples == 1:
+            return (await self._ask(plan, item, 0, deadline, receipt),)
+        return await _all(*(self._ask(plan, item, n, deadline, receipt) for n in range(self._samples)))
 
     def _compile(self, rubric: Rubric) -> _Plan:
         body = None
@@ -169,6 +177,15 @@ class Grader:
             ),
             metadata=item.metadata,
         )
+
+
+async def _all(*asked: Coroutine[None, None, Judged]) -> tuple[Judged, ...]:
+    """Every sample. Where one cannot be had the others are still waited for: their answers may be paid."""
+    ends = await asyncio.gather(*asked, return_exceptions=True)
+    for end in ends:
+        if isinstance(end, BaseException):
+            raise end
+    return tuple(end for end in ends if isinstance(end, Judged))
 
 
 def _verdicts(reading: Reading, rubric: Rubric) -> tuple[Verdict, ...]:

@@ -23,6 +23,8 @@ class Output:
         self._path = path
         if path.is_dir():
             raise InputError(f"{path}: is a folder; name a file in it")
+        if not path.parent.is_dir():
+            raise InputError(f"{path}: there is no folder {path.parent}; make it, or name another --out file")
         if not os.access(path if path.exists() else path.parent, os.W_OK):
             raise InputError(f"{path}: cannot be written; name another --out file")
 

@@ -19,6 +19,8 @@ OPENAI_URL = "https://api.openai.com/v1"
 PATH = "/chat/completions"
 TOOL = "record_grades"
 CONNECT_TIMEOUT_S = 10.0
+#: No reply has more; a count beyond it is none.
+MOST_TOKENS = 10**9
 DETAIL_CHARACTERS = 300
 
 OUT_OF_MONEY = frozenset({"insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached"})
@@ -180,8 +182,11 @@ def _finish(reason: object, message: dict[str, Any]) -> Any:
 
 
 def _string(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    """Text from outside, made fit to be stored."""
+    return value.encode("utf-8", "replace").decode().replace("\x00", "\ufffd") if isinstance(value, str) else None
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS:
+        return value
+    return None

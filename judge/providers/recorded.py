@@ -47,7 +47,7 @@ class Recorded:
             ) from None
         digest = hashlib.sha256(f"recorded\0{self._options.judge}\0".encode())
         self._cells: dict[tuple[str, str], tuple[list[object], str | None]] = {}
-        for number, row in enumerate(self._rows(digest), 1):
+        for number, row in self._rows(digest):
             if self._options.judge is not None and row.get("judge") != self._options.judge:
                 continue
             try:
@@ -74,7 +74,7 @@ class Recorded:
         # Files of labels write whole levels as 4.0; a live judge must not.
         return verdict_of(criterion, int(score) if isinstance(score, float) and score.is_integer() else score, reason)
 
-    def _rows(self, digest: Any) -> Iterator[dict[str, Any]]:
+    def _rows(self, digest: Any) -> Iterator[tuple[int, dict[str, Any]]]:
         path = Path(self._options.file)
         try:
             with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
@@ -84,7 +84,7 @@ class Recorded:
                         row = json.loads(line)
                         if not isinstance(row, dict):
                             raise SetupError(f"{path}:{number}: not a JSON object; a row has item, criterion and score")
-                        yield row
+                        yield number, row
         except OSError as error:
             raise SetupError(f"{path}: cannot be read ({error.strerror or error})") from None
         except ValueError as error:

@@ -24,7 +24,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     if seconds is None and value and not _is_number(value):
         try:
             moment = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         seconds = max((moment - (now or datetime.now(UTC))).total_seconds(), 0.0)

@@ -25,7 +25,9 @@ _LOSE = (
     update(call)
     .where(call.c.tenant == bindparam("b_tenant"), call.c.key == bindparam("b_key"))
     .where(call.c.attempt == bindparam("b_attempt"), call.c.state == CallState.SENT)
-    .values(state=CallState.LOST, cause=bindparam("b_cause"), done_at=bindparam("b_done_at"))
+    .values(
+        state=CallState.LOST, cost_usd=call.c.reserved_usd, cause=bindparam("b_cause"), done_at=bindparam("b_done_at")
+    )
 )
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from judge.errors import StoreError
 from judge.store.migrations import migrate
@@ -30,18 +30,29 @@ Write = Callable[[Connection, Sequence[Any]], Sequence[Any] | None]
 
 BUSY_TIMEOUT_S = 30.0
 LARGEST_BATCH = 512
+EXAMPLE_URL = "sqlite:///.judge/judge.db"
 
 
 class Database:
     """A database with its one writer thread and its readers."""
 
     def __init__(self, url: str) -> None:
-        self.url = make_url(url)
-        if self.url.get_backend_name() == "sqlite" and self.url.database:
+        try:
+            self.url = make_url(url)
+        except ArgumentError:
+            raise StoreError(f"JUDGE_DATABASE_URL is no database URL; write one such as {EXAMPLE_URL}") from None
+        if self.url.get_backend_name() != "sqlite":
+            raise StoreError(
+                f"{self.url.get_backend_name()} is no database known here; write a URL such as {EXAMPLE_URL}"
+            )
+        if self.url.database:
             try:
                 Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise StoreError(f"cannot make the folder of {self.url.database} ({error.strerror})") from None
+                raise StoreError(
+                    f"cannot make the folder of {self.url.database} ({error.strerror}); "
+                    "set JUDGE_DATABASE_URL to a place that can be written"
+                ) from None
         self._engine = create_engine(self.url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
         self._reading = self._engine.execution_options(reading=True)
         event.listen(self._engine, "connect", _configure)
@@ -126,7 +137,7 @@ class Database:
                     results = operation(connection, [job.payload for job in jobs])
                     for place, job in enumerate(jobs):
                         job.result = results[place] if results is not None else None
-        except SQLAlchemyError as error:
+        except Exception as error:  # noqa: BLE001 - it reaches every task that waits; the thread must outlive it
             problem = self._explained(error)
             for job in batch:
                 job.error = problem
@@ -137,9 +148,10 @@ class Database:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_deliver, jobs)
 
-    def _explained(self, error: SQLAlchemyError) -> StoreError:
+    def _explained(self, error: Exception) -> StoreError:
         """What to do about an error of the database, in one line."""
-        reason = str(error.orig) if isinstance(error, DBAPIError) and error.orig else str(error).splitlines()[0]
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+        reason = " ".join(str(cause).split()) or type(cause).__name__
         name = self.url.database or "the database"
         if "full" in reason:
             return StoreError(

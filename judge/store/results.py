@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, select
+from sqlalchemy import Connection, Integer, Row, and_, cast, func, select
 
 from judge.grades import OVERALL, CriterionGrade, Grade, JudgeRef, RubricRef, Sample, Usage
 from judge.ledger import CallState, unpacked
@@ -154,7 +154,7 @@ def totals(connection: Connection, tenant: str, run_id: str) -> Totals:
         select(
             func.coalesce(func.sum(call.c.prompt_tokens), 0),
             func.coalesce(func.sum(call.c.completion_tokens), 0),
-            func.coalesce(func.sum(call.c.possible_duplicate), 0),
+            func.coalesce(func.sum(cast(call.c.possible_duplicate, Integer)), 0),
         ).where(*here)
     ).one()
     reused = select(func.coalesce(func.sum(run_item.c.reused), 0)).where(
@@ -169,7 +169,7 @@ def totals(connection: Connection, tenant: str, run_id: str) -> Totals:
         .where(grade.c.tenant == tenant, grade.c.run == run_id, grade.c.criterion == OVERALL)
         .group_by(grade.c.passed)
     )
-    passes: dict[bool | None, int] = dict(connection.execute(passed).tuples().all())
+    passes: dict[bool | None, int] = {row[0]: row[1] for row in connection.execute(passed)}
     return Totals(
         calls=sum(states.values()),
         answered=states.get(CallState.ANSWERED, 0),

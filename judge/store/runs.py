@@ -90,11 +90,12 @@ def take(connection: Connection, tenant: str, run_id: str, new_owner: str) -> No
     if held is not None and held != new_owner and not is_dead(held):
         raise RunBusy(f"run {run_id} is being graded by {describe(held)}; wait for it, or stop it first")
     connection.execute(update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(owner=new_owner))
+    ended = {"state": CallState.LOST, "cause": "process_ended", "done_at": now(), "cost_usd": call.c.reserved_usd}
     in_flight = (call.c.tenant == tenant, call.c.run == run_id, call.c.state == CallState.SENT)
     for name in connection.execute(select(call.c.owner).where(*in_flight).distinct()).scalars().all():
         if is_dead(name):
             lost = update(call).where(*in_flight, call.c.owner == name)
-            connection.execute(lost.values(state=CallState.LOST, cause="process_ended", done_at=now()))
+            connection.execute(lost.values(**ended))
 
 
 def owner(connection: Connection, tenant: str, run_id: str) -> str | None:

@@ -1,0 +1,59 @@
+"""The service: grading over HTTP, for programs on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from api import handlers
+from api.desk import Desk
+from api.loopback import Loopback
+from api.openapi import Service
+from api.request_ids import RequestIds
+from api.routes import grades, health, rubrics
+from api.sessions import Sessions
+from api.settings import ServiceSettings
+from api.shelf import Shelf
+from judge.settings import Settings
+from judge.store import open_store
+
+
+def create_app(store_url: str | None = None) -> FastAPI:
+    """The application over the store at a database URL, by default the one in the settings.
+
+    Raises
+    ------
+    SetupError, RubricError
+        When the operator's settings, rubrics or judges cannot be used.
+    """
+    settings, service = Settings(), ServiceSettings()
+    shelf = Shelf.read(service.rubrics_dir, service.judges_dir)
+
+    @asynccontextmanager
+    async def serving(_: FastAPI) -> AsyncIterator[dict[str, Desk]]:
+        with open_store(store_url or settings.database_url) as store:
+            sessions = Sessions(store)
+            try:
+                yield {"desk": Desk(store, shelf, sessions, settings.max_output_bytes)}
+            finally:
+                await sessions.close()
+
+    app = Service(
+        title="Calibrated judge",
+        summary="Grades of model outputs by a rubric and a judge.",
+        version=version("calibrated-judge"),
+        lifespan=serving,
+        redirect_slashes=False,
+        # The framework's pages fetch scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+    )
+    for routes in (grades, rubrics, health):
+        app.include_router(routes.router)
+    handlers.install(app)
+    app.add_middleware(Loopback)
+    app.add_middleware(RequestIds)
+    return app

@@ -1,0 +1,69 @@
+"""What carries items in and grades out: the domain's own models, wrapped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from judge import Grade, Item
+from judge.grades import JudgeRef, RubricRef, Usage
+from rubrics import Rubric
+
+MOST_ITEMS = 100
+MOST_SAMPLES = 20
+DEADLINE_S, LONGEST_DEADLINE_S = 120.0, 600.0
+
+
+def _rubric(value: object) -> object:
+    """Inline rubrics are read as those in files are. Raises RubricError."""
+    if isinstance(value, dict):
+        return Rubric.parse(value)
+    if not isinstance(value, str):
+        raise PydanticCustomError("rubric", "Write the name of a rubric, or a whole rubric")
+    return value
+
+
+class GradesRequest(BaseModel):
+    """Items, what to grade them by, and who grades."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    items: list[Item] = Field(min_length=1, max_length=MOST_ITEMS, description="No two with the same id.")
+    rubric: Annotated[str | Rubric, BeforeValidator(_rubric)] = Field(
+        description="A name that GET /v1/rubrics lists, or a whole rubric."
+    )
+    judge: str = Field(
+        min_length=1, max_length=128, description="`provider/model`, `simulated`, or a judge that the operator named."
+    )
+    samples: int = Field(1, ge=1, le=MOST_SAMPLES, description="How often each item is judged.")
+    deadline_s: float = Field(
+        DEADLINE_S,
+        ge=1,
+        le=LONGEST_DEADLINE_S,
+        description="Seconds that grading may take, beside finding out how a new judge can be asked. An item without "
+        "an answer by then has the outcome `judge_error` with the cause `deadline`.",
+    )
+
+
+class Grades(BaseModel):
+    """One grade for each item, in the order of the items. `usage` is the sum over all of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    object: Literal["list"] = "list"
+    data: tuple[Grade, ...]
+    rubric: RubricRef
+    judge: JudgeRef
+    usage: Usage
+
+
+def total(usages: Sequence[Usage]) -> Usage:
+    """The sum. Its cost is None where one is."""
+    costs = [usage.cost_usd for usage in usages if usage.cost_usd is not None]
+    counted = set(Usage.model_fields) - {"cost_usd"}
+    sums = {name: sum(getattr(usage, name) for usage in usages) for name in counted}
+    return Usage(**sums, cost_usd=math.fsum(costs) if len(costs) == len(usages) else None)

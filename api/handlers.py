@@ -1,0 +1,90 @@
+"""From what was raised to the problem that is sent. No value of the request is repeated."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from http import HTTPStatus
+from itertools import takewhile
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.errors import Refused
+from api.problems import (
+    INTERNAL,
+    INVALID_REQUEST,
+    INVALID_RUBRIC,
+    JUDGE_PAUSED,
+    JUDGE_SETUP,
+    STORE_UNAVAILABLE,
+    Fault,
+    Problem,
+)
+from api.request_ids import HEADER
+from judge import Paused, RubricError, SetupError, StoreError
+from judge.endpoint import BREAKER_COOLS_S
+
+MOST_FAULTS = 100
+LONGEST_STEP = 64
+
+log = logging.getLogger(__name__)
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error a problem."""
+    for kind in (HTTPException, RequestValidationError, RubricError, Paused, SetupError, StoreError, Exception):
+        app.add_exception_handler(kind, _answer)
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if isinstance(error, Paused):
+        headers["Retry-After"] = f"{BREAKER_COOLS_S:.0f}"
+    # The framework sends what nobody expected from outside of all middleware.
+    headers[HEADER] = request.state.request_id
+    return problem_of(error).response(headers)
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that an error is."""
+    match error:
+        case Refused():
+            return error.problem
+        case HTTPException():
+            title = HTTPStatus(error.status_code).phrase
+            return Problem(type="about:blank", title=title, status=error.status_code, detail=error.detail)
+        case RequestValidationError():
+            faults = tuple(_fault(one) for one in error.errors()[:MOST_FAULTS])
+            return INVALID_REQUEST.problem("Mend what `errors` lists, then send the request again.", *faults)
+        case RubricError():
+            return INVALID_RUBRIC.problem("Mend the rubric, then send the request again.", rubric_fault(error))
+        case Paused():
+            return JUDGE_PAUSED.problem(str(error))
+        case SetupError():
+            return JUDGE_SETUP.problem(str(error), Fault(detail="Mend the judge, or name another.", pointer="/judge"))
+        case StoreError():
+            log.error("%s", error)
+            return STORE_UNAVAILABLE.problem("The service's log says what its operator can do; try again after that.")
+    return INTERNAL.problem("The fault is the service's own; its log has the particulars.")
+
+
+def rubric_fault(error: RubricError, pointer: str = "/rubric") -> Fault:
+    """What a rubric should say instead."""
+    # What stands before the advice quotes the rubric.
+    advice = error.message.rpartition("; write ")[2]
+    return Fault(detail=f"{error.path}: write {advice}" if error.path else f"write {advice}", pointer=pointer)
+
+
+def _fault(error: dict[str, Any]) -> Fault:
+    return Fault(detail=error["msg"].removeprefix("Value error, "), pointer=pointer_to(error["loc"][1:]))
+
+
+def pointer_to(path: Iterable[int | str]) -> str:
+    """The JSON pointer to a part of the body, or to what is around a part with a name of any length."""
+    steps = takewhile(lambda step: len(step) <= LONGEST_STEP, map(str, path))
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)

@@ -1,0 +1,55 @@
+"""The service's description of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from api.problems import INTERNAL, MEDIA_TYPE, Kind, Problem
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def answer(example: object) -> dict[str, Any]:
+    """A successful response, by example."""
+    return {"content": {"application/json": {"example": example}}}
+
+
+def problems(*kinds: Kind) -> Responses:
+    """The responses that stand for these problems, and for any other."""
+    responses: Responses = {"default": _problem(INTERNAL)}
+    for kind in kinds:
+        response = responses.setdefault(kind.status, _problem(kind))
+        response["content"][MEDIA_TYPE]["examples"] |= _example(kind)
+    return responses
+
+
+def _problem(kind: Kind) -> dict[str, Any]:
+    return {"model": Problem, "description": kind.title, "content": {MEDIA_TYPE: {"examples": _example(kind)}}}
+
+
+def _example(kind: Kind) -> dict[str, Any]:
+    value = kind.problem("What happened, and what to do next.").model_dump(mode="json")
+    return {kind.slug: {"summary": kind.title, "value": value}}
+
+
+class Service(FastAPI):
+    """An application whose problems are described under their own media type."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            for path in document["paths"].values():
+                for operation in path.values():
+                    _declare(operation["responses"])
+        return super().openapi()
+
+
+def _declare(responses: dict[str, Any]) -> None:
+    """The framework files every model under the media type of success."""
+    for response in responses.values():
+        content = response["content"]
+        if MEDIA_TYPE in content:
+            content[MEDIA_TYPE] |= content.pop("application/json")

@@ -1,0 +1,63 @@
+"""What a request gets instead of an answer: a problem as RFC 9457 has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Fault(BaseModel):
+    """One thing that is wrong with the body."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    detail: str
+    pointer: str = Field(description="JSON pointer into the body; empty for the whole of it.")
+
+
+class Problem(BaseModel):
+    """Why there is no answer. `type` tells programs, `detail` tells people what to do next."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: tuple[Fault, ...] = ()
+
+    def response(self, headers: Mapping[str, str] | None = None) -> Response:
+        """The problem as it is sent."""
+        return Response(self.model_dump_json(), self.status, headers, MEDIA_TYPE)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A problem that can occur again, known by its slug."""
+
+    slug: str
+    status: int
+    title: str
+
+    def problem(self, detail: str, *faults: Fault) -> Problem:
+        """One occurrence."""
+        type_ = f"urn:judge:problem:{self.slug}"
+        return Problem(type=type_, title=self.title, status=self.status, detail=detail, errors=faults)
+
+
+INVALID_JSON = Kind("invalid-json", 400, "The body is not JSON that can be read")
+NOT_LOCAL = Kind("not-local", 403, "Only this machine may ask")
+NO_SUCH_RUBRIC = Kind("no-such-rubric", 404, "There is no such rubric")
+TOO_LARGE = Kind("too-large", 413, "The body is too large")
+NOT_JSON = Kind("not-json", 415, "The body is not declared as JSON")
+INVALID_REQUEST = Kind("invalid-request", 422, "The request is not one that can be served")
+INVALID_RUBRIC = Kind("invalid-rubric", 422, "The rubric cannot be used")
+JUDGE_SETUP = Kind("judge-setup", 422, "The judge cannot be asked as it is set up")
+INTERNAL = Kind("internal", 500, "The service failed")
+JUDGE_PAUSED = Kind("judge-paused", 503, "The judge cannot be asked for now")
+STORE_UNAVAILABLE = Kind("store-unavailable", 503, "The store cannot be used")

@@ -1,0 +1,41 @@
+"""An example of grading, as the service describes it."""
+
+from __future__ import annotations
+
+from api.envelopes import Grades
+from judge import Grade, Outcome
+from judge.grades import CriterionGrade, JudgeRef, RubricRef, Usage
+from rubrics import Rubric
+
+RUBRIC = Rubric.load("helpfulness")
+
+GRADES_REQUEST = {
+    "items": [{"id": "1", "input": "What is the capital of France?", "output": "Paris."}],
+    "rubric": RUBRIC.name,
+    "judge": "openai/gpt-6-luna",
+}
+
+_RUBRIC = RubricRef(name=RUBRIC.name, hash=RUBRIC.hash)
+_JUDGE = JudgeRef(name="openai/gpt-6-luna", fingerprint="9c1f" * 16, mode="json_schema")
+_USAGE = Usage(calls=1, prompt_tokens=412, completion_tokens=38, cost_usd=0.00023, latency_s=1.42)
+_GRADE = Grade(
+    item="1",
+    outcome=Outcome.SCORED,
+    score=1.0,
+    low=1.0,
+    high=1.0,
+    passed=None,
+    criteria={
+        "helpfulness": CriterionGrade(
+            outcome=Outcome.SCORED,
+            score=5.0,
+            level=5,
+            reason="It names the capital that was asked for.",
+            scored_samples=1,
+        )
+    },
+    rubric=_RUBRIC,
+    judge=_JUDGE.model_copy(update={"model": "gpt-6-luna"}),
+    usage=_USAGE,
+)
+GRADES = Grades(data=(_GRADE,), rubric=_RUBRIC, judge=_JUDGE, usage=_USAGE)

@@ -1,0 +1,20 @@
+"""What the operator's environment decides about the service alone."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+def _folder(name: str) -> Path | None:
+    given = os.environ.get(f"JUDGE_{name}", "").strip()
+    return Path(given) if given else None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """Folders of rubrics and judges that callers may name. Read from the environment when made."""
+
+    rubrics_dir: Path | None = field(default_factory=lambda: _folder("RUBRICS_DIR"))
+    judges_dir: Path | None = field(default_factory=lambda: _folder("JUDGES_DIR"))

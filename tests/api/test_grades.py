@@ -1,0 +1,136 @@
+"""Grades over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from judge import Grade, Item, Judge, Rubric, grade
+from judge.store.store import Store
+
+JUDGE = """
+provider: openai
+model: m
+base_url: {url}
+api_key_env: null
+concurrency: {concurrency}
+price: {{input: 1, output: 2}}
+"""
+
+
+@pytest.fixture
+def local_judge(tmp_path: Path) -> Callable[..., Path]:
+    """A folder with one judge, named `local`, at a stub."""
+
+    def write(url: str, concurrency: int = 8) -> Path:
+        folder = tmp_path / "judges"
+        folder.mkdir()
+        (folder / "local.yaml").write_text(JUDGE.format(url=url, concurrency=concurrency))
+        return folder
+
+    return write
+
+
+def test_grades_are_those_of_the_library_in_the_order_of_the_items(service: Any, store: Store) -> None:
+    outputs = [f"Answer {n}." for n in range(100)]
+    reply = service.grades(outputs, samples=2)
+    rubric, judge = Rubric.load("helpfulness"), Judge.load("simulated")
+    assert reply.status == 200
+    got = [Grade.model_validate_json(json.dumps(one)) for one in reply.json["data"]]
+    assert [one.item for one in got] == [str(n) for n in range(100)]
+    for place in (0, 42, 99):
+        item = Item(id=str(place), output=outputs[place])
+        assert got[place] == asyncio.run(grade(item, rubric, judge, samples=2, store=store))
+    assert reply.json["rubric"] == {"name": "helpfulness", "hash": rubric.hash}
+    assert reply.json["judge"]["kind"] == "simulated"
+    assert reply.json["judge"]["fingerprint"] == got[0].judge.fingerprint
+
+
+def test_an_item_may_bring_a_rubric_of_its_own(service: Any) -> None:
+    own = {"name": "own", "criteria": [{"id": "polite", "scale": "binary", "question": "Is it polite?"}]}
+    items = [{"id": "a", "output": "Hi", "metadata": {"big": 10**30}}, {"id": "b", "output": "Hi", "rubric": own}]
+    data = service.grades([], items=items).json["data"]
+    assert [list(one["criteria"]) for one in data] == [["helpfulness"], ["polite"]]
+    assert data[0]["metadata"] == {"big": 10**30}
+
+
+def test_equal_requests_at_once_are_paid_once(serve: Any, stub: Any, local_judge: Any) -> None:
+    judge = stub("--latency-ms", "100")
+    client = serve(JUDGES_DIR=local_judge(judge.base_url))
+    with ThreadPoolExecutor() as pool:
+        asked = [pool.submit(client.grades, ["One.", "Two.", "Three."], judge="local") for _ in range(2)]
+        first, second = (one.result().json for one in asked)
+    assert judge.stats()["requests"] == 1 + 3  # one finds out how to ask
+    assert first["usage"]["calls"] + second["usage"]["calls"] == 3
+    assert first["usage"]["reused"] + second["usage"]["reused"] == 3
+    assert [one["criteria"] for one in first["data"]] == [one["criteria"] for one in second["data"]]
+    tokens = [first["usage"][name] + second["usage"][name] for name in ("prompt_tokens", "completion_tokens")]
+    paid = first["usage"]["cost_usd"] + second["usage"]["cost_usd"]
+    assert paid == pytest.approx((tokens[0] * 1 + tokens[1] * 2) / 1e6)
+    assert paid > 0
+
+
+def test_what_one_item_suffers_is_an_outcome_and_no_number(serve: Any, stub: Any, local_judge: Any) -> None:
+    judge = stub()
+    client = serve(JUDGES_DIR=local_judge(judge.base_url))
+    assert client.grades(["Fine."], judge="local").json["data"][0]["outcome"] == "scored"
+    judge.behave("refusal")
+    reply = client.grades(["Odd."], judge="local")
+    [refused] = reply.json["data"]
+    assert (reply.status, refused["outcome"], refused["score"]) == (200, "refused", None)
+    assert (refused["low"], refused["high"]) == (0.0, 1.0)
+
+
+def test_items_left_at_the_deadline_are_failures_and_are_not_sent(serve: Any, stub: Any, local_judge: Any) -> None:
+    judge = stub("--latency-ms", "700")
+    client = serve(JUDGES_DIR=local_judge(judge.base_url, concurrency=1))
+    client.grades(["Finds out how to ask."], judge="local")
+    began = time.monotonic()
+    data = client.grades(["One.", "Two.", "Three."], judge="local", deadline_s=1).json["data"]
+    assert time.monotonic() - began < 2
+    causes = [(one["outcome"], one["criteria"]["helpfulness"]["cause"]) for one in data]
+    assert causes == [("scored", None), ("judge_error", "deadline"), ("judge_error", "deadline")]
+    assert [one["judge"]["fingerprint"] for one in data] == [data[0]["judge"]["fingerprint"]] * 3
+    assert judge.stats()["requests"] == 1 + 1 + 1
+
+
+def test_a_judge_that_refuses_its_key_pauses(serve: Any, stub: Any, local_judge: Any) -> None:
+    judge = stub()
+    client = serve(JUDGES_DIR=local_judge(judge.base_url))
+    client.grades(["Fine."], judge="local")
+    judge.behave("status", status=401)
+    reply = client.grades(["One.", "Two."], judge="local")
+    assert (reply.status, reply.json["type"]) == (503, "urn:judge:problem:judge-paused")
+    assert reply.headers["Retry-After"] == "30"
+    assert client.grades(["Fine."], judge="simulated").status == 200
+
+
+def test_a_judge_that_cannot_be_set_up_is_tried_again(serve: Any, stub: Any, local_judge: Any) -> None:
+    judge = stub()
+    client = serve(JUDGES_DIR=local_judge(judge.base_url))
+    judge.behave("prose")
+    reply = client.grades(["One."], judge="local")
+    assert (reply.status, reply.json["type"]) == (422, "urn:judge:problem:judge-setup")
+    assert reply.json["errors"][0]["pointer"] == "/judge"
+    judge.behave("normal")
+    assert client.grades(["One."], judge="local").json["data"][0]["outcome"] == "scored"
+
+
+def test_an_answer_cut_off_at_the_deadline_stays_lost(serve: Any, stub: Any, local_judge: Any) -> None:
+    judge = stub()
+    client = serve(JUDGES_DIR=local_judge(judge.base_url))
+    client.grades(["Finds out how to ask."], judge="local")
+    judge.behave("hang")
+    [late] = client.grades(["One."], judge="local", deadline_s=1).json["data"]
+    assert (late["outcome"], late["criteria"]["helpfulness"]["cause"]) == ("judge_error", "deadline")
+    judge.behave("normal")
+    again = client.grades(["One."], judge="local").json
+    assert (again["data"][0]["outcome"], again["usage"]["calls"]) == ("lost", 0)
+    assert judge.stats()["requests"] == 1 + 1 + 1

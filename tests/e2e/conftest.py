@@ -1,0 +1,163 @@
+"""The real `judge`, in a folder of its own, with an environment that holds no key."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Stub
+
+RUBRIC = """\
+name: reply
+criteria:
+  - id: clear
+    question: Is the reply easy to follow?
+    scale: ordinal
+    levels: {1: "No.", 2: "Partly.", 3: "Yes."}
+  - id: right
+    question: Is what the reply says right?
+    scale: binary
+"""
+#: Verdicts of the stub depend on these alone, whatever else a prompt says.
+SEED = ("--seed-regex", r"ITEM-\d+")
+PRICE = {"input": 1.0, "output": 10.0}
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one document on standard output."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """A folder in which commands are run."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *arguments: str, stdin: str | None = None, **variables: str) -> Ended:
+        """Runs `judge` with these arguments to its end."""
+        done = subprocess.run(
+            [sys.executable, "-m", "judge", *arguments],
+            cwd=self.folder,
+            env=self.environment | variables,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Starts `judge` in a process group of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "judge", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+
+    def beside(self, name: str) -> Terminal:
+        """A copy of this folder, within it, for commands that run at the same time."""
+        kept = [path for path in self.folder.iterdir() if path.is_file() or path.name == ".judge"]
+        folder = self.folder / name
+        folder.mkdir()
+        for path in kept:
+            (shutil.copytree if path.is_dir() else shutil.copy2)(path, folder / path.name)
+        return Terminal(folder, self.environment)
+
+    def write(self, name: str, text: str | bytes) -> Path:
+        path = self.folder / name
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    def rows(self, name: str) -> list[Row]:
+        """A JSONL file, read."""
+        return [json.loads(line) for line in (self.folder / name).read_text("utf-8").splitlines()]
+
+    def judge(self, stub: Stub, name: str = "judge.yaml", **changes: object) -> str:
+        """Describes the stub in a YAML file, which is JSON, and returns its name."""
+        described = {"provider": "openai", "model": "stub-1", "base_url": stub.base_url, "max_tokens": 256}
+        self.write(name, json.dumps(described | {"price": PRICE} | changes))
+        return name
+
+    def count(self, table: str, where: str = "1") -> int:
+        """Rows of a table; 0 where there is no database."""
+        path = self.folder / ".judge" / "judge.db"
+        if not path.exists():
+            return 0
+        with closing(sqlite3.connect(path)) as db:
+            return int(db.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()[0])
+
+
+def items(count: int) -> list[Row]:
+    """Items whose verdicts differ."""
+    return [{"id": f"i{n}", "input": f"ITEM-{n}: where is my order?", "output": f"Reply {n}."} for n in range(count)]
+
+
+def jsonl(rows: list[Row]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database with all tables, to begin from: making one takes longer than most tests here."""
+    folder = tmp_path_factory.mktemp("migrated")
+    subprocess.run([sys.executable, "-m", "judge", "runs", "list"], cwd=folder, check=True, capture_output=True)
+    return folder / ".judge"
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, migrated: Path) -> Terminal:
+    """A folder with an empty database, 40 items and a rubric."""
+    shutil.copytree(migrated, tmp_path / ".judge")
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    made = Terminal(tmp_path, kept | {"COLUMNS": "120"})
+    made.write("items.jsonl", jsonl(items(40)))
+    made.write("reply.yaml", RUBRIC)
+    return made
+
+
+@pytest.fixture
+def many(terminal: Terminal) -> None:
+    """200 items, in many.jsonl."""
+    terminal.write("many.jsonl", jsonl(items(200)))
+
+
+@pytest.fixture
+def slow(stub: Callable[..., Stub]) -> Stub:
+    """A stub that takes 300 ms for an answer."""
+    return stub(*SEED, "--latency-ms", "300")
+
+
+@pytest.fixture
+def quick(stub: Callable[..., Stub]) -> Stub:
+    """A stub that answers at once, and whose calls hold their bodies."""
+    return stub(*SEED, "--bodies")

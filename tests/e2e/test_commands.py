@@ -1,0 +1,149 @@
+"""The commands around grading: runs, rubrics, judges, schema, doctor."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from rubrics import Rubric, shipped
+
+if TYPE_CHECKING:
+    from tests.conftest import Stub
+    from tests.e2e.conftest import Terminal
+
+SIMULATED = ("grade", "items.jsonl", "--rubric", "reply.yaml", "--judge", "simulated", "--limit", "6", "--json")
+
+
+def run_of(terminal: Terminal) -> Any:
+    """The summary of six simulated grades."""
+    return terminal.run(*SIMULATED, "--out", "grades.jsonl").json
+
+
+def test_runs_list_show_and_export_tell_the_same(terminal: Terminal) -> None:
+    assert "no runs yet" in terminal.run("runs", "list").out
+    found = run_of(terminal)
+    id = found["run"]["id"]
+    (listed,) = terminal.run("runs", "list", "--json").json
+    assert listed.keys() == {
+        "run", "state", "dataset", "rubric", "judge", "round", "samples", "items", "finished", "lost", "created_at",
+        "cost_usd",
+    }  # fmt: skip
+    assert (listed["run"], listed["state"], listed["finished"]) == (id, "done", 6)
+    table = terminal.run("runs", "list").out
+    assert id in table
+    assert "(simulated)" in table
+    assert terminal.run("runs", "show", id[:5], "--json").json == found
+    lowest = terminal.run("runs", "show", id, "--lowest", "2", "--json").out.splitlines()
+    written = terminal.rows("grades.jsonl")
+    scores = [json.loads(line)["score"] for line in lowest]
+    assert scores == sorted(row["score"] for row in written)[:2]
+    assert terminal.run("runs", "export", id).out == (terminal.folder / "grades.jsonl").read_text("utf-8")
+    table_rows = list(csv.DictReader(io.StringIO(terminal.run("runs", "export", id, "--format", "csv").out)))
+    assert [(row["item"], float(row["score"]), row["kind"]) for row in table_rows] == [
+        (row["item"], row["score"], "simulated") for row in written
+    ]
+
+
+def test_show_gives_one_grade_with_its_raw_exchange_and_prune_drops_it(terminal: Terminal, quick: Stub) -> None:
+    terminal.judge(quick)
+    quick.behave("refusal", after=2, count=1)
+    grade = ("grade", "items.jsonl", "-r", "reply.yaml", "-j", "judge.yaml", "--limit", "3", "--concurrency", "1")
+    id = terminal.run(*grade, "--json").json["run"]["id"]
+    shown = terminal.run("runs", "show", id, "--item", "i0").out
+    assert "ITEM-0: where is my order?" in shown
+    assert '"object":"chat.completion"' in shown
+    refused = terminal.run("runs", "show", id, "--outcome", "refused", "--json").json
+    assert (refused["item"], refused["score"]) == ("i1", None)
+    assert refused["criteria"]["clear"]["cause"] == "I cannot help with that."
+    dropped = terminal.run("runs", "prune", "--older-than-days", "0")
+    assert (dropped.status, dropped.err.splitlines()) == (0, ["4 raw replies dropped"])  # the probe's, too
+    shown = terminal.run("runs", "show", id, "--item", "i0").out
+    assert "scored" in shown
+    assert "chat.completion" not in shown
+
+
+def test_a_deleted_run_is_gone_and_its_paid_answers_are_not(terminal: Terminal, quick: Stub) -> None:
+    terminal.judge(quick)
+    grade = ("grade", "items.jsonl", "-r", "reply.yaml", "-j", "judge.yaml", "--limit", "3", "--json")
+    first = terminal.run(*grade).json
+    assert terminal.run("runs", "delete", first["run"]["id"], "--yes").status == 0
+    assert (terminal.count("run"), terminal.count("grade"), terminal.count("item")) == (0, 0, 0)
+    gone = terminal.run("runs", "show", first["run"]["id"])
+    assert (gone.status, gone.err.startswith("judge: "), first["run"]["id"] in gone.err) == (2, True, True)
+    again = terminal.run(*grade).json
+    assert again["run"]["id"] != first["run"]["id"]
+    assert (again["totals"]["calls"], again["totals"]["reused"], again["totals"]["cost_usd"]) == (0, 3, 0)
+    assert again["criteria"] == first["criteria"]
+    assert quick.stats()["requests"] == 4
+
+
+def test_a_new_rubric_lints_loads_and_grades(terminal: Terminal) -> None:
+    assert terminal.run("rubrics", "new", "mine.yaml").status == 0
+    assert terminal.run("rubrics", "lint", "mine.yaml").status == 0
+    assert Rubric.load(str(terminal.folder / "mine.yaml")).ids == {"correct", "clear"}
+    done = terminal.run("grade", "items.jsonl", "-r", "mine.yaml", "-j", "simulated", "--json")
+    assert [one["criterion"] for one in done.json["criteria"]] == ["correct", "clear"]
+    text = (terminal.folder / "mine.yaml").read_text("utf-8")
+    over = terminal.run("rubrics", "new", "mine.yaml")
+    assert (over.status, "is there already" in over.err) == (2, True)
+    assert (terminal.folder / "mine.yaml").read_text("utf-8") == text
+
+
+def test_rubrics_are_listed_and_shown(terminal: Terminal) -> None:
+    listed = terminal.run("rubrics", "list").out.splitlines()
+    assert [line.split()[0] for line in listed] == list(shipped())
+    shown = terminal.run("rubrics", "show", "faithful-summary").json
+    found = Rubric.load("faithful-summary")
+    assert shown.pop("hash") == found.hash
+    assert Rubric.model_validate(shown).hash == found.hash
+    schema = terminal.run("rubrics", "show", "reply.yaml", "--schema").json
+    jsonschema.validate({"clear": {"reason": "r", "score": 3}, "right": {"reason": "r", "score": "yes"}}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"clear": {"reason": "r", "score": 4}, "right": {"reason": "r", "score": "yes"}}, schema)
+
+
+def test_a_judge_is_tested_and_then_listed(terminal: Terminal, quick: Stub) -> None:
+    terminal.judge(quick, temperature=0.5)
+    quick.behave("no_temperature")
+    tested = terminal.run("judges", "test", "judge.yaml")
+    assert tested.status == 0, tested.err
+    lines = dict(line.strip().split("  ", 1) for line in tested.out.splitlines()[1:])
+    assert {name: said.strip() for name, said in lines.items() if name != "fingerprint"} == {
+        "mode": "json_schema",
+        "parameters": "none",
+        "not taken": "temperature",
+        "says it is": "stub-1",
+        "price": "$1.0 in, $10.0 out",
+    }
+    asked = quick.stats()["requests"]
+    grade = ("grade", "items.jsonl", "-r", "reply.yaml", "-j", "judge.yaml", "--limit", "1", "--quiet")
+    assert terminal.run(*grade).status == 0
+    assert quick.stats()["requests"] == asked + 1  # what the test found out is known
+    assert "stub-1" in terminal.run("judges", "list").out
+
+
+def test_published_schemas_accept_what_they_describe(terminal: Terminal) -> None:
+    item = terminal.run("schema", "item").json
+    for row in terminal.rows("items.jsonl"):
+        jsonschema.validate(row, item)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"id": "x"}, item)
+    rubric = terminal.run("schema", "rubric").json
+    jsonschema.Draft202012Validator.check_schema(rubric)
+    assert "criteria" in rubric["properties"]
+
+
+def test_doctor_says_what_is_fine_and_what_to_mend(terminal: Terminal) -> None:
+    fine = terminal.run("doctor")
+    assert fine.status == 0
+    assert all(line.startswith("ok ") for line in fine.out.splitlines())
+    assert "OPENAI_API_KEY is not set" in fine.out
+    assert "SECRET" not in terminal.run("doctor", OPENAI_API_KEY="SECRET").out
+    broken = terminal.run("doctor", JUDGE_DATABASE_URL="sqlite:///items.jsonl/judge.db")
+    assert broken.status == 1
+    assert [line for line in broken.out.splitlines() if line.startswith("MEND")]

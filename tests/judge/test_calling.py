@@ -1,0 +1,329 @@
+"""The retry policy, against a stub judge over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from judge import Outcome, Paused, calling
+from judge.calling import ATTEMPTS, Deadline
+from judge.costs import Budget
+
+pytestmark = pytest.mark.anyio
+
+
+async def until(happened: Callable[[], Any]) -> None:
+    """Waits until something is true, at most for a second and a half."""
+    for _ in range(150):
+        if await asyncio.to_thread(happened):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never happened")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Backoff in milliseconds: the number of attempts is what counts."""
+    monkeypatch.setattr(calling, "FIRST_BACKOFF_S", 0.001)
+
+
+async def test_an_answer_is_paid_once_and_kept(stub: Any, desk: Any) -> None:
+    server = stub()
+    async with desk(server.base_url) as one:
+        answer, receipt = await one.ask()
+        again, second = await one.ask()
+        (row,) = one.rows()
+    usage = (receipt.prompt_tokens, receipt.completion_tokens)
+    cost = (usage[0] * 1.0 + usage[1] * 2.0) / 1e6
+    assert server.stats()["requests"] == 1
+    assert usage == (server.stats()["prompt_tokens"], server.stats()["completion_tokens"])
+    assert receipt.cost_usd == pytest.approx(cost)
+    assert (row.state, row.usable, row.cost_usd) == ("answered", True, pytest.approx(cost))
+    assert row.reserved_usd == pytest.approx(one.worst_usd())
+    assert again.reading == answer.reading
+    assert (second.calls, second.reused, second.cost_usd) == (0, 1, 0.0)
+
+
+async def test_the_row_is_on_disk_before_the_answer_comes(stub: Any, desk: Any, tmp_path: Path) -> None:
+    server = stub("--latency-ms", "400")
+    async with desk(server.base_url) as one:
+        asking = asyncio.create_task(one.ask())
+        await until(lambda: server.stats()["requests"])
+        reader = sqlite3.connect(tmp_path / "judge.db")
+        found = reader.execute("SELECT state, raw, cost_usd FROM call").fetchall()
+        reader.close()
+        await asking
+    assert found == [("sent", None, None)]
+
+
+async def test_equal_calls_at_once_are_one_call(stub: Any, desk: Any) -> None:
+    server = stub("--latency-ms", "100")
+    async with desk(server.base_url) as one:
+        done = await asyncio.gather(*(one.ask() for _ in range(3)))
+        other, _ = await one.ask(sample=1)
+    assert sum(receipt.calls for _, receipt in done) == 1
+    assert len({answer.reading for answer, _ in done}) == 1
+    assert server.stats()["requests"] == 2  # another sample is another call
+    assert other.key != done[0][0].key
+
+
+async def test_a_429_that_names_a_wait_is_not_an_attempt(stub: Any, desk: Any) -> None:
+    server = stub()
+    server.behave("status", status=429, retry_after=0.02, count=ATTEMPTS + 3)
+    async with desk(server.base_url) as one:
+        answer, receipt = await one.ask()
+        rows = one.rows()
+    assert answer.reading is not None
+    assert receipt.calls == server.stats()["requests"] == ATTEMPTS + 4
+    assert [(r.state, r.cost_usd) for r in rows[:-1]] == [("rejected", 0.0)] * (ATTEMPTS + 3)
+    assert rows[-1].state == "answered"
+
+
+async def test_a_named_wait_is_obeyed_without_a_slot(stub: Any, desk: Any) -> None:
+    server = stub()
+    server.behave("status", status=429, retry_after=0.6, count=1)
+    async with desk(server.base_url, concurrency=1) as one:
+        began = time.monotonic()
+        waiting = asyncio.create_task(one.ask("ITEM-1"))
+        await until(lambda: server.stats()["status"].get("429"))
+        other, _ = await one.ask("ITEM-2")
+        assert other.reading is not None
+        assert not waiting.done()
+        answer, _ = await waiting
+    assert answer.reading is not None
+    assert time.monotonic() - began >= 0.6
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "cause", "state"),
+    [
+        ({"mode": "status", "status": 500}, "http_500", "rejected"),
+        ({"mode": "status", "status": 503}, "http_503", "rejected"),
+        ({"mode": "status", "status": 429}, "http_429", "rejected"),
+        ({"mode": "cut_body"}, "not_json", "answered"),
+        ({"mode": "html"}, "not_json", "answered"),
+        ({"mode": "empty_object"}, "not_a_completion", "answered"),
+    ],
+)
+async def test_four_attempts_and_no_more(
+    stub: Any, desk: Any, quick: None, behaviour: dict[str, Any], cause: str, state: str
+) -> None:
+    server = stub()
+    server.behave(**behaviour)
+    async with desk(server.base_url) as one:
+        answer, receipt = await one.ask()
+        rows = one.rows()
+    assert server.stats()["requests"] == receipt.calls == 4
+    assert (answer.reading, answer.outcome, answer.cause) == (None, Outcome.JUDGE_ERROR, cause)
+    assert [(r.state, r.cause, r.usable) for r in rows] == [(state, cause, False)] * 4
+    # An unreadable answer arrived and may have been paid; a refused call was not.
+    owed = one.worst_usd() if state == "answered" else 0.0
+    assert [r.cost_usd for r in rows] == pytest.approx([owed] * 4)
+    assert receipt.cost_usd == pytest.approx(4 * owed)
+
+
+async def test_a_server_that_recovers_is_answered_for(stub: Any, desk: Any, quick: None) -> None:
+    server = stub()
+    server.behave("status", status=500, count=3)
+    async with desk(server.base_url) as one:
+        answer, receipt = await one.ask()
+    assert answer.reading is not None
+    assert receipt.calls == 4
+
+
+async def test_a_refused_connection_is_tried_again_and_owes_nothing(desk: Any, quick: None) -> None:
+    async with desk("http://127.0.0.1:9/v1") as one:
+        answer, receipt = await one.ask()
+        states = one.states()
+    assert (answer.outcome, answer.cause, receipt.cost_usd) == (Outcome.JUDGE_ERROR, "no_connection", 0.0)
+    assert states == [("rejected", "no_connection")] * 4
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "outcome", "cause"),
+    [
+        ({"status": 400}, Outcome.JUDGE_ERROR, "http_400"),
+        ({"status": 422}, Outcome.JUDGE_ERROR, "http_422"),
+        ({"status": 400, "code": "context_length_exceeded"}, Outcome.JUDGE_ERROR, "context_length_exceeded"),
+        ({"status": 400, "code": "content_filter"}, Outcome.REFUSED, "content_filter"),
+    ],
+)
+async def test_a_bad_request_is_sent_once(
+    stub: Any, desk: Any, behaviour: dict[str, Any], outcome: Outcome, cause: str
+) -> None:
+    server = stub()
+    server.behave("status", **behaviour)
+    async with desk(server.base_url) as one:
+        answer, _ = await one.ask()
+    assert (answer.outcome, answer.cause) == (outcome, cause)
+    assert server.stats()["requests"] == 1
+
+
+@pytest.mark.parametrize("mode", ["reset", "cut_stream", "hang"])
+async def test_a_lost_answer_is_held_at_its_worst_cost_and_never_asked_again_unbidden(
+    stub: Any, desk: Any, mode: str
+) -> None:
+    server = stub()
+    server.behave(mode, count=1)
+    async with desk(server.base_url, timeout_s=0.3) as one:
+        answer, receipt = await one.ask()
+        held, second = await one.ask()
+        (row,) = one.rows()
+        assert server.stats()["requests"] == 1
+    assert (answer.outcome, answer.reading, receipt.lost) == (Outcome.LOST, None, 1)
+    assert (held.outcome, second.calls, second.cost_usd) == (Outcome.LOST, 0, 0.0)
+    assert (row.state, row.cost_usd) == ("lost", pytest.approx(one.worst_usd()))
+    assert receipt.cost_usd == pytest.approx(one.worst_usd())
+    async with desk(server.base_url, resend_lost=True) as one:
+        answer, receipt = await one.ask()
+        states = [(r.attempt, r.state, r.possible_duplicate) for r in one.rows()]
+    assert answer.reading is not None
+    assert receipt.possible_duplicates == 1
+    assert states == [(1, "lost", False), (2, "answered", True)]
+
+
+async def test_an_answer_that_settles_nothing_is_asked_for_anew(stub: Any, desk: Any) -> None:
+    server = stub()
+    async with desk(server.base_url) as one:
+        await one.ask(usable=False)
+        _, second = await one.ask()
+        _, third = await one.ask()
+    assert (second.calls, second.reused) == (1, 0)
+    assert (third.calls, third.reused) == (0, 1)
+    assert server.stats()["requests"] == 2
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        {"mode": "hang"},
+        {"mode": "trickle"},
+        {"mode": "status", "status": 429, "retry_after": 60},
+        {"mode": "status", "status": 429, "retry_after": 0.1},
+        {"mode": "status", "status": 500},
+    ],
+)
+async def test_one_deadline_bounds_every_attempt(stub: Any, desk: Any, behaviour: dict[str, Any]) -> None:
+    server = stub()
+    server.behave(**behaviour)
+    async with desk(server.base_url) as one:
+        began = time.monotonic()
+        deadline = Deadline(0.4)
+        answer, _ = await one.ask(deadline=deadline)
+        took = time.monotonic() - began
+        sent = server.stats()["requests"]
+        await asyncio.sleep(max(began + 0.4 - time.monotonic(), 0.0))
+        late, _ = await one.ask("ITEM-2", deadline=deadline)  # the same grade has no time for another call
+    assert (answer.reading, answer.outcome, answer.cause) == (None, Outcome.JUDGE_ERROR, "deadline")
+    assert took < 0.8
+    assert (late.outcome, late.cause) == (Outcome.JUDGE_ERROR, "deadline")
+    assert server.stats()["requests"] == sent
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "told"),
+    [
+        ({"status": 401}, "key"),
+        ({"status": 403}, "access"),
+        ({"status": 404}, "model"),
+        ({"status": 402}, "money"),
+        ({"status": 429, "code": "insufficient_quota", "retry_after": 1}, "money"),
+    ],
+)
+async def test_the_breaker_pauses_everybody_and_loses_nothing(
+    stub: Any, desk: Any, behaviour: dict[str, Any], told: str
+) -> None:
+    server = stub()
+    server.behave("status", **behaviour)
+    async with desk(server.base_url, concurrency=1) as one:
+        ended = await asyncio.gather(*(one.ask(f"ITEM-{n}") for n in range(5)), return_exceptions=True)
+        with pytest.raises(Paused, match=told):
+            await one.ask()
+        states = one.states()
+    assert {type(end) for end in ended} == {Paused}
+    assert server.stats()["requests"] == 1
+    assert [state for state, _ in states] == ["rejected"]
+    assert one.caller.budget.reserved_usd == pytest.approx(0.0)
+
+
+async def test_the_worst_case_must_fit_before_a_call_is_sent(stub: Any, desk: Any) -> None:
+    server = stub("--latency-ms", "100")
+    async with desk(server.base_url) as one:
+        worst = one.worst_usd()
+        one.caller.budget = Budget(limit_usd=1.5 * worst)
+        ended = await asyncio.gather(one.ask("ITEM-1"), one.ask("ITEM-2"), return_exceptions=True)
+        paused = [end for end in ended if isinstance(end, Paused)]
+        (row,) = one.rows()
+    assert len(paused) == 1
+    assert "--budget-usd" in str(paused[0])
+    assert server.stats()["requests"] == 1
+    assert one.caller.budget.spent_usd == pytest.approx(row.cost_usd)
+    assert one.caller.budget.reserved_usd == pytest.approx(0.0)
+
+
+async def test_an_answer_that_is_there_needs_no_budget(stub: Any, desk: Any) -> None:
+    server = stub()
+    async with desk(server.base_url) as one:
+        await one.ask()
+    async with desk(server.base_url, budget_usd=0.0) as one:
+        answer, receipt = await one.ask()
+    assert answer.reading is not None
+    assert (receipt.reused, receipt.cost_usd) == (1, 0.0)
+
+
+async def test_an_unpriced_judge_costs_an_unknown_sum_and_not_nothing(stub: Any, desk: Any) -> None:
+    async with desk(stub().base_url, price=None) as one:
+        _, receipt = await one.ask()
+        (row,) = one.rows()
+    assert (receipt.cost_usd, row.cost_usd, row.reserved_usd) == (None, None, None)
+
+
+async def test_stopping_sends_nothing_more_and_still_listens(stub: Any, desk: Any) -> None:
+    server = stub("--latency-ms", "300")
+    async with desk(server.base_url, concurrency=1) as one:
+        in_flight = asyncio.create_task(one.ask("ITEM-1"))
+        await until(lambda: server.stats()["requests"])
+        queued = asyncio.create_task(one.ask("ITEM-2"))
+        await until(lambda: one.caller.resting)
+        one.caller.stopping = True
+        for task in list(one.caller.resting):
+            task.cancel()
+        ended = await asyncio.gather(in_flight, queued, return_exceptions=True)
+        states = one.states()
+    assert isinstance(ended[1], asyncio.CancelledError)
+    assert not isinstance(ended[0], BaseException)
+    assert ended[0][0].reading is not None
+    assert states == [("answered", None)]
+    assert server.stats()["requests"] == 1
+
+
+async def test_asking_after_a_stop_sends_nothing_and_leaves_nothing_unawaited(stub: Any, desk: Any) -> None:
+    server = stub()
+    async with desk(server.base_url) as one:
+        one.caller.stopping = True
+        with pytest.raises(asyncio.CancelledError):
+            await one.ask()
+        gc.collect()  # a coroutine that was never awaited warns here
+        assert one.rows() == []
+    assert server.stats()["requests"] == 0
+
+
+async def test_a_call_cancelled_in_flight_is_lost_and_not_in_flight_for_ever(stub: Any, desk: Any) -> None:
+    server = stub()
+    server.behave("hang")
+    async with desk(server.base_url) as one:
+        asking = asyncio.create_task(one.ask())
+        await until(lambda: server.stats()["requests"])
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await until(lambda: one.states() == [("lost", "cancelled")])
+        (row,) = one.rows()
+    assert row.cost_usd == pytest.approx(one.worst_usd())

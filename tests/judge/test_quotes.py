@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from judge import Judge, prompts
+from judge.datasets import Dataset
+from judge.judges import OUTPUT_MODES, Asking, OutputMode
+from judge.prices import worst_case
+from judge.providers import Request
+from judge.providers.openai import OpenAI
+from judge.quotes import quote
+from rubrics import Rubric, answer_schema
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("mode", OUTPUT_MODES)
+async def test_a_quote_is_no_less_than_all_the_calls_reserve(
+    tmp_path: Path, rubric: Rubric, judge_at: Callable[..., Judge], mode: OutputMode
+) -> None:
+    judge = judge_at("http://127.0.0.1:9/v1", mode=mode)
+    path = tmp_path / "items.jsonl"
+    rows = [{"id": n, "input": "Où est-il ? " * n, "output": "Là. " * 50 * n, "context": "c"} for n in range(20)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    dataset = Dataset(str(path))
+    made = quote(dataset.scan(), rubric, judge, judge.price, samples=3)
+    provider = OpenAI(judge)
+    body = provider.compile(Request(Asking(mode, ()), prompts.system(rubric, mode), answer_schema(rubric)))
+    reserved = [worst_case(judge.price, len(body(prompts.user(item), 100)), 100) or 0.0 for item in dataset]
+    await provider.close()
+    assert (made.calls, made.answer_tokens_at_most) == (60, 6000)
+    assert made.worst_usd is not None
+    assert 3 * sum(reserved) <= made.worst_usd <= 4.5 * sum(reserved)
+    assert made.prompt_tokens > 0
+    assert quote(dataset.scan(), rubric, judge, None, samples=3).worst_usd is None
