@@ -42,8 +42,9 @@ class Database:
         except ArgumentError:
             raise StoreError(f"JUDGE_DATABASE_URL is no database URL; write one such as {EXAMPLE_URL}") from None
         if self.url.get_backend_name() != "sqlite":
+            kind = self.url.get_backend_name()
             raise StoreError(
-                f"{self.url.get_backend_name()} is no database known here; write a URL such as {EXAMPLE_URL}"
+                f"JUDGE_DATABASE_URL names {kind}, which is not supported; write one such as {EXAMPLE_URL}"
             )
         if self.url.database:
             try:
