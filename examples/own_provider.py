@@ -13,6 +13,9 @@ import json
 
 from judge.judges import Judge
 from judge.providers import Body, Reading, Request
+from rubrics import CANNOT_TELL, NOT_APPLICABLE
+
+NO_LEVEL = (NOT_APPLICABLE, CANNOT_TELL)
 
 
 class Yes:
@@ -27,9 +30,11 @@ class Yes:
 
     async def send(self, body: bytes) -> bytes:
         criteria = json.loads(body)["schema"]["properties"]
-        best = {name: {"reason": "Always.", "score": one["properties"]["score"]} for name, one in criteria.items()}
-        for one in best.values():
-            one["score"] = (one["score"].get("enum") or one["score"]["anyOf"][0]["enum"])[-1]
+        best = {}
+        for name, one in criteria.items():
+            score = one["properties"]["score"]
+            levels = [answer for answer in score.get("enum") or score["anyOf"][0]["enum"] if answer not in NO_LEVEL]
+            best[name] = {"reason": "Always.", "score": levels[-1]}
         return json.dumps(best).encode()
 
     def read(self, raw: bytes) -> Reading:

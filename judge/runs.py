@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from judge.calling import Caller
 from judge.costs import Budget
 from judge.datasets import Dataset, Scan
-from judge.errors import JudgeError, Paused, StoreError
+from judge.errors import StoreError
 from judge.grades import Graded, JudgeRef
 from judge.grading import Grader
 from judge.items import Item
@@ -82,7 +82,7 @@ class Run:
         self._grader: Grader = session.grader(rubric, self._caller, self.id)
         self.progress = Progress(self.items)
         self.stopped: str | None = None
-        self._trouble: JudgeError | None = None
+        self._trouble: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
 
@@ -229,10 +229,8 @@ class Run:
         error = None if task.cancelled() else task.exception()
         if error is None:
             return
-        if self._trouble is None:
-            self._trouble = error if isinstance(error, JudgeError) else StoreError(f"{type(error).__name__}: {error}")
-            self._trouble.__cause__ = None if isinstance(error, JudgeError) else error
-        self.stop(str(self._trouble) if isinstance(error, Paused) else type(error).__name__)
+        self._trouble = self._trouble or error
+        self.stop(str(error))
 
 
 def fingerprint(dataset: str, rubric: str, judge: str, round_: int) -> str:

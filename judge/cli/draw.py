@@ -122,6 +122,8 @@ def _totals(found: Summary) -> None:
         )
     parts = [f"{totals.calls:,} calls", f"{totals.reused:,} answers used again"]
     parts += [f"{n:,} {what}" for n, what in ((totals.rejected, "rejected"), (totals.lost, "lost")) if n]
+    if totals.unusable:
+        parts.append(f"{totals.unusable:,} answers could not be used")
     if totals.possible_duplicates:
         parts.append(f"{totals.possible_duplicates:,} possibly paid twice")
     parts.append(f"{totals.prompt_tokens:,} + {totals.completion_tokens:,} tokens")
@@ -174,9 +176,9 @@ def grade(one: Grade) -> None:
     )
 
 
-def messages(system: str, user: str) -> None:
+def messages(by_role: dict[str, str]) -> None:
     """What a judge is shown."""
-    for role, text in (("system", system), ("user", user)):
+    for role, text in by_role.items():
         _line((role, "bold"))
         _line(visible(text))
         _line()
@@ -224,7 +226,7 @@ def runs(found: Iterable[RunInfo]) -> None:
 def dry_run(item: Item, rubric: Rubric, judge: Judge, scan: Scan, worst: Quote | None) -> None:
     """The exact messages and schema of the first item, and what the whole comes to."""
     mode = judge.mode or OUTPUT_MODES[0]
-    messages(prompts.system(rubric, mode), prompts.user(item))
+    messages({"system": prompts.system(rubric, mode), "user": prompts.user(item)})
     _line(("schema", "bold"), f"  ({mode}{'' if judge.mode else ', if the judge takes it'})")
     _line(json.dumps(answer_schema(rubric), ensure_ascii=False))
     _line()

@@ -20,9 +20,9 @@ from judge.cli.output import Output
 from judge.cli.progress import watch
 from judge.datasets import Dataset, Scan
 from judge.errors import Paused, StoreError
-from judge.judges import Judge
+from judge.judges import SOURCES, Judge
 from judge.prices import price_of
-from judge.providers import Source, connect
+from judge.providers import BUILT_IN, Source, connect
 from judge.quotes import Quote, quote
 from judge.runs import Options, Run
 from judge.settings import Settings
@@ -120,10 +120,11 @@ def grade(
 
 def _quoted(scan: Scan, rubric: Rubric, judge: Judge, options: Options) -> Quote | None:
     """The worst case; None where nothing is asked. Refuses a judge that cannot be made, or has no price."""
-    adapter = connect(judge)
-    if isinstance(adapter, Source):
-        return None
-    asyncio.run(adapter.close())
+    if judge.provider not in BUILT_IN or judge.provider in SOURCES:
+        adapter = connect(judge)
+        if isinstance(adapter, Source):
+            return None
+        asyncio.run(adapter.close())
     return quote(scan, rubric, judge, price_of(judge, options.allow_unpriced), options.samples)
 
 

@@ -22,7 +22,6 @@ from judge.errors import InputError, RunBusy
 from judge.exports import find_run, flat, grades_of
 from judge.grades import Grade
 from judge.items import Item
-from judge.judges import OUTPUT_MODES
 from judge.owner import is_dead
 from judge.store import open_store
 from judge.summary import summarise
@@ -110,18 +109,20 @@ def show(
                 continue
             draw.grade(grade)
             if item is not None:
-                draw.messages(*_messages(store, info, item))
+                draw.messages(_messages(store, info, item))
                 for one in store.ask(store.results.exchanges, info.id, item):
                     draw.exchange(one)
 
 
-def _messages(store: Store, info: RunInfo, item_id: str) -> tuple[str, str]:
+def _messages(store: Store, info: RunInfo, item_id: str) -> dict[str, str]:
     """What the judge was shown: the same bytes again, since messages are fixed by rubric and item."""
     item = Item(id=item_id, **store.ask(store.results.item_body, info.id, item_id))
     rubric = Rubric.model_validate_json(store.ask(store.results.rubric_body, info.rubric.hash))
     if item.rubric is not None:
         rubric = Rubric.parse(item.rubric, f"rubric of item {item.id}")
-    return prompts.system(rubric, info.judge.mode or OUTPUT_MODES[0]), prompts.user(item)
+    if info.judge.mode is None:  # no model was asked
+        return {"item": prompts.user(item)}
+    return {"system": prompts.system(rubric, info.judge.mode), "user": prompts.user(item)}
 
 
 @app.command()

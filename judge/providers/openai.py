@@ -12,7 +12,7 @@ from typing import Any
 
 from judge.errors import SetupError
 from judge.judges import Judge
-from judge.providers import AnswerLost, Body, NotSent, Reading, Rejected, Request, Unreadable
+from judge.providers import AnswerLost, Body, CallError, NotSent, Reading, Rejected, Request, Unreadable
 from judge.providers.retry_after import retry_after
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -61,17 +61,20 @@ class OpenAI:
         """The raw reply. The caller bounds the time."""
         from openai import APIConnectionError, APIStatusError  # noqa: PLC0415 - 0.5 s, only for those who ask OpenAI
 
+        failure: CallError
         try:
             raw: bytes = await self._client.post(PATH, cast_to=bytes, content=body, options={"headers": _JSON_HEADERS})
             return raw
         except APIStatusError as error:
-            # The SDK's error holds the key and the prompt in its request: it must not travel on as a context.
-            raise self._rejected(error.status_code, error.body, error.response.headers) from None
+            failure = self._rejected(error.status_code, error.body, error.response.headers)
         except APIConnectionError as error:
             detail = " ".join(str(error.__cause__).split())[:DETAIL_CHARACTERS] or type(error.__cause__).__name__
             if _never_connected(error):
-                raise NotSent("no_connection", f"no connection to {self.endpoint}: {detail}") from None
-            raise AnswerLost("connection_lost", f"the connection broke before the answer came: {detail}") from None
+                failure = NotSent("no_connection", f"no connection to {self.endpoint}: {detail}")
+            else:
+                failure = AnswerLost("connection_lost", f"the connection broke before the answer came: {detail}")
+        # Raised out here: the SDK's error holds the key and the prompt in its request, and must not travel along.
+        raise failure
 
     def read(self, raw: bytes) -> Reading:
         """The first choice of a chat completion."""

@@ -54,12 +54,16 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What a run came to. `cost_usd` is None where a price is unknown; lost calls count at their worst."""
+    """What a run came to. `cost_usd` is None where a price is unknown; lost calls count at their worst.
+
+    `unusable` answers were cut, unreadable or off the schema: paid, and asked for again.
+    """
 
     calls: int
     answered: int
     rejected: int
     lost: int
+    unusable: int
     reused: int
     possible_duplicates: int
     prompt_tokens: int
@@ -155,6 +159,7 @@ def totals(connection: Connection, tenant: str, run_id: str) -> Totals:
             func.coalesce(func.sum(call.c.prompt_tokens), 0),
             func.coalesce(func.sum(call.c.completion_tokens), 0),
             func.coalesce(func.sum(cast(call.c.possible_duplicate, Integer)), 0),
+            func.coalesce(func.sum(cast(call.c.usable, Integer)), 0),
         ).where(*here)
     ).one()
     reused = select(func.coalesce(func.sum(run_item.c.reused), 0)).where(
@@ -175,6 +180,7 @@ def totals(connection: Connection, tenant: str, run_id: str) -> Totals:
         answered=states.get(CallState.ANSWERED, 0),
         rejected=states.get(CallState.REJECTED, 0),
         lost=states.get(CallState.LOST, 0),
+        unusable=states.get(CallState.ANSWERED, 0) - sums[3],
         reused=connection.execute(reused).scalar_one(),
         possible_duplicates=sums[2],
         prompt_tokens=sums[0],
