@@ -110,6 +110,7 @@ def compare(
         Check("calls at the judge without a row", sum(key not in rows for key in keys), exactly=0),
         Check("bodies answered more than once", sum(count > 1 for count in deliveries.values()), exactly=0),
         Check("bodies sent more than once", sum(count > 1 for count in sendings.values()), exactly=0),
+        Check("rows without a call at the judge that are not lost", len(rows.keys() - set(keys) - lost), exactly=0),
         Check("rows left as sent", sum("sent" in states for states in rows.values()), exactly=0),
         Check("rows answered that the judge did not answer", len(answered & unanswered), exactly=0),
         Check("unanswered calls not listed as lost", len(unanswered - lost), exactly=0),
@@ -135,6 +136,7 @@ def main() -> None:
         status = finish(command, folder)
         rows, calls = ledger(folder), [call for call in stub.get("/calls") if call["items"]]
         lost = sum("lost" in states for states in rows.values())
+        attempts = sum(len(states) for states in rows.values())
         checks = [
             Check("kills", kills.done, exactly=given.kills),
             Check("starts that ended before their kill", kills.ended, exactly=0),
@@ -146,10 +148,10 @@ def main() -> None:
             Check("graded after --resend-lost", scored(folder), exactly=given.items),
         ]
     table(
-        ("kills", "with calls in flight", "calls", "lost", "exit status at the end"),
-        [(kills.done, kills.in_flight, len(calls), lost, status)],
+        ("kills", "with calls in flight", "rows", "calls at the judge", "rows lost", "exit status at the end"),
+        [(kills.done, kills.in_flight, attempts, len(calls), lost, status)],
     )
-    report("kill", checks, in_flight=kills.in_flight, calls=len(calls), lost=lost, status=status)
+    report("kill", checks, in_flight=kills.in_flight, rows=attempts, calls=len(calls), lost=lost, status=status)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ from judge.cli.exits import Exit, expected, say
 from judge.cli.output import Output
 from judge.errors import InputError, RunBusy
 from judge.exports import find_run, flat, grades_of
-from judge.grades import Grade
 from judge.items import Item
 from judge.owner import is_dead
 from judge.store import open_store
@@ -140,7 +139,7 @@ def export(
             return
         with _opened(out) as file:
             if format_ is Format.CSV:
-                _csv(file, grades_of(store, info))
+                _csv(file, store, info)
             else:
                 file.writelines(grade.model_dump_json() + "\n" for grade in grades_of(store, info))
 
@@ -157,15 +156,14 @@ def _opened(out: Path | None) -> Iterator[IO[str]]:
         raise InputError(f"{out}: cannot be written ({error.strerror}); name another file") from None
 
 
-def _csv(file: IO[str], grades: Iterator[Grade]) -> None:
+def _csv(file: IO[str], store: Store, info: RunInfo) -> None:
     """A row an item. Text that a spreadsheet would take for a formula gets an apostrophe before it."""
-    writer: csv.DictWriter[str] | None = None
-    for grade in grades:
-        row = {name: _inert(value) for name, value in flat(grade).items()}
-        if writer is None:
-            writer = csv.DictWriter(file, list(row), extrasaction="ignore")
-            writer.writeheader()
-        writer.writerow(row)
+    # Items with a rubric of their own bring columns of their own, so the columns are known only after a first look.
+    columns = dict.fromkeys(name for grade in grades_of(store, info) for name in flat(grade))
+    writer = csv.DictWriter(file, list(columns))
+    writer.writeheader()
+    for grade in grades_of(store, info):
+        writer.writerow({name: _inert(value) for name, value in flat(grade).items()})
 
 
 def _inert(value: object) -> object:
