@@ -47,6 +47,7 @@ class GradesRequest(BaseModel):
         description="Seconds that grading may take, beside finding out how a new judge can be asked. An item without "
         "an answer by then has the outcome `judge_error` with the cause `deadline`.",
     )
+    resend_lost: bool = Field(False, description="Ask again where an answer was lost, though it may have been paid.")
 
 
 class Grades(BaseModel):

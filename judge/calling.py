@@ -18,6 +18,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from judge.costs import Budget, Receipt
 from judge.endpoint import Endpoint
+from judge.errors import StoreError
 from judge.judges import Judge, Price
 from judge.ledger import CallState, Claimed, Held, Ledger, Settlement, now
 from judge.prices import BYTES_PER_TOKEN_USUALLY, worst_case
@@ -26,7 +27,9 @@ from judge.verdicts import Outcome
 
 ATTEMPTS = 4
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 30.0
-POLL_S = 0.05
+#: How often to look for the answer to an equal call of another process.
+POLL_S = 0.5
+ELSEWHERE = "elsewhere"
 
 PAUSING_STATUS = {401: "the judge refused the key", 403: "the judge denied access", 404: "the judge has no such model"}
 RETRIED_STATUS = frozenset({408, 409, 425})
@@ -107,6 +110,8 @@ class Caller:
         self.stopping = False
         self.resting: set[asyncio.Task[None]] = set()
         self._writing: set[asyncio.Task[None]] = set()
+        self._in_flight: dict[str, asyncio.Event] = {}
+        self._broken: StoreError | None = None
         self._retrying = AsyncRetrying(
             retry=retry_if_exception_type(Again), wait=_wait, stop=self._stop, sleep=self._rest, reraise=True
         )
@@ -153,11 +158,9 @@ class Caller:
         try:
             answer: Answer = await self._retrying.copy()(attempt, call)
         except Again as last:
-            if call.late:
-                return Answer(call.key, call.attempt, cause="deadline")
-            if last.cause != "http_429":
+            if last.cause != ELSEWHERE:
                 self.endpoint.gave_up(last.cause, str(last))
-            return Answer(call.key, call.attempt, cause=last.cause)
+            return Answer(call.key, call.attempt, cause="deadline" if call.late else last.cause)
         return answer
 
     async def _attempt(self, call: _Call) -> Answer:
@@ -172,14 +175,12 @@ class Caller:
         except TimeoutError:
             return Answer(call.key, call.attempt, cause="deadline")
         try:
-            if self.stopping:
-                raise asyncio.CancelledError
+            self._go_on()
             call.deadline.start()
             if not self.budget.fits(call.worst_usd) and (found := await self._ledger.find(call.key)) is not None:
                 return self._reuse(call, found)
-            self.budget.reserve(call.worst_usd)
-            held = await self._ledger.claim(call.key, self._provider.endpoint, call.worst_usd)
-            call.attempt = held.attempt
+            await self._resting(lambda: self.budget.reserve(call.worst_usd))
+            held = await self._claimed(call)
             if held.claimed is Claimed.NEW:
                 return await self._send(call, held)
             self.budget.settle(call.worst_usd, 0.0)
@@ -190,7 +191,37 @@ class Caller:
         if held.claimed is Claimed.HELD:
             call.receipt.lost += 1
             return Answer(call.key, held.attempt, outcome=Outcome.LOST, cause="lost")
-        raise Again("elsewhere", "the same call is in flight elsewhere", POLL_S)
+        await self._resting(lambda: self._twin(call.key))
+        raise Again(ELSEWHERE, "the same call was in flight", 0.0)
+
+    async def _claimed(self, call: _Call) -> Held:
+        """A claim, given back where nobody is left to send it."""
+        claim = asyncio.ensure_future(self._ledger.claim(call.key, self._provider.endpoint, call.worst_usd))
+        try:
+            held = await asyncio.shield(claim)
+        except asyncio.CancelledError:
+            self._aside(call.receipt, self._given_back(call, claim))
+            raise
+        call.attempt = held.attempt
+        if held.claimed is Claimed.NEW:
+            self._in_flight[call.key] = asyncio.Event()
+        return held
+
+    async def _given_back(self, call: _Call, claim: asyncio.Future[Held]) -> None:
+        held = await claim
+        call.attempt = held.attempt
+        if held.claimed is Claimed.NEW:
+            await self._failed(call, CallState.REJECTED, "cancelled_before_sending", 0.0)
+        else:
+            self.budget.settle(call.worst_usd, 0.0)
+
+    async def _twin(self, key: str) -> None:
+        """Waits for an equal call of this process, or for a while for one of another."""
+        twin = self._in_flight.get(key)
+        if twin is None:
+            await self.endpoint.pause(POLL_S)
+        else:
+            await twin.wait()
 
     def _reuse(self, call: _Call, held: Held) -> Answer:
         assert held.raw is not None
@@ -204,6 +235,7 @@ class Caller:
         began = loop.time()
         call.receipt.calls += 1
         call.receipt.possible_duplicates += held.possible_duplicate
+        raw: bytes | None = None
         try:
             async with asyncio.timeout(min(self._judge.timeout_s, max(call.deadline.at - began, 0.0))):
                 raw = await self._provider.send(call.body)
@@ -225,6 +257,11 @@ class Caller:
             # Whoever cancels cannot wait, yet the row must not look as if its answer could still come.
             self._aside(call.receipt, self._failed(call, CallState.LOST, "cancelled", call.worst_usd))
             raise
+        except Exception as error:  # noqa: BLE001 - a provider of one's own may raise anything; the row says what
+            await self._failed(call, CallState.LOST, type(error).__name__, call.worst_usd, raw)
+            self.endpoint.gave_up(type(error).__name__, str(error))
+            call.receipt.lost += 1
+            return Answer(call.key, call.attempt, outcome=Outcome.LOST, cause=type(error).__name__)
         seconds = loop.time() - began
         self.endpoint.answered(seconds)
         call.receipt.latency_s += seconds
@@ -255,7 +292,15 @@ class Caller:
             model=reading.model,
             provider_id=reading.reply_id,
         )
-        self._aside(receipt, self._ledger.settle(settlement))
+        self._aside(receipt, self._settle(settlement))
+
+    async def _settle(self, settlement: Settlement) -> None:
+        try:
+            await self._ledger.settle(settlement)
+        finally:
+            waiting = self._in_flight.pop(settlement.key, None)
+            if waiting is not None:
+                waiting.set()
 
     def _aside(self, receipt: Receipt, write: Coroutine[Any, Any, None]) -> None:
         """Begins a write that nobody waits for here; the receipt's owner does, and `flush`."""
@@ -266,8 +311,15 @@ class Caller:
 
     def _written(self, task: asyncio.Task[None]) -> None:
         self._writing.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self.stopping = True  # what cannot be written down must not be asked for
+        if not task.cancelled() and isinstance(error := task.exception(), StoreError):
+            self._broken = self._broken or error  # what cannot be written down must not be asked for
+
+    def _go_on(self) -> None:
+        """Ends a task that must not send anything more."""
+        if self._broken is not None:
+            raise self._broken
+        if self.stopping:
+            raise asyncio.CancelledError
 
     async def flush(self) -> None:
         """Waits until all that was begun to be written is on disk. Raises StoreError."""
@@ -280,7 +332,7 @@ class Caller:
         self.budget.settle(call.worst_usd, cost)
         call.receipt.pay(cost)
         settlement = Settlement(call.key, call.attempt, state, now(), cause=cause, raw=raw, cost_usd=cost)
-        await self._ledger.settle(settlement)
+        await self._settle(settlement)
 
     async def _lost(self, call: _Call, cause: str) -> Answer:
         await self._failed(call, CallState.LOST, cause, call.worst_usd)
@@ -324,8 +376,7 @@ class Caller:
 
     async def _resting(self, wait: Callable[[], Awaitable[None]]) -> None:
         """A wait that may be cut short when nothing more is to be sent."""
-        if self.stopping:
-            raise asyncio.CancelledError
+        self._go_on()
         task = asyncio.current_task()
         assert task is not None
         self.resting.add(task)

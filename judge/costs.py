@@ -36,21 +36,33 @@ class Budget:
     limit_usd: float | None = None
     spent_usd: float = 0.0
     reserved_usd: float = 0.0
+    reservations: int = 0
+    _settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def fits(self, worst_usd: float | None) -> bool:
         """Whether a call that may cost so much can still be made."""
         return self.limit_usd is None or self.spent_usd + self.reserved_usd + (worst_usd or 0.0) <= self.limit_usd
 
-    def reserve(self, worst_usd: float | None) -> None:
-        """Raises Paused where the worst case does not fit."""
-        if not self.fits(worst_usd):
-            raise Paused(
-                f"the budget of ${self.limit_usd:.4f} is used up (${self.spent_usd:.4f} spent, the next call may cost "
-                f"${worst_usd or 0.0:.4f}); raise --budget-usd and start the same command again: nothing is lost"
-            )
+    async def reserve(self, worst_usd: float | None) -> None:
+        """Holds what a call may cost, and waits for others to settle where it does not fit beside them.
+
+        Raises Paused where it does not fit with nothing else reserved.
+        """
+        while not self.fits(worst_usd):
+            if not self.reservations:
+                raise Paused(
+                    f"the budget of ${self.limit_usd:.4f} is used up (${self.spent_usd:.4f} spent, the next call may "
+                    f"cost ${worst_usd or 0.0:.4f}); raise --budget-usd and start the same command again: "
+                    "nothing is lost"
+                )
+            self._settled.clear()
+            await self._settled.wait()
         self.reserved_usd += worst_usd or 0.0
+        self.reservations += 1
 
     def settle(self, worst_usd: float | None, cost_usd: float | None) -> None:
         """What was reserved becomes what was spent."""
-        self.reserved_usd -= worst_usd or 0.0
+        self.reservations -= 1
+        self.reserved_usd = self.reserved_usd - (worst_usd or 0.0) if self.reservations else 0.0
         self.spent_usd += cost_usd or 0.0
+        self._settled.set()

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from judge.errors import InputError
 from judge.items import FIELDS, Item, plain
 from judge.settings import MAX_OUTPUT_BYTES
-from rubrics import Rubric, RubricError
+from rubrics import RubricError
 
 #: A line may hold an output, its input, reference and context, and their JSON escapes.
 LINE_BYTES_PER_OUTPUT_BYTE = 4
@@ -88,7 +88,7 @@ class Dataset:
                     raise InputError(f"{self.name}:{line}: {item}")
                 bad.append(f"{self.name}:{line}: {item}")
                 continue
-            digest.update(json.dumps([item.id, item.hash]).encode())
+            digest.update(_digested(item))
             size = sum(len(t.encode()) for t in (item.input, item.output, item.reference, item.context) if t)
             count, total, longest = count + 1, total + size, max(longest, size)
         if not count:
@@ -100,6 +100,15 @@ class Dataset:
         for _, item in self._checked():
             if isinstance(item, Item):
                 yield item
+
+    def unchanged_since(self, scan: Scan) -> Iterator[Item]:
+        """The items once more. Raises InputError in the end where they are not those of the scan."""
+        digest = hashlib.sha256()
+        for item in self:
+            digest.update(_digested(item))
+            yield item
+        if digest.hexdigest() != scan.hash:
+            raise InputError(f"{self.name}: changed while it was read; start again when nobody writes to it")
 
     def _checked(self) -> Iterator[tuple[int, Item | str]]:
         """(line, item or what is wrong with the line), up to the limit."""
@@ -139,11 +148,10 @@ class Dataset:
             return plain(error)
         except RecursionError:
             return "nested too deeply"
-        if item.rubric is not None:
-            try:
-                Rubric.parse(item.rubric, "its rubric")
-            except RubricError as error:
-                return str(error)
+        try:
+            item.own_rubric  # noqa: B018 - it is parsed here, so that it cannot fail later
+        except RubricError as error:
+            return str(error)
         size = len(item.output.encode())
         if size > self.max_output_bytes:
             return (
@@ -173,19 +181,17 @@ class Dataset:
 
     def _csv_rows(self, file: BinaryIO) -> Iterator[tuple[int, dict[str, Any] | str]]:
         csv.field_size_limit(LINE_BYTES_PER_OUTPUT_BYTE * self.max_output_bytes)
-        lines = (raw.decode("utf-8-sig" if n == 0 else "utf-8") for n, raw in enumerate(file))
+        lines = (raw.decode("utf-8-sig" if n == 0 else "utf-8", "surrogateescape") for n, raw in enumerate(file))
         reader = csv.DictReader(lines, delimiter="\t" if self.path.lower().endswith(".tsv") else ",", strict=True)
         try:
             for row in reader:
-                if None in row or None in row.values():
+                if any(isinstance(value, str) and not _is_utf8(value) for value in row.values()):
+                    yield reader.line_num, "not UTF-8; save the file as UTF-8"
+                elif None in row or None in row.values():
                     yield reader.line_num, f"has not the {len(reader.fieldnames or ())} columns of the header"
                 else:
                     # An empty cell is an absent value, except that an empty output is an output.
                     yield reader.line_num, {k: v if v or self._is_output(k) else None for k, v in row.items()}
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{self.name}:{reader.line_num + 1}: not UTF-8 ({error.reason}); save it as UTF-8"
-            ) from None
         except csv.Error as error:
             raise InputError(f"{self.name}:{reader.line_num + 1}: not CSV ({error}); repair the quotes") from None
 
@@ -214,9 +220,14 @@ class Dataset:
         return spool
 
 
+def _digested(item: Item) -> bytes:
+    """What makes an item of a dataset another one: metadata too, since it is exported with the grades."""
+    return json.dumps([item.id, item.hash, item.metadata]).encode()
+
+
 def _json_row(raw: bytes) -> dict[str, Any] | str:
     try:
-        row = json.loads(raw.decode(), parse_constant=_not_a_number)
+        row = json.loads(raw.decode(), parse_constant=_not_a_number, object_pairs_hook=_without_duplicates)
     except UnicodeDecodeError as error:
         return f"not UTF-8 ({error.reason} at byte {error.start}); save the file as UTF-8"
     except json.JSONDecodeError as error:
@@ -224,6 +235,18 @@ def _json_row(raw: bytes) -> dict[str, Any] | str:
     except (ValueError, RecursionError) as error:
         return f"not JSON ({error}); write one JSON object a line"
     return row if isinstance(row, dict) else "not a JSON object; write one JSON object a line"
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key of an object occurs twice")
+    return found
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether text that was read with surrogate escapes has none."""
+    return not any("\udc80" <= character <= "\udcff" for character in text)
 
 
 def _not_a_number(name: str) -> None:

@@ -45,6 +45,7 @@ class Endpoint:
         self.limit = float(concurrency)
         self.broken: Paused | None = None
         self._queue: deque[asyncio.Future[None]] = deque()
+        self._rpm, self._tpm = rpm, tpm
         self._requests = _bucket(rpm)
         self._tokens = AsyncLimiter(tpm, 60.0) if tpm else None
         self._response_s: float | None = None
@@ -52,7 +53,15 @@ class Endpoint:
         self._calls = self._retries = self._failures = 0
         self._broken_at = 0.0
         #: Called when a task begins a wait without a slot, so that other work can begin.
-        self.eased: Callable[[], None] = lambda: None
+        self.eased: set[Callable[[], None]] = set()
+
+    def restrict(self, concurrency: int, rpm: float | None, tpm: float | None) -> None:
+        """Another user of the same server and key: the stricter limits hold for both."""
+        self.concurrency = min(self.concurrency, concurrency)
+        self.limit = min(self.limit, float(concurrency))
+        self._rpm, self._tpm = _stricter(self._rpm, rpm), _stricter(self._tpm, tpm)
+        self._requests = _bucket(self._rpm)
+        self._tokens = AsyncLimiter(self._tpm, 60.0) if self._tpm else None
 
     @property
     def metered(self) -> bool:
@@ -83,7 +92,8 @@ class Endpoint:
     async def pause(self, seconds: float) -> None:
         """A wait that belongs to one call. No slot is held."""
         self.waiting += 1
-        self.eased()
+        for tell in self.eased:
+            tell()
         try:
             await asyncio.sleep(seconds)
         finally:
@@ -154,6 +164,10 @@ class Endpoint:
             if not waiter.done():
                 self.in_flight += 1
                 waiter.set_result(None)
+
+
+def _stricter(one: float | None, other: float | None) -> float | None:
+    return min((limit for limit in (one, other) if limit is not None), default=None)
 
 
 def _bucket(rpm: float | None) -> AsyncLimiter | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
@@ -77,7 +76,7 @@ class Grader:
             model=asking.reported_model if asking else None,
         )
         self._plan = self._compile(rubric)
-        self._own = lru_cache(OWN_RUBRICS_KEPT)(self._compile_own)
+        self._own = lru_cache(OWN_RUBRICS_KEPT)(self._compile)
 
     async def grade(self, item: Item, deadline: Deadline | None = None) -> Graded:
         """The grade of one item, within its own deadline or one that is shared.
@@ -85,7 +84,7 @@ class Grader:
         Raises Paused, StoreError or RubricError; anything else is an outcome in the grade.
         """
         deadline = deadline or Deadline(self._deadline_s)
-        plan = self._plan if item.rubric is None else self._own(json.dumps(item.rubric, sort_keys=True), item.id)
+        plan = self._plan if item.own_rubric is None else self._own(item.own_rubric)
         receipt = Receipt()
         try:
             judged = await self._judged(plan, item, deadline, receipt)
@@ -109,9 +108,6 @@ class Grader:
             system = prompts.system(rubric, self._asking.mode)
             body = self._provider.compile(Request(self._asking, system, answer_schema(rubric)))
         return _Plan(rubric, RubricRef(name=rubric.name, hash=rubric.hash), body)
-
-    def _compile_own(self, rubric: str, item_id: str) -> _Plan:
-        return self._compile(Rubric.parse(json.loads(rubric), f"rubric of item {item_id}"))
 
     async def _ask(self, plan: _Plan, item: Item, sample: int, deadline: Deadline, receipt: Receipt) -> Judged:
         """One sample: asked, and asked again where the answer was cut or cannot be parsed."""

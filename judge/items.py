@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from rubrics import Rubric
+
 FIELDS = ("id", "input", "output", "reference", "context", "metadata", "rubric")
 
 
@@ -48,14 +50,21 @@ class Item(BaseModel):
     @field_validator("metadata", "rubric")
     @classmethod
     def _storable(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
-        _text(json.dumps(value, ensure_ascii=False))
+        written = json.dumps(value, ensure_ascii=False)
+        _text(written.replace(r"\u0000", "\x00"))
         return value
 
     @cached_property
     def hash(self) -> str:
         """SHA-256 of what is graded: not of the id, nor of the metadata."""
-        parts = [self.input, self.output, self.reference, self.context, self.rubric]
-        return hashlib.sha256(json.dumps(parts, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
+        own = self.own_rubric.hash if self.own_rubric else None
+        parts = [self.input, self.output, self.reference, self.context, own]
+        return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
+
+    @cached_property
+    def own_rubric(self) -> Rubric | None:
+        """The rubric that belongs to this item alone. Raises RubricError."""
+        return None if self.rubric is None else Rubric.parse(self.rubric, f"rubric of item {self.id}")
 
 
 def plain(error: ValidationError) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from judge.errors import SetupError
 from rubrics import RubricError
@@ -44,7 +44,7 @@ class Judge(BaseModel):
     provider: Annotated[str, Field(min_length=1)]
     model: str = ""
     base_url: str | None = None
-    api_key_env: str | None = Field(default="OPENAI_API_KEY", description="Variable that holds the key; null for none.")
+    api_key_env: str | None = Field(default=None, description="Variable that holds the key; OPENAI_API_KEY for OpenAI.")
     headers: dict[str, str] = Field(default_factory=dict)
     mode: OutputMode | None = Field(default=None, description="Form of the answer; probed for if null.")
     max_tokens: Annotated[int, Field(ge=16, le=1_000_000)] = 4096
@@ -56,6 +56,18 @@ class Judge(BaseModel):
     tpm: Annotated[float, Field(gt=0)] | None = Field(default=None, description="Tokens a minute.")
     price: Price | None = Field(default=None, description="Overrides the price list.")
     options: dict[str, Any] = Field(default_factory=dict, description="What the provider alone understands.")
+
+    @field_validator("base_url")
+    @classmethod
+    def _without_secrets(cls, url: str | None) -> str | None:
+        if url is not None and "@" in url.partition("://")[2].partition("/")[0]:
+            raise ValueError("holds a name or password, which would be written down; use api_key_env")
+        return url
+
+    @property
+    def key_variable(self) -> str | None:
+        """The variable with the key. OpenAI's own is never sent to another server unless the description says so."""
+        return self.api_key_env or ("OPENAI_API_KEY" if self.provider == "openai" and self.base_url is None else None)
 
     @classmethod
     def load(cls, ref: str | Path) -> Judge:
@@ -88,7 +100,8 @@ class Judge(BaseModel):
         if not isinstance(data, dict):
             raise SetupError(f"{path}: not a judge; write name, provider and model")
         data.setdefault("name", path.stem)
-        if data.get("provider") in SOURCES and "file" in (options := data.get("options") or {}):
+        options = data.get("options")
+        if data.get("provider") in SOURCES and isinstance(options, dict) and isinstance(options.get("file"), str):
             options["file"] = str(path.parent / options["file"])
         try:
             return cls.model_validate(data)
@@ -124,6 +137,8 @@ class Asking:
     def fingerprint(self, judge: Judge, endpoint: str, prompt_hash: str, samples: int) -> str:
         """SHA-256 that two judges share only if they are the same model asked in the same way."""
         parts = {
+            "provider": judge.provider,
+            "options": judge.options,
             "endpoint": endpoint,
             "model": judge.model,
             "mode": self.mode,

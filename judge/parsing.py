@@ -62,8 +62,8 @@ def _refuse_constant(name: str) -> None:
 
 def _verdict(criterion: Criterion, answer: Mapping[str, Any]) -> Verdict:
     given = answer.get(criterion.id)
-    if not isinstance(given, dict) or given.keys() != {"reason", "score"}:
-        return Verdict(criterion.id, Outcome.INVALID, cause=f"{criterion.id} has not exactly a reason and a score")
+    if not isinstance(given, dict) or list(given) != ["reason", "score"]:
+        return Verdict(criterion.id, Outcome.INVALID, cause=f"{criterion.id} has not exactly a reason and then a score")
     reason = given["reason"]
     if not isinstance(reason, str):
         return Verdict(criterion.id, Outcome.INVALID, cause=f"the reason of {criterion.id} is not text")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from judge.errors import SetupError
 from judge.judges import Judge, Price
 
-#: Text rarely makes more tokens than one for two bytes, in any script; English makes half as many.
-BYTES_PER_TOKEN_AT_WORST = 2
+#: No tokenizer makes more than one token of a byte.
+BYTES_PER_TOKEN_AT_WORST = 1
 #: For estimates shown to people, English prose.
 BYTES_PER_TOKEN_USUALLY = 4
 

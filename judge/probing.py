@@ -94,7 +94,8 @@ async def _try(judge: Judge, provider: Provider, caller: Caller, asking: Asking)
             )
         except Paused as pause:
             raise SetupError(str(pause)) from None
-        await asyncio.gather(*receipt.writes)
+        finally:
+            await asyncio.gather(*receipt.writes)
         if answer.reading is None or usable(answer.reading):
             break
     return answer, answer.reading if answer.reading is not None and usable(answer.reading) else None

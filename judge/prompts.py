@@ -61,10 +61,9 @@ def system(rubric: Rubric, mode: OutputMode) -> str:
     return "\n\n".join(blocks)
 
 
-def user(item: Item, note: str | None = None) -> str:
-    """The item; with a note before it where an earlier answer could not be used."""
-    text = fenced(item)
-    return f"{note}\n\n{text}" if note else text
+def user(item: Item) -> str:
+    """The item."""
+    return fenced(item)
 
 
 def correction(problem: str) -> str:

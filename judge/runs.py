@@ -53,6 +53,7 @@ class Options:
     fresh: bool = False
     resend_lost: bool = False
     retry_failed: bool = False
+    take_over: bool = False
     allow_unpriced: bool = False
 
 
@@ -117,7 +118,7 @@ class Run:
         )
         try:
             row = _find_or_create(store, dataset, scan, rubric, session, options)
-            store.change(store.runs.take, row["id"], this_process())
+            store.change(store.runs.take, row["id"], this_process(), by_force=options.take_over)
             store.change(store.runs.reopen, row["id"], lost=options.resend_lost, failed=options.retry_failed)
             return cls(store, session, rubric, row, options)
         except BaseException:
@@ -143,7 +144,7 @@ class Run:
         if self._options.deadline_s is not None:
             timer = asyncio.get_running_loop().call_later(self._options.deadline_s, self.stop, "the deadline")
         if self._caller:
-            self._caller.endpoint.eased = self._room.set
+            self._caller.endpoint.eased.add(self._room.set)
         try:
             await self._feed()
         except StoreError as error:
@@ -155,6 +156,7 @@ class Run:
             if timer is not None:
                 timer.cancel()
         if self._caller:
+            self._caller.endpoint.eased.discard(self._room.set)
             await self._caller.flush()
         if self._trouble is not None:
             raise self._trouble
@@ -244,9 +246,10 @@ def _find_or_create(
     judge = session.judge
     round_ = 0
     if options.fresh:
-        round_ = store.ask(store.runs.next_round, scan.hash, rubric.hash, session.fingerprint)
+        mending = options.resend_lost or options.retry_failed
+        round_ = store.ask(store.runs.next_round, scan.hash, rubric.hash, session.fingerprint, mending)
     wanted = fingerprint(scan.hash, rubric.hash, session.fingerprint, round_)
-    found = store.ask(store.runs.find, wanted)
+    found = store.change(store.runs.find, wanted)
     if found is not None:
         return dict(found._mapping)
     ref = session.grader(rubric, None).judge_ref
@@ -261,9 +264,8 @@ def _find_or_create(
         "round": round_,
         "samples": options.samples,
         "items": scan.count,
-        "state": "open",
     }
-    store.create_run(row, iter(dataset))
+    store.create_run(row, dataset.unchanged_since(scan))
     return row
 
 

@@ -33,9 +33,14 @@ _endpoints: WeakValueDictionary[tuple[int, str, str], Endpoint] = WeakValueDicti
 
 
 def _endpoint(provider: Provider, judge: Judge, concurrency: int, rpm: float | None, tpm: float | None) -> Endpoint:
-    secret = os.environ.get(judge.api_key_env, "") if judge.api_key_env else ""
+    secret = os.environ.get(judge.key_variable, "") if judge.key_variable else ""
     key = (id(asyncio.get_running_loop()), provider.endpoint, hashlib.sha256(secret.encode()).hexdigest())
-    return _endpoints.setdefault(key, Endpoint(concurrency, rpm, tpm))
+    shared = _endpoints.get(key)
+    if shared is None:
+        shared = _endpoints[key] = Endpoint(concurrency, rpm, tpm)
+    else:
+        shared.restrict(concurrency, rpm, tpm)
+    return shared
 
 
 class Session:

@@ -20,10 +20,19 @@ if TYPE_CHECKING:
     from rubrics import Rubric
 
 
-async def grade(item: Item, rubric: Rubric, judge: Judge, *, samples: int = 1, store: Store | None = None) -> Grade:
+async def grade(
+    item: Item,
+    rubric: Rubric,
+    judge: Judge,
+    *,
+    samples: int = 1,
+    resend_lost: bool = False,
+    store: Store | None = None,
+) -> Grade:
     """The grade of one item.
 
-    Answers are kept in `store`, by default the one in the settings: an equal question is never paid twice.
+    Answers are kept in `store`, by default the one in the settings: an equal question is never paid twice. One whose
+    answer was lost is asked again only with `resend_lost`, since it may have been paid.
 
     Raises
     ------
@@ -38,7 +47,7 @@ async def grade(item: Item, rubric: Rubric, judge: Judge, *, samples: int = 1, s
     >>> result.judge.kind, result.trust
     ('simulated', 'uncalibrated')
     """
-    async for result in grade_many([item], rubric, judge, samples=samples, store=store):
+    async for result in grade_many([item], rubric, judge, samples=samples, resend_lost=resend_lost, store=store):
         return result
     raise AssertionError("one item brings one grade")
 
@@ -50,6 +59,7 @@ async def grade_many(
     *,
     samples: int = 1,
     concurrency: int | None = None,
+    resend_lost: bool = False,
     store: Store | None = None,
 ) -> AsyncIterator[Grade]:
     """Grades of many items, each as soon as it is there; `metadata` and `item` say which is which.
@@ -62,7 +72,7 @@ async def grade_many(
     try:
         session = await engine.Session.open(own, judge, samples, concurrency)
         try:
-            grader = session.grader(rubric, session.caller(engine.Ledger(own)))
+            grader = session.grader(rubric, session.caller(engine.Ledger(own, resend_lost=resend_lost)))
             async for graded in engine.side_by_side(grader, iter(items), concurrency or judge.concurrency):
                 yield graded.grade
         finally:

@@ -65,7 +65,7 @@ async def grade_items(body: Annotated[GradesRequest, Body(examples=[GRADES_REQUE
     for place, item in enumerate(body.items):
         _check(item, f"/items/{place}", desk.max_output_bytes)
     session = await desk.sessions.get(judge, body.samples)
-    batch = Batch(session, rubric, session.caller(Ledger(desk.store)), body.deadline_s)
+    batch = Batch(session, rubric, session.caller(Ledger(desk.store, resend_lost=body.resend_lost)), body.deadline_s)
     grades = await batch.grade(body.items)
     return Grades(
         data=grades,

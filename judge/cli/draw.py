@@ -115,6 +115,8 @@ def _causes(found: Summary) -> None:
 
 def _totals(found: Summary) -> None:
     totals = found.totals
+    if totals.own_rubrics:
+        _line(f"{totals.own_rubrics:,} items have a rubric of their own, and count in the overall only")
     if totals.passed or totals.failed_required:
         _line(
             ("required criteria met: ", "dim"),
@@ -235,5 +237,6 @@ def dry_run(item: Item, rubric: Rubric, judge: Judge, scan: Scan, worst: Quote |
         return
     _line(
         f"{scan.count:,} items · {worst.calls:,} calls · about {worst.prompt_tokens:,} prompt tokens · "
-        f"at most {worst.answer_tokens_at_most:,} answer tokens · worst cost {money(worst.worst_usd)}; nothing was sent"
+        f"at most {worst.answer_tokens_at_most:,} answer tokens"
     )
+    _line(f"worst cost {money(worst.worst_usd)}, where no answer has to be asked for again; nothing was sent")

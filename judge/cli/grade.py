@@ -19,7 +19,7 @@ from judge.cli.exits import Exit, expected, say
 from judge.cli.output import Output
 from judge.cli.progress import watch
 from judge.datasets import Dataset, Scan
-from judge.errors import Paused, StoreError
+from judge.errors import Paused, SetupError, StoreError
 from judge.judges import SOURCES, Judge
 from judge.prices import price_of
 from judge.providers import BUILT_IN, Source, connect
@@ -61,6 +61,7 @@ def grade(
     fresh: Annotated[bool, typer.Option("--fresh", help="Ask everything anew, in a new round.")] = False,
     resend_lost: Annotated[bool, typer.Option("--resend-lost", help="Ask again where an answer was lost.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Grade items anew that failed.")] = False,
+    take_over: Annotated[bool, typer.Option("--take-over", help="Go on with a run of a machine that is gone.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show messages, schema and cost; send nothing.")] = False,
     fail_under: Annotated[float | None, typer.Option(min=0, max=1, help="Exit 1 below this overall mean.")] = None,
     min_scored_share: Annotated[float | None, typer.Option(min=0, max=1, help="Exit 1 below this share.")] = None,
@@ -99,6 +100,7 @@ def grade(
         fresh=fresh,
         resend_lost=resend_lost,
         retry_failed=retry_failed,
+        take_over=take_over,
         allow_unpriced=allow_unpriced,
     )
     chosen, described = Rubric.load(rubric), Judge.load(judge)
@@ -113,7 +115,11 @@ def grade(
         return
     _confirm(worst, yes, budget_usd)
     target = Output(out) if out else None
-    summary, stopped = asyncio.run(_graded(dataset, scan, chosen, described, options, target, quiet))
+    try:
+        summary, stopped = asyncio.run(_graded(dataset, scan, chosen, described, options, target, quiet))
+    except KeyboardInterrupt:
+        say("interrupted before the first item; start the same command again")
+        raise typer.Exit(Exit.STOPPED) from None
     _report(summary, as_json, quiet, stopped)
     raise typer.Exit(_exit(summary, stopped, fail_under, min_scored_share))
 
@@ -125,7 +131,10 @@ def _quoted(scan: Scan, rubric: Rubric, judge: Judge, options: Options) -> Quote
         if isinstance(adapter, Source):
             return None
         asyncio.run(adapter.close())
-    return quote(scan, rubric, judge, price_of(judge, options.allow_unpriced), options.samples)
+    price = price_of(judge, options.allow_unpriced)
+    if price is None and options.budget_usd is not None:
+        raise SetupError("a budget cannot be kept without a price; add `price: {input: 0.2, output: 0.8}` to the judge")
+    return quote(scan, rubric, judge, price, options.samples)
 
 
 def _confirm(worst: Quote | None, yes: bool, budget_usd: float | None) -> None:
@@ -134,7 +143,7 @@ def _confirm(worst: Quote | None, yes: bool, budget_usd: float | None) -> None:
     most = worst.worst_usd
     if most is not None and min(most, budget_usd if budget_usd is not None else most) <= ASKED_ABOVE_USD:
         return
-    price = "an unknown sum" if most is None else f"at most ${most:.2f}"
+    price = "an unknown sum" if most is None else f"up to ${most:.2f}, where no answer has to be asked for again"
     if not typer.confirm(f"{worst.calls:,} calls may cost {price}. Go on?", default=True, err=True):
         raise typer.Exit(Exit.CANNOT_START)
 
@@ -154,7 +163,7 @@ async def _graded(
         stopped: str | None = None
         try:
             if out is not None:
-                out.check(run.id, rubric, run.judge_fingerprint)
+                out.check(run.id, rubric.hash, run.judge_fingerprint)
             _stop_on_signals(run)
             with watch(run, quiet):
                 await run.execute()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from judge.errors import InputError
 from judge.exports import grades_of
-from rubrics import Rubric
 
 if TYPE_CHECKING:
     from judge.store.results import RunInfo
@@ -28,8 +27,8 @@ class Output:
         if not os.access(path if path.exists() else path.parent, os.W_OK):
             raise InputError(f"{path}: cannot be written; name another --out file")
 
-    def check(self, run: str, rubric: Rubric, judge: str) -> None:
-        """Refuses a file that holds anything but an earlier state of this run."""
+    def check(self, run: str, rubric: str, judge: str) -> None:
+        """Refuses a file that holds anything but an earlier state of this run. The last two are hashes."""
         if not self._path.exists() or not self._path.stat().st_size:
             return
         with self._path.open("rb") as file:
@@ -41,15 +40,14 @@ class Output:
             raise InputError(f"{self._path}: is not a file of grades; name another --out file") from None
         if held[0] != run:
             differs = [
-                name
-                for name, one, other in (("rubric", held[1], rubric.hash), ("judge", held[2], judge))
-                if one != other
+                name for name, one, other in (("rubric", held[1], rubric), ("judge", held[2], judge)) if one != other
             ]
             what = " and ".join(differs) or "items or round"
             raise InputError(f"{self._path}: holds run {held[0]}, whose {what} differ; name another --out file")
 
     def write(self, store: Store, info: RunInfo) -> int:
         """Writes all graded items in the order of the input. Returns how many."""
+        self.check(info.id, info.rubric.hash, info.judge.fingerprint)
         partial = self._path.with_name(self._path.name + ".partial")
         count = 0
         try:

@@ -114,7 +114,7 @@ def show(
 
 
 def _messages(store: Store, info: RunInfo, item_id: str) -> dict[str, str]:
-    """What the judge was shown: the same bytes again, since messages are fixed by rubric and item."""
+    """What the judge is shown, rebuilt from rubric and item as this version of the program does."""
     item = Item(id=item_id, **store.ask(store.results.item_body, info.id, item_id))
     rubric = Rubric.model_validate_json(store.ask(store.results.rubric_body, info.rubric.hash))
     if item.rubric is not None:
@@ -150,8 +150,10 @@ def _opened(out: Path | None) -> Iterator[IO[str]]:
         yield sys.stdout
         return
     try:
-        with out.open("w", encoding="utf-8", newline="") as file:
+        with out.open("x", encoding="utf-8", newline="") as file:
             yield file
+    except FileExistsError:
+        raise InputError(f"{out}: is there already; name another file") from None
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror}); name another file") from None
 

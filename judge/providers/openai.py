@@ -32,6 +32,10 @@ class OpenAI:
     def __init__(self, judge: Judge) -> None:
         if not judge.model:
             raise SetupError(f"the judge {judge.name!r} names no model; write model: NAME, or openai/NAME")
+        if judge.options:
+            raise SetupError(
+                f"the judge {judge.name!r}: openai has no options; the fields are {', '.join(Judge.model_fields)}"
+            )
         self.endpoint = (judge.base_url or OPENAI_URL).rstrip("/") + PATH
         self._model = judge.model
         self._key = _key(judge)
@@ -125,23 +129,21 @@ _JSON_HEADERS = {"Content-Type": "application/json"}
 
 
 def _key(judge: Judge) -> str | None:
-    if judge.api_key_env is None:
+    if judge.key_variable is None:
         return None
-    key = os.environ.get(judge.api_key_env, "").strip()
-    if key:
-        return key
-    if judge.base_url is not None and judge.api_key_env == "OPENAI_API_KEY":
-        return None  # a local server; one that wants a key answers 401, which says so
-    raise SetupError(
-        f"the judge {judge.name!r} needs a key: set {judge.api_key_env}, or api_key_env in the judge's YAML "
-        "(null for a server without keys)"
-    )
+    key = os.environ.get(judge.key_variable, "").strip()
+    if not key:
+        raise SetupError(
+            f"the judge {judge.name!r} needs a key: set {judge.key_variable}, or in the judge's YAML api_key_env "
+            "to the variable that holds it (a server without keys needs none beside its base_url)"
+        )
+    return key
 
 
 def _client(judge: Judge, key: str | None) -> Any:
     from openai import AsyncOpenAI, DefaultAioHttpClient, Timeout  # noqa: PLC0415 - 0.5 s, only for those who ask OpenAI
 
-    return AsyncOpenAI(
+    client = AsyncOpenAI(
         base_url=judge.base_url or OPENAI_URL,
         api_key=key or "none",
         max_retries=0,
@@ -150,6 +152,9 @@ def _client(judge: Judge, key: str | None) -> Any:
         default_headers={**judge.headers, "Accept-Encoding": "identity"},
         http_client=DefaultAioHttpClient(follow_redirects=False, trust_env=False),
     )
+    if judge.base_url is not None:  # the SDK takes these from the environment, and they are OpenAI's business
+        client.organization = client.project = None
+    return client
 
 
 def _never_connected(error: BaseException) -> bool:

@@ -57,6 +57,11 @@ class Recorded:
                 raise SetupError(
                     f"{self._options.file}:{number}: no {missing}; a row has item, criterion and score"
                 ) from None
+            if cell in self._cells:
+                raise SetupError(
+                    f"{self._options.file}:{number}: the second judgement of {cell[0]!r} on {cell[1]!r}; "
+                    "name one judge of the file in options: {judge: NAME}"
+                )
             self._cells[cell] = (scores if isinstance(scores, list) else [scores], row.get("reason"))
         if not self._cells:
             raise SetupError(f"{self._options.file}: nothing recorded for the judge {self._options.judge!r}")

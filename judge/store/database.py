@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from judge.errors import StoreError
 from judge.store.migrations import migrate
@@ -129,6 +129,23 @@ class Database:
                 self._commit(batch)
 
     def _commit(self, batch: list[_Job]) -> None:
+        """Commits a batch. Where one job spoils it, the others are committed one by one."""
+        problem = self._transact(batch)
+        if problem is not None and len(batch) > 1 and not isinstance(problem, OperationalError):
+            for job in batch:
+                job.error = self._failure(self._transact([job]))
+        else:
+            for job in batch:
+                job.error = self._failure(problem)
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+        for job in batch:
+            by_loop.setdefault(job.loop, []).append(job)
+        for loop, jobs in by_loop.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_deliver, jobs)
+
+    def _transact(self, batch: list[_Job]) -> Exception | None:
+        """One transaction. Returns what went wrong: it belongs to the tasks that wait, and not to this thread."""
         grouped: dict[Write, list[_Job]] = {}
         for job in batch:
             grouped.setdefault(job.operation, []).append(job)
@@ -139,15 +156,11 @@ class Database:
                     for place, job in enumerate(jobs):
                         job.result = results[place] if results is not None else None
         except Exception as error:  # noqa: BLE001 - it reaches every task that waits; the thread must outlive it
-            problem = self._explained(error)
-            for job in batch:
-                job.error = problem
-        by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
-        for job in batch:
-            by_loop.setdefault(job.loop, []).append(job)
-        for loop, jobs in by_loop.items():
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_deliver, jobs)
+            return error
+        return None
+
+    def _failure(self, error: Exception | None) -> StoreError | None:
+        return None if error is None else self._explained(error)
 
     def _explained(self, error: Exception) -> StoreError:
         """What to do about an error of the database, in one line."""
@@ -164,7 +177,7 @@ class Database:
             return StoreError(
                 f"{name}: another process held it for {BUSY_TIMEOUT_S:.0f} s; start again when it is done"
             )
-        return StoreError(f"{name}: {reason}")
+        return StoreError(f"{name}: {type(cause).__name__}: {reason}")
 
 
 class _Job:

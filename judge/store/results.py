@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, and_, cast, func, select
+from sqlalchemy import Connection, Integer, Row, and_, cast, func, or_, select
 
 from judge.grades import OVERALL, CriterionGrade, Grade, JudgeRef, RubricRef, Sample, Usage
 from judge.ledger import CallState, unpacked
@@ -56,7 +56,8 @@ class Cell:
 class Totals:
     """What a run came to. `cost_usd` is None where a price is unknown; lost calls count at their worst.
 
-    `unusable` answers were cut, unreadable or off the schema: paid, and asked for again.
+    `own_rubrics` items have a rubric of their own and enter the overall only. `unusable` answers were cut, unreadable
+    or off the schema: paid, and asked for again.
     """
 
     calls: int
@@ -70,6 +71,7 @@ class Totals:
     completion_tokens: int
     cost_usd: float | None
     models: tuple[str, ...]
+    own_rubrics: int
     passed: int
     failed_required: int
 
@@ -124,12 +126,14 @@ def _info(connection: Connection, tenant: str, row: Row[Any]) -> RunInfo:
 
 
 def cells(connection: Connection, tenant: str, run_id: str) -> list[Cell]:
-    """Counts of every (criterion, outcome, score) over the newest revision of each item."""
+    """Counts of every (criterion, outcome, score) of the run's rubric over the newest revision of each item."""
     columns = (grade.c.criterion, grade.c.outcome, grade.c.score)
     counted = (
         select(*columns, func.count().label("n"))
         .join(run_item, _LATEST)
         .where(grade.c.tenant == tenant, grade.c.run == run_id)
+        # Criteria of an item's own rubric are other criteria, whatever their ids: only its overall is counted.
+        .where(or_(grade.c.criterion == OVERALL, run_item.c.rubric_hash.is_(None)))
         .group_by(*columns)
         .order_by(*columns)
     )
@@ -165,6 +169,7 @@ def totals(connection: Connection, tenant: str, run_id: str) -> Totals:
     reused = select(func.coalesce(func.sum(run_item.c.reused), 0)).where(
         run_item.c.tenant == tenant, run_item.c.run == run_id
     )
+    own = select(func.count(run_item.c.rubric_hash)).where(run_item.c.tenant == tenant, run_item.c.run == run_id)
     models = select(run_item.c.model).where(
         run_item.c.tenant == tenant, run_item.c.run == run_id, run_item.c.model.is_not(None)
     )
@@ -187,6 +192,7 @@ def totals(connection: Connection, tenant: str, run_id: str) -> Totals:
         completion_tokens=sums[1],
         cost_usd=_cost(connection, tenant, run_id),
         models=tuple(sorted(connection.execute(models.distinct()).scalars())),
+        own_rubrics=connection.execute(own).scalar_one(),
         passed=passes.get(True, 0),
         failed_required=passes.get(False, 0),
     )
@@ -226,8 +232,12 @@ def grades(
     said = _by_place(
         connection, select(verdict).order_by(verdict.c.member, verdict.c.sample), verdict, tenant, info.id, among
     )
-    order = _criterion_order(connection, tenant, info.rubric.hash)
-    return [(p.seq, _grade(info, p, graded[p.seq], said.get(p.seq, []), order)) for p in places]
+    used = {place.rubric_hash or info.rubric.hash for place in places}
+    known = {hash_: _ref_and_order(connection, tenant, hash_) for hash_ in used}
+    return [
+        (p.seq, _grade(info, p, graded[p.seq], said.get(p.seq, []), *known[p.rubric_hash or info.rubric.hash]))
+        for p in places
+    ]
 
 
 def rubric_body(connection: Connection, tenant: str, rubric_hash: str) -> str:
@@ -236,10 +246,12 @@ def rubric_body(connection: Connection, tenant: str, rubric_hash: str) -> str:
     return str(connection.execute(stored).scalar_one())
 
 
-def _criterion_order(connection: Connection, tenant: str, rubric_hash: str) -> dict[str, int]:
-    """The place of every criterion in a rubric."""
+def _ref_and_order(connection: Connection, tenant: str, rubric_hash: str) -> tuple[RubricRef, dict[str, int]]:
+    """A rubric's reference, and the place of every criterion in it."""
     body = json.loads(rubric_body(connection, tenant, rubric_hash))
-    return {criterion["id"]: place for place, criterion in enumerate(body["criteria"])}
+    return RubricRef(name=body["name"], hash=rubric_hash), {
+        criterion["id"]: place for place, criterion in enumerate(body["criteria"])
+    }
 
 
 def _by_place(
@@ -252,7 +264,9 @@ def _by_place(
     return found
 
 
-def _grade(info: RunInfo, place: Row[Any], rows: list[Row[Any]], said: list[Row[Any]], order: dict[str, int]) -> Grade:
+def _grade(
+    info: RunInfo, place: Row[Any], rows: list[Row[Any]], said: list[Row[Any]], rubric: RubricRef, order: dict[str, int]
+) -> Grade:
     overall = next(row for row in rows if row.criterion == OVERALL)
     samples: dict[str, list[Row[Any]]] = {}
     for row in said:
@@ -272,7 +286,7 @@ def _grade(info: RunInfo, place: Row[Any], rows: list[Row[Any]], said: list[Row[
         high=overall.high,
         passed=overall.passed,
         criteria=criteria,
-        rubric=info.rubric,
+        rubric=rubric,
         judge=info.judge.model_copy(update={"model": place.model}),
         usage=Usage(
             calls=place.calls,

@@ -15,16 +15,19 @@ from judge.grades import OVERALL, Grade, Graded
 from judge.items import Item
 from judge.ledger import CallState, now
 from judge.owner import describe, is_dead
-from judge.store.tables import call, grade, item, run, run_item, verdict
+from judge.store.tables import call, grade, item, rubric, run, run_item, verdict
 from judge.verdicts import Outcome
+from rubrics import Rubric
 
-LOADED_AT_ONCE = 500
 PAGE_ITEMS, PAGE_BYTES = 128, 4_000_000
 
+#: What an earlier revision cost stays counted; what is lost is only what the newest one lacks.
+_SUMMED = ("calls", "reused", "possible_duplicates", "prompt_tokens", "completion_tokens", "cost_usd", "latency_s")
 _FINISH = (
     update(run_item)
     .where(run_item.c.tenant == bindparam("b_tenant"), run_item.c.run == bindparam("b_run"))
     .where(run_item.c.seq == bindparam("b_seq"))
+    .values({name: run_item.c[name] + bindparam(f"b_{name}") for name in _SUMMED})
 )
 
 
@@ -34,68 +37,68 @@ def ignoring(table: Any) -> Any:
 
 
 def find(connection: Connection, tenant: str, fingerprint: str) -> Row[Any] | None:
-    """The run of a fingerprint."""
-    found = select(run).where(run.c.tenant == tenant, run.c.fingerprint == fingerprint)
-    return connection.execute(found).first()
+    """The run of a fingerprint. What a dead process had begun to load is cleared away.
 
-
-def create(connection: Connection, row: dict[str, Any], items: Iterator[Item]) -> None:
-    """A run and all its items, in the caller's one transaction: a run is there whole or not at all."""
-    tenant = row["tenant"]
-    connection.execute(insert(run), row)
-    bodies: dict[str, dict[str, Any]] = {}
-    places: list[dict[str, Any]] = []
-    for seq, one in enumerate(items):
-        body = one.model_dump_json(exclude={"id", "metadata"}).encode()
-        bodies[one.hash] = {"tenant": tenant, "hash": one.hash, "body": body}
-        places.append(
-            {
-                "tenant": tenant,
-                "run": row["id"],
-                "seq": seq,
-                "item_id": one.id,
-                "item_hash": one.hash,
-                "bytes": len(body),
-                "metadata": json.dumps(one.metadata, ensure_ascii=False),
-                "state": "open",
-                "revision": 0,
-                "calls": 0,
-                "reused": 0,
-                "lost": 0,
-                "possible_duplicates": 0,
-                "prompt_tokens": 0,
-                "completion_tokens": 0,
-                "cost_usd": 0.0,
-            }
-        )
-        if len(places) == LOADED_AT_ONCE or len(body) > PAGE_BYTES:
-            _load(connection, bodies, places)
-    _load(connection, bodies, places)
-
-
-def _load(connection: Connection, bodies: dict[str, dict[str, Any]], places: list[dict[str, Any]]) -> None:
-    if places:
-        connection.execute(ignoring(item), list(bodies.values()))
-        connection.execute(insert(run_item), places)
-    bodies.clear()
-    places.clear()
-
-
-def take(connection: Connection, tenant: str, run_id: str, new_owner: str) -> None:
-    """Makes a run this owner's. Raises RunBusy while another live process has it.
-
-    Calls that a dead owner left in flight can no longer be answered: they are lost.
+    Raises RunBusy while a live process loads it.
     """
-    held = owner(connection, tenant, run_id)
-    if held is not None and held != new_owner and not is_dead(held):
-        raise RunBusy(f"run {run_id} is being graded by {describe(held)}; wait for it, or stop it first")
-    connection.execute(update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(owner=new_owner))
-    ended = {"state": CallState.LOST, "cause": "process_ended", "done_at": now(), "cost_usd": call.c.reserved_usd}
-    in_flight = (call.c.tenant == tenant, call.c.run == run_id, call.c.state == CallState.SENT)
-    for name in connection.execute(select(call.c.owner).where(*in_flight).distinct()).scalars().all():
-        if is_dead(name):
-            lost = update(call).where(*in_flight, call.c.owner == name)
-            connection.execute(lost.values(**ended))
+    found = connection.execute(select(run).where(run.c.tenant == tenant, run.c.fingerprint == fingerprint)).first()
+    if found is None or found.state != "loading":
+        return found
+    if not is_dead(found.owner):
+        raise RunBusy(f"run {found.id} is being loaded by {describe(found.owner)}; wait for it, or stop it first")
+    remove(connection, tenant, found.id)
+    return None
+
+
+def begin(connection: Connection, row: dict[str, Any]) -> None:
+    """A run without items, in the state `loading`."""
+    if not connection.execute(ignoring(run), {**row, "state": "loading"}).rowcount:
+        raise RunBusy("another process has just begun this very run; wait for it, or start again")
+
+
+def load(connection: Connection, tenant: str, run_id: str, first: int, items: Sequence[Item]) -> None:
+    """Items of a run that is loading, from a place on."""
+    own = {one.own_rubric.hash: one.own_rubric for one in items if one.own_rubric is not None}
+    if own:
+        connection.execute(ignoring(rubric), [_rubric_row(tenant, each) for each in own.values()])
+    bodies = {one.hash: one.model_dump_json(exclude={"id", "metadata"}).encode() for one in items}
+    rows = [{"tenant": tenant, "hash": hash_, "body": body} for hash_, body in bodies.items()]
+    connection.execute(ignoring(item), rows)
+    places = [_place(tenant, run_id, seq, one, len(bodies[one.hash])) for seq, one in enumerate(items, first)]
+    connection.execute(insert(run_item), places)
+
+
+def _rubric_row(tenant: str, one: Rubric) -> dict[str, Any]:
+    row = {"tenant": tenant, "hash": one.hash, "name": one.name, "version": one.version, "created_at": now()}
+    return {**row, "body": one.model_dump_json()}
+
+
+def _place(tenant: str, run_id: str, seq: int, one: Item, size: int) -> dict[str, Any]:
+    return {
+        "tenant": tenant,
+        "run": run_id,
+        "seq": seq,
+        "item_id": one.id,
+        "item_hash": one.hash,
+        "rubric_hash": one.own_rubric.hash if one.own_rubric else None,
+        "bytes": size,
+        "metadata": json.dumps(one.metadata, ensure_ascii=False),
+        "state": "open",
+        "revision": 0,
+        "calls": 0,
+        "reused": 0,
+        "lost": 0,
+        "possible_duplicates": 0,
+        "prompt_tokens": 0,
+        "completion_tokens": 0,
+        "cost_usd": 0.0,
+        "latency_s": 0.0,
+    }
+
+
+def loaded(connection: Connection, tenant: str, run_id: str) -> None:
+    """All items are there: the run is open."""
+    connection.execute(update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(state="open"))
 
 
 def owner(connection: Connection, tenant: str, run_id: str) -> str | None:
@@ -106,15 +109,33 @@ def owner(connection: Connection, tenant: str, run_id: str) -> str | None:
     return held
 
 
+def take(connection: Connection, tenant: str, run_id: str, new_owner: str, by_force: bool = False) -> None:
+    """Makes a run this owner's. Raises RunBusy while another live process has it, unless by force.
+
+    Calls that a dead owner left in flight can no longer be answered: they are lost.
+    """
+    held = owner(connection, tenant, run_id)
+    if held is not None and held != new_owner and not is_dead(held) and not by_force:
+        raise RunBusy(
+            f"run {run_id} is being graded by {describe(held)}; wait for it, or stop it; if that machine is gone, "
+            "add --take-over"
+        )
+    connection.execute(update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(owner=new_owner))
+    ended = {"state": CallState.LOST, "cause": "process_ended", "done_at": now(), "cost_usd": call.c.reserved_usd}
+    in_flight = (call.c.tenant == tenant, call.c.run == run_id, call.c.state == CallState.SENT)
+    for name in connection.execute(select(call.c.owner).where(*in_flight).distinct()).scalars().all():
+        if is_dead(name) or (by_force and name != new_owner):
+            connection.execute(update(call).where(*in_flight, call.c.owner == name).values(**ended))
+
+
 def reopen(connection: Connection, tenant: str, run_id: str, lost: bool, failed: bool) -> int:
-    """Opens held items, or failed ones, for a new revision. Returns how many."""
+    """Opens items with a lost answer, or failed ones, for a new revision. Returns how many."""
     here = (run_item.c.tenant == tenant, run_item.c.run == run_id)
     reopened = 0
     values = {"state": "open", "revision": run_item.c.revision + 1}
     if lost:
-        reopened += connection.execute(
-            update(run_item).where(*here, run_item.c.state == "held").values(values)
-        ).rowcount
+        waiting = update(run_item).where(*here, run_item.c.state != "open", run_item.c.lost > 0)
+        reopened += connection.execute(waiting.values(values)).rowcount
     if failed:
         ended = {Outcome.JUDGE_ERROR, Outcome.TRUNCATED, Outcome.INVALID}
         unscored = exists().where(
@@ -253,14 +274,14 @@ def _place_row(at: dict[str, Any], outcome: Outcome, receipt: Receipt) -> dict[s
         "b_run": at["run"],
         "b_seq": at["seq"],
         "state": "held" if outcome is Outcome.LOST else "finished",
-        "calls": receipt.calls,
-        "reused": receipt.reused,
+        "b_calls": receipt.calls,
+        "b_reused": receipt.reused,
+        "b_possible_duplicates": receipt.possible_duplicates,
+        "b_prompt_tokens": receipt.prompt_tokens,
+        "b_completion_tokens": receipt.completion_tokens,
+        "b_cost_usd": receipt.cost_usd,
+        "b_latency_s": receipt.latency_s,
         "lost": receipt.lost,
-        "possible_duplicates": receipt.possible_duplicates,
-        "prompt_tokens": receipt.prompt_tokens,
-        "completion_tokens": receipt.completion_tokens,
-        "cost_usd": receipt.cost_usd,
-        "latency_s": receipt.latency_s,
         "model": receipt.model,
         "call_keys": json.dumps(receipt.keys),
     }
@@ -275,11 +296,16 @@ def remove(connection: Connection, tenant: str, run_id: str) -> None:
     connection.execute(delete(item).where(item.c.tenant == tenant, ~used))
 
 
-def next_round(connection: Connection, tenant: str, dataset: str, rubric: str, judge: str) -> int:
-    """The round of a fresh run: that of an unfinished fresh run of the same three, or one never used before."""
+def next_round(connection: Connection, tenant: str, dataset: str, rubric: str, judge: str, mending: bool) -> int:
+    """The round of a fresh run: one never used before, or that of a fresh run of the same three that goes on.
+
+    An unfinished one goes on; a finished one does where its failures are to be mended.
+    """
     same = (run.c.dataset_hash == dataset, run.c.rubric_hash == rubric, run.c.judge_fingerprint == judge)
-    unfinished = select(run.c.round).where(run.c.tenant == tenant, *same, run.c.round > 0, run.c.state == "open")
-    found = connection.execute(unfinished.order_by(run.c.round.desc())).scalar()
+    earlier = select(run.c.round).where(run.c.tenant == tenant, *same, run.c.round > 0)
+    if not mending:
+        earlier = earlier.where(run.c.state != "done")
+    found = connection.execute(earlier.order_by(run.c.round.desc())).scalar()
     if found is not None:
         return int(found)
     highest = connection.execute(select(func.max(run.c.round)).where(run.c.tenant == tenant)).scalar()

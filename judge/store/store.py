@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -12,10 +12,14 @@ from sqlalchemy import Connection, delete, select, update
 from judge.grades import Graded
 from judge.items import Item
 from judge.ledger import Claim, Held, Settlement, now
+from judge.owner import this_process
 from judge.store import calls, results, runs, tables
 from judge.store.database import Database
 
 R = TypeVar("R")
+
+#: Items loaded in one transaction, at most, and bytes of outputs.
+CHUNK_ITEMS, CHUNK_BYTES = 500, 4_000_000
 
 
 class Store:
@@ -70,10 +74,19 @@ class Store:
         """One of the operations in `runs`, on this tenant, in one transaction."""
         return self._database.write_now(lambda connection: operation(connection, self.tenant, *args, **options))
 
-    def create_run(self, row: dict[str, Any], items: Iterator[Item]) -> None:
-        """See `runs.create`."""
-        row = {**row, "tenant": self.tenant, "created_at": now()}
-        self._database.write_now(lambda connection: runs.create(connection, row, items))
+    def create_run(self, row: dict[str, Any], items: Iterable[Item]) -> None:
+        """A run and its items, a chunk in each transaction so that others can write meanwhile; whole or not at all."""
+        row = {**row, "tenant": self.tenant, "created_at": now(), "owner": this_process()}
+        self._database.write_now(lambda connection: runs.begin(connection, row))
+        try:
+            first = 0
+            for chunk in _chunks(items):
+                self.change(runs.load, row["id"], first, chunk)
+                first += len(chunk)
+        except BaseException:
+            self.change(runs.remove, row["id"])
+            raise
+        self.change(runs.loaded, row["id"])
 
     def keep(self, table: Any, **columns: Any) -> None:
         """Adds a rubric or a judge, unless it is there."""
@@ -117,3 +130,16 @@ class Store:
             return connection.execute(old.values(raw=None, usable=False)).rowcount
 
         return self._database.write_now(drop)
+
+
+def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    chunk: list[Item] = []
+    size = 0
+    for item in items:
+        chunk.append(item)
+        size += len(item.output)
+        if len(chunk) == CHUNK_ITEMS or size > CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk

@@ -86,7 +86,7 @@ run = Table(
     Column("round", Integer, nullable=False),
     Column("samples", Integer, nullable=False),
     Column("items", Integer, nullable=False),
-    Column("state", String(16), nullable=False),  # open | done
+    Column("state", String(16), nullable=False),  # loading | open | done
     Column("created_at", Double, nullable=False),
     Column("finished_at", Double),
     Column("owner", String(256)),  # the live process at work on it, or none
@@ -102,6 +102,7 @@ run_item = Table(
     Column("seq", Integer, nullable=False),
     Column("item_id", String(256), nullable=False),
     Column("item_hash", String(64), nullable=False),
+    Column("rubric_hash", String(64)),  # of a rubric that belongs to the item alone
     Column("bytes", Integer, nullable=False),
     Column("metadata", Text, nullable=False),
     Column("state", String(8), nullable=False),  # open | finished | held: an answer is lost

@@ -18,7 +18,7 @@ NAN = ("invalid", "it holds NaN or Infinity, which are not JSON")
 TWICE = ("invalid", "a key of its JSON object occurs twice")
 EXTRA = ("invalid", "it grades 1 criteria that the rubric does not have")
 RANGE = ("invalid", "the score of clear is not one of 1, 2, 3")
-GONE = ("invalid", "right has not exactly a reason and a score")
+GONE = ("invalid", "right has not exactly a reason and then a score")
 CUT = ("truncated", "the answer ended at the token limit")
 FINE = ("scored", None)
 #: For each mode of the stub: what becomes of both criteria, and the calls for the item.

@@ -131,7 +131,7 @@ def test_a_run_has_one_process(terminal: Terminal, stub: Callable[..., Stub]) ->
             time.sleep(0.01)
         line = refusal(terminal.run(*command))
         assert f"process {first.pid} " in line
-        assert "wait for it, or stop it first" in line
+        assert "add --take-over" in line
         out, err = first.communicate(timeout=30)
     assert (first.returncode, err) == (0, "")
     assert server.stats()["requests"] == 13

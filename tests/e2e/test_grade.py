@@ -147,10 +147,10 @@ def test_a_dry_run_shows_the_very_message_and_schema_and_sends_nothing(terminal:
     assert user in shown.out
     schema = sent["response_format"]["json_schema"]["schema"]
     assert schema in [json.loads(line) for line in shown.out.splitlines() if line.startswith("{")]
-    last = shown.out.splitlines()[-1]
-    assert "5 items · 5 calls" in last
-    assert "at most 1,280 answer tokens" in last  # 5 x 256
-    assert cost < float(last.partition("worst cost $")[2].split(";")[0])
+    size, worst = shown.out.splitlines()[-2:]
+    assert "5 items · 5 calls" in size
+    assert "at most 1,280 answer tokens" in size  # 5 x 256
+    assert cost < float(worst.partition("worst cost $")[2].split(",")[0])
 
 
 def test_an_unknown_price_is_refused_unless_allowed(terminal: Terminal, quick: Stub) -> None:

@@ -41,8 +41,8 @@ class Desk:
         return self.provider.compile(request)(text, max_tokens)
 
     def worst_usd(self, text: str = "ITEM-1") -> float:
-        """By hand: a token for two bytes of the body, rounded up, and every token of the answer."""
-        return (-(-len(self.body(text)) // 2) * 1.0 + MAX_TOKENS * 2.0) / 1e6
+        """By hand: a token for every byte of the body, and every token of the answer."""
+        return (len(self.body(text)) * 1.0 + MAX_TOKENS * 2.0) / 1e6
 
     async def ask(
         self, text: str = "ITEM-1", deadline: Deadline | None = None, usable: bool = True, sample: int = 0

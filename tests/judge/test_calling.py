@@ -258,13 +258,17 @@ async def test_the_worst_case_must_fit_before_a_call_is_sent(stub: Any, desk: An
     async with desk(server.base_url) as one:
         worst = one.worst_usd()
         one.caller.budget = Budget(limit_usd=1.5 * worst)
-        ended = await asyncio.gather(one.ask("ITEM-1"), one.ask("ITEM-2"), return_exceptions=True)
+        # The second does not fit beside the first, and waits; what the first leaves is enough for it, not for all.
+        ended = await asyncio.gather(*(one.ask(f"ITEM-{n}") for n in range(9)), return_exceptions=True)
         paused = [end for end in ended if isinstance(end, Paused)]
-        (row,) = one.rows()
-    assert len(paused) == 1
+        rows = one.rows()
+    assert 2 <= len(rows) < 9
+    assert len(paused) == 9 - len(rows)
     assert "--budget-usd" in str(paused[0])
-    assert server.stats()["requests"] == 1
-    assert one.caller.budget.spent_usd == pytest.approx(row.cost_usd)
+    stats = server.stats()
+    assert (stats["requests"], stats["in_flight_max"]) == (len(rows), 1)
+    assert one.caller.budget.spent_usd == pytest.approx(sum(row.cost_usd for row in rows))
+    assert one.caller.budget.spent_usd <= 1.5 * worst
     assert one.caller.budget.reserved_usd == pytest.approx(0.0)
 
 
@@ -327,3 +331,45 @@ async def test_a_call_cancelled_in_flight_is_lost_and_not_in_flight_for_ever(stu
         await until(lambda: one.states() == [("lost", "cancelled")])
         (row,) = one.rows()
     assert row.cost_usd == pytest.approx(one.worst_usd())
+
+
+async def test_a_claim_that_nobody_is_left_to_send_is_given_back(stub: Any, desk: Any) -> None:
+    server = stub()
+    async with desk(server.base_url) as one:
+        asked = asyncio.create_task(one.ask())
+        for _ in range(20):  # until the claim is with the writer, and not yet answered
+            await asyncio.sleep(0)
+            if one.caller.endpoint.in_flight:
+                break
+        await asyncio.sleep(0)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        await one.caller.flush()
+        assert one.caller.budget.reserved_usd == 0
+        answer, _ = await asyncio.wait_for(one.ask(), 5)
+    assert answer.reading is not None
+    assert {state for state, _ in one.states()} <= {"rejected", "answered", "lost"}
+
+
+async def test_what_a_provider_of_ones_own_raises_is_an_outcome(desk: Any, stub: Any) -> None:
+    class Broken:
+        endpoint = "broken"
+
+        async def send(self, body: bytes) -> bytes:
+            raise OSError("the modem is on fire")
+
+    async with desk(stub().base_url) as one:
+        one.caller._provider = Broken()
+        answer, receipt = await one.ask()
+        assert (answer.outcome, answer.cause, receipt.lost) == (Outcome.LOST, "OSError", 1)
+        assert one.states() == [("lost", "OSError")]
+
+
+async def test_an_equal_call_waits_for_its_twin_without_a_slot(stub: Any, desk: Any) -> None:
+    server = stub("--latency-ms", "300")
+    async with desk(server.base_url, concurrency=2) as one:
+        began = time.monotonic()
+        await asyncio.gather(one.ask("ITEM-1"), one.ask("ITEM-1"), one.ask("ITEM-2"))
+        assert time.monotonic() - began < 0.6  # the third had a slot while the second waited for the first
+    assert server.stats()["requests"] == 2

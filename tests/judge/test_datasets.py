@@ -129,19 +129,30 @@ def test_a_limit_takes_the_first_items_and_looks_no_further(file: Any) -> None:
     assert [item.id for item in dataset] == ["1", "2"]
 
 
-def test_the_hash_knows_order_ids_and_texts_and_not_the_form_of_the_file(file: Any) -> None:
+def test_the_hash_knows_order_ids_texts_and_metadata_and_not_the_form_of_the_file(file: Any) -> None:
     hashes = [
         Dataset(file(content, name)).scan().hash
         for content, name in (
             (line(id="1") + line(id="2"), "a.jsonl"),
-            ("\n" + line(id="1", metadata={"a": 1}) + line(id="2"), "b.jsonl"),
+            ("\n" + line(id="1") + "\n" + line(id="2"), "b.jsonl"),
             ("output,id\nx,1\nx,2\n", "c.csv"),
             (line(id="2") + line(id="1"), "d.jsonl"),
             (line(id="1") + line(id="2", output="y"), "e.jsonl"),
+            (line(id="1") + line(id="2", metadata={"a": 1}), "f.jsonl"),
         )
     ]
     assert hashes[0] == hashes[1] == hashes[2]
-    assert len(set(hashes)) == 3
+    assert len(set(hashes)) == 4
+
+
+def test_a_file_that_changes_between_its_readings_is_refused(file: Any) -> None:
+    path = file(line(id="1") + line(id="2"), "a.jsonl")
+    dataset = Dataset(path)
+    scan = dataset.scan()
+    assert [item.id for item in dataset.unchanged_since(scan)] == ["1", "2"]
+    file(line(id="1") + line(id="2", output="another"), "a.jsonl")
+    with pytest.raises(InputError, match="changed while it was read"):
+        list(dataset.unchanged_since(scan))
 
 
 def test_standard_input_can_be_read_twice(monkeypatch: pytest.MonkeyPatch) -> None:

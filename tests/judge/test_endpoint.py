@@ -125,7 +125,7 @@ async def test_a_wait_cancelled_in_the_queue_gives_its_place_to_the_next() -> No
 
 async def test_a_pause_holds_no_slot_and_says_that_there_is_room() -> None:
     server, eased = Endpoint(1), []
-    server.eased = lambda: eased.append(server.waiting)
+    server.eased.add(lambda: eased.append(server.waiting))
     pause = asyncio.create_task(server.pause(0.05))
     await asyncio.sleep(0)
     async with server.slot(1):

@@ -149,7 +149,7 @@ async def test_every_sample_is_a_call_of_its_own_and_kept(stub: Any, grader: Any
 async def test_a_pause_leaves_no_sample_behind_in_flight(stub: Any, grader: Any) -> None:
     # Money for one sample: while it is under way the others are refused. What is paid must be written down.
     server = stub("--latency-ms", "200")
-    async with grader(server.base_url, samples=3, budget_usd=0.001) as one:
+    async with grader(server.base_url, samples=3, budget_usd=0.002) as one:
         before = asyncio.all_tasks()
         with pytest.raises(Paused):
             await one.grade(ITEM)

@@ -51,6 +51,12 @@ def test_what_is_missing_names_the_flag(missing: str) -> None:
     assert plain(raised.value) == f"no `{missing}`; add it, or name the column that holds it with --{missing}"
 
 
+def own(levels: list[str]) -> dict[str, Any]:
+    """A rubric whose levels are a mapping, worst first: their order is the scale."""
+    criterion = {"id": "c", "question": "Good?", "scale": "ordinal", "levels": dict.fromkeys(levels, "")}
+    return {"name": "own", "criteria": [criterion]}
+
+
 def test_the_hash_is_of_what_is_graded_alone() -> None:
     item = Item(id="1", input="q", output="a", metadata={"x": 1})
     assert item.hash == Item(id="2", input="q", output="a").hash
@@ -59,9 +65,9 @@ def test_the_hash_is_of_what_is_graded_alone() -> None:
         {"input": "q", "output": "a", "reference": ""},
         {"input": "q", "output": "a", "context": "c"},
         {"output": "a"},
-        {"input": "q", "output": "a", "rubric": {"name": "own"}},
+        {"input": "q", "output": "a", "rubric": own(["poor", "good"])},
+        {"input": "q", "output": "a", "rubric": own(["good", "poor"])},
     ]
-    assert len({item.hash, *(Item.model_validate({"id": "1", **other}).hash for other in others)}) == 6
-    assert (
-        Item(id="1", output="a", rubric={"a": 1, "b": 2}).hash == Item(id="1", output="a", rubric={"b": 2, "a": 1}).hash
-    )
+    assert len({item.hash, *(Item.model_validate({"id": "1", **other}).hash for other in others)}) == 7
+    turned = dict(reversed(own(["poor", "good"]).items()))
+    assert Item(id="1", output="a", rubric=turned).hash == Item(id="1", output="a", rubric=own(["poor", "good"])).hash

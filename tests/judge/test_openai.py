@@ -249,7 +249,7 @@ async def test_the_key_is_sent_and_never_said(judge_at: Callable[..., Judge], mo
     error = json.dumps({"error": {"message": f"Incorrect API key provided: {KEY}"}}).encode()
     async with (
         answering(http("401 Unauthorized", error)) as (url, heads),
-        opened(judge_at(url, headers={"X-Team": "eval"})) as provider,
+        opened(judge_at(url, headers={"X-Team": "eval"}, api_key_env="OPENAI_API_KEY")) as provider,
     ):
         with pytest.raises(Rejected) as raised:
             await provider.send(b"{}")
@@ -271,3 +271,16 @@ async def test_which_key_and_when_none(judge_at: Callable[..., Judge], monkeypat
     for judge in (judge_at("http://127.0.0.1:9/v1"), judge_at("http://127.0.0.1:9/v1", api_key_env=None)):
         async with opened(judge) as provider:
             assert provider.endpoint == "http://127.0.0.1:9/v1/chat/completions"
+
+
+async def test_openais_own_key_goes_to_no_other_server(
+    judge_at: Callable[..., Judge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-secret")
+    error = json.dumps({"error": {"message": "no"}}).encode()
+    async with answering(http("401 Unauthorized", error)) as (url, heads), opened(judge_at(url)) as provider:
+        with pytest.raises(Rejected):
+            await provider.send(b"{}")
+    assert KEY.encode() not in heads[0]
+    assert b"org-secret" not in heads[0]

@@ -9,8 +9,8 @@ from judge.prices import price_of, worst_case
 
 def test_dollars_by_hand() -> None:
     assert Price(input=0.5, output=2.0).cost(1000, 100) == pytest.approx(0.0007)
-    # 1001 bytes are at most 501 tokens: (501 * 0.5 + 100 * 2) / 1,000,000
-    assert worst_case(Price(input=0.5, output=2.0), 1001, 100) == pytest.approx(0.0004505)
+    # 1001 bytes are at most 1001 tokens: (1001 * 0.5 + 100 * 2) / 1,000,000
+    assert worst_case(Price(input=0.5, output=2.0), 1001, 100) == pytest.approx(0.0007005)
     assert worst_case(None, 1001, 100) is None
 
 

@@ -106,7 +106,6 @@ def test_the_output_stands_last_and_absent_parts_are_absent() -> None:
         text.index(word) for word in ("IN", "CO", "RE", "OUT")
     )
     assert "<context" not in prompts.user(Item(id="1", input="IN", output="OUT"))
-    assert prompts.user(Item(id="1", output="OUT"), "A note.").startswith("A note.\n\n<output ")
 
 
 def test_all_that_items_share_stands_before_them(rubric: Rubric) -> None:

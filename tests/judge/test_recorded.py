@@ -84,3 +84,12 @@ def test_a_file_that_is_not_there_or_not_gzip(tmp_path: Path) -> None:
     for name in ("none.jsonl", "bad.gz"):
         with pytest.raises(SetupError, match="cannot be read"):
             Recorded(Judge(name="r", provider="recorded", options={"file": str(tmp_path / name)}))
+
+
+def test_two_judges_in_a_file_are_never_mixed(tmp_path: Path) -> None:
+    path = tmp_path / "two.jsonl"
+    rows = [{"item": "1", "criterion": "c", "judge": judge, "score": score} for judge, score in (("a", 1), ("b", 3))]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(SetupError, match=r"two\.jsonl:2: .*name one judge"):
+        Recorded(Judge(name="r", provider="recorded", options={"file": str(path)}))
+    Recorded(Judge(name="r", provider="recorded", options={"file": str(path), "judge": "b"}))

@@ -14,6 +14,7 @@ import pytest
 
 from judge import Judge, Paused, RunBusy
 from judge.datasets import Dataset
+from judge.exports import find_run, grades_of
 from judge.runs import Options, Run
 from judge.store.store import Store
 from judge.summary import summarise
@@ -95,3 +96,80 @@ async def test_a_run_that_another_process_has_is_busy_until_that_one_ends(
     again = await Run.open(store, dataset, rubric, judge)
     await again.execute()
     assert await again.close() == "done"
+
+
+def own(levels: list[str]) -> dict[str, Any]:
+    """A rubric that belongs to an item; a mapping of levels is written worst first."""
+    criterion = {"id": "clear", "question": "Clear?", "scale": "ordinal", "levels": dict.fromkeys(levels, "")}
+    return {"name": "own", "criteria": [criterion]}
+
+
+async def test_a_rubric_of_its_own_keeps_its_scale_and_stays_out_of_other_means(
+    stub: Any, store: Store, tmp_path: Path, rubric: Rubric, judge_at: Callable[..., Judge]
+) -> None:
+    path = tmp_path / "items.jsonl"
+    rows: list[dict[str, Any]] = [{"id": "plain", "output": "ITEM-1"}]
+    rows += [{"id": str(n), "output": f"ITEM-{n}", "rubric": own(["poor", "fair", "excellent"])} for n in range(2, 9)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = await Run.open(store, Dataset(str(path)), rubric, judge_at(stub().base_url))
+    await run.execute()
+    await run.close()
+    info = find_run(store, run.id)
+    values = {"poor": 0.0, "fair": 1.0, "excellent": 2.0}
+    for grade in list(grades_of(store, info))[1:]:
+        clear = grade.criteria["clear"]
+        assert clear.score == values[str(clear.level)]
+        assert (grade.rubric.name, grade.rubric.hash) == ("own", Rubric.parse(rows[1]["rubric"]).hash)
+    made = summarise(store, run.id)
+    assert {one.criterion: one.n for one in made.criteria} == dict.fromkeys(rubric.ids, 1)
+    assert (made.overall.n, made.totals.own_rubrics) == (8, 7)
+
+
+async def test_a_fresh_run_mends_its_own_lost_answers(
+    stub: Any, store: Store, dataset: Dataset, rubric: Rubric, judge_at: Callable[..., Judge]
+) -> None:
+    server = stub()
+    judge = judge_at(server.base_url)
+    await (await Run.open(store, dataset, rubric, judge)).close()  # the probe is answered before things go wrong
+    server.behave("reset", after=1, count=3)
+    first = await Run.open(store, dataset, rubric, judge, Options(fresh=True))
+    await first.execute()
+    assert await first.close() == "done"
+    assert summarise(store, first.id).run.held == 3
+    again = await Run.open(store, dataset, rubric, judge, Options(fresh=True, resend_lost=True))
+    assert again.id == first.id
+    await again.execute()
+    await again.close()
+    made = summarise(store, first.id)
+    assert made.overall.outcomes.keys() == {"scored", "abstained"}  # as the stub's verdicts go
+    assert (made.open, made.run.held, made.totals.possible_duplicates) == (0, 0, 3)
+    assert made.totals.calls == 43
+
+
+async def test_one_lost_sample_of_several_can_be_sent_again(
+    stub: Any, store: Store, dataset: Dataset, rubric: Rubric, judge_at: Callable[..., Judge]
+) -> None:
+    server = stub()
+    judge = judge_at(server.base_url)
+    await (await Run.open(store, dataset, rubric, judge, Options(samples=2))).close()
+    server.behave("reset", count=1)
+    for options in (Options(samples=2), Options(samples=2, resend_lost=True)):
+        run = await Run.open(store, dataset, rubric, judge, options)
+        await run.execute()
+        await run.close()
+    assert sum(grade.usage.possible_duplicates for grade in grades_of(store, find_run(store, run.id))) == 1
+    assert server.stats()["requests"] == 1 + 2 * 40 + 1
+
+
+async def test_a_run_of_a_machine_that_is_gone_can_be_taken_over(
+    stub: Any, store: Store, dataset: Dataset, rubric: Rubric, judge_at: Callable[..., Judge]
+) -> None:
+    judge = judge_at(stub().base_url)
+    run = await Run.open(store, dataset, rubric, judge)
+    store.change(store.runs.take, run.id, "another-machine:7:123", by_force=True)
+    with pytest.raises(RunBusy, match="--take-over"):
+        await Run.open(store, dataset, rubric, judge)
+    taken = await Run.open(store, dataset, rubric, judge, Options(take_over=True))
+    await taken.execute()
+    assert await taken.close() == "done"
+    await run.close()

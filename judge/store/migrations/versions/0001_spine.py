@@ -117,6 +117,7 @@ def upgrade() -> None:
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("item_id", sa.String(length=256), nullable=False),
         sa.Column("item_hash", sa.String(length=64), nullable=False),
+        sa.Column("rubric_hash", sa.String(length=64), nullable=True),
         sa.Column("bytes", sa.Integer(), nullable=False),
         sa.Column("metadata", sa.Text(), nullable=False),
         sa.Column("state", sa.String(length=8), nullable=False),
