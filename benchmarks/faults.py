@@ -10,7 +10,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks.harness import Check, Ran, Stub, middle, report, run, table
+from benchmarks.harness import Check, Ran, Stub, report, run, table
 from benchmarks.work import Work, prose_items
 
 OUTPUTS, CONCURRENCY, LATENCY_MS = 1000, 64, 200.0
@@ -47,9 +47,14 @@ def mendable(seeds: range, work: Work, truth: Ran) -> list[Check]:
     return [
         Check("wrong, worst seed", max(wrong for _, wrong, _ in compare), exactly=0),
         Check("missing, worst seed", max(missing for _, _, missing in compare), exactly=0),
-        Check("requests / openai-robust", middle(ours, "requests") / middle(robust, "requests"), most=1.02),
-        Check("wall / openai-robust", middle(ours, "wall_s") / middle(robust, "wall_s"), most=1.3),
+        Check("requests / openai-robust, worst seed", worst(ours, robust, "requests"), most=1.02),
+        Check("wall / openai-robust, worst seed", worst(ours, robust, "wall_s"), most=1.3),
     ]
+
+
+def worst(ours: list[Ran], others: list[Ran], figure: str) -> float:
+    """The largest ratio between two runs on one seed."""
+    return max(getattr(one, figure) / getattr(other, figure) for one, other in zip(ours, others, strict=True))
 
 
 def losses(seeds: range, work: Work, truth: Ran) -> list[Check]:

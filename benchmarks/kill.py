@@ -139,6 +139,7 @@ def main() -> None:
         attempts = sum(len(states) for states in rows.values())
         checks = [
             Check("kills", kills.done, exactly=given.kills),
+            Check("kills without a call in flight", kills.done - kills.in_flight, most=given.kills // 2),
             Check("starts that ended before their kill", kills.ended, exactly=0),
             *compare(rows, calls, f"{stub.url}/v1/chat/completions", given.items, scored(folder)),
         ]
