@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,6 +41,22 @@ class CriterionGrade(_Published):
     cause: str | None = Field(default=None, description="Why there is no score.")
     scored_samples: int = Field(default=0, description="How many of the samples carry a score.")
     samples: tuple[Sample, ...] = Field(default=(), description="Every sample, where more than one was asked for.")
+
+    @classmethod
+    def of(cls, outcome: Outcome, score: float | None, cause: str | None, samples: Sequence[Sample]) -> CriterionGrade:
+        """What samples come to: one speaks for itself; of several, the one nearest to the score gives the reason."""
+        scored = [(abs(one.score - score), one) for one in samples if score is not None and one.score is not None]
+        only = samples[0] if len(samples) == 1 else None
+        shown = only or min(scored, key=lambda pair: pair[0], default=(0.0, None))[1]
+        return cls(
+            outcome=outcome,
+            score=score,
+            level=only.level if only else None,
+            reason=shown.reason if shown else None,
+            cause=cause,
+            scored_samples=sum(one.score is not None for one in samples),
+            samples=() if only else tuple(samples),
+        )
 
 
 class RubricRef(_Published):

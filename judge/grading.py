@@ -195,30 +195,19 @@ def _verdicts(reading: Reading, rubric: Rubric) -> tuple[Verdict, ...]:
 
 def combined(criterion: Criterion, verdicts: Sequence[Verdict]) -> CriterionGrade:
     """One criterion from its samples: the mean where at least half of them are scored."""
-    values = [verdict.value for verdict in verdicts if verdict.value is not None]
+    samples = [
+        Sample(outcome=v.outcome, level=v.level, score=v.value, reason=v.reason, cause=v.cause) for v in verdicts
+    ]
     if len(verdicts) == 1:
         only = verdicts[0]
-        return CriterionGrade(
-            outcome=only.outcome,
-            score=only.value,
-            level=only.level,
-            reason=only.reason,
-            cause=only.cause,
-            scored_samples=len(values),
-        )
-    samples = tuple(
-        Sample(outcome=v.outcome, level=v.level, score=v.value, reason=v.reason, cause=v.cause) for v in verdicts
-    )
+        return CriterionGrade.of(only.outcome, only.value, only.cause, samples)
+    values = [verdict.value for verdict in verdicts if verdict.value is not None]
     if 2 * len(values) >= len(verdicts):
         # Rounding must not carry a mean off its scale.
         mean = min(max(math.fsum(values) / len(values), min(values)), max(values))
-        nearest = min((v for v in verdicts if v.value is not None), key=lambda v: abs((v.value or 0.0) - mean))
-        return CriterionGrade(
-            outcome=Outcome.SCORED, score=mean, reason=nearest.reason, scored_samples=len(values), samples=samples
-        )
+        return CriterionGrade.of(Outcome.SCORED, mean, None, samples)
     outcome = prevailing([verdict.outcome for verdict in verdicts])
-    cause = f"{len(values)} of {len(verdicts)} samples scored"
-    return CriterionGrade(outcome=outcome, cause=cause, scored_samples=len(values), samples=samples)
+    return CriterionGrade.of(outcome, None, f"{len(values)} of {len(verdicts)} samples scored", samples)
 
 
 def overall_outcome(outcomes: Sequence[Outcome]) -> Outcome:

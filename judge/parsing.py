@@ -9,8 +9,6 @@ from typing import Any
 from judge.verdicts import Outcome, Verdict
 from rubrics import CANNOT_TELL, NOT_APPLICABLE, Criterion, Rubric
 
-SHOWN_IDS = 5
-
 
 class Unusable(ValueError):
     """The answer as a whole is not the one JSON object that was asked for."""

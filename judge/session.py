@@ -48,7 +48,6 @@ class Session:
 
     def __init__(
         self,
-        store: Store,
         judge: Judge,
         adapter: Provider | Source,
         samples: int,
@@ -60,7 +59,6 @@ class Session:
         self.judge, self.adapter, self.samples = judge, adapter, samples
         self.price, self.asking, self.endpoint = price, asking, endpoint
         self.probed = probed
-        self._store = store
         if isinstance(adapter, Source):
             self.fingerprint = adapter.fingerprint if samples == 1 else _with_samples(adapter.fingerprint, samples)
         else:
@@ -88,7 +86,7 @@ class Session:
         """
         adapter = connect(judge)
         if isinstance(adapter, Source):
-            return cls(store, judge, adapter, samples)
+            return cls(judge, adapter, samples)
         try:
             price = price_of(judge, allow_unpriced)
             endpoint = _endpoint(adapter, judge, concurrency or judge.concurrency, rpm or judge.rpm, tpm or judge.tpm)
@@ -102,7 +100,7 @@ class Session:
         except BaseException:
             await adapter.close()
             raise
-        return cls(store, judge, adapter, samples, price, asking, endpoint, probed=known is None)
+        return cls(judge, adapter, samples, price, asking, endpoint, probed=known is None)
 
     def caller(self, ledger: Ledger, budget: Budget | None = None) -> Caller | None:
         """Who asks the judge for one run; None where nobody is asked."""

@@ -303,7 +303,7 @@ def _grade(
 
 
 def _criterion(row: Row[Any], said: list[Row[Any]]) -> CriterionGrade:
-    samples = tuple(
+    samples = [
         Sample(
             outcome=one.outcome,
             level=None if one.level is None else json.loads(one.level),
@@ -312,19 +312,8 @@ def _criterion(row: Row[Any], said: list[Row[Any]]) -> CriterionGrade:
             cause=one.cause,
         )
         for one in said
-    )
-    scored = [one for one in samples if one.score is not None]
-    nearest = min(scored, key=lambda one: abs((one.score or 0.0) - (row.score or 0.0)), default=None)
-    shown = nearest or (samples[0] if samples else None)
-    return CriterionGrade(
-        outcome=row.outcome,
-        score=row.score,
-        level=samples[0].level if len(samples) == 1 else None,
-        reason=shown.reason if shown else None,
-        cause=row.cause,
-        scored_samples=row.scored_samples or 0,
-        samples=samples if len(samples) > 1 else (),
-    )
+    ]
+    return CriterionGrade.of(Outcome(row.outcome), row.score, row.cause, samples)
 
 
 def places(
