@@ -27,11 +27,14 @@ def compared(ran: Ran, truth: Ran) -> tuple[int, int, int]:
 
 
 def row(name: str, ran: Ran, truth: Ran) -> tuple[object, ...]:
-    faults = " ".join(f"{fault}:{count}" for fault, count in sorted(ran.stats["faults"].items()))
-    return name, *compared(ran, truth), ran.requests, ran.wall_s, ran.cpu_s, faults
+    faults, causes = (
+        " ".join(f"{name}:{count}" for name, count in sorted(counts.items()))
+        for counts in (ran.stats["faults"], ran.errors)
+    )
+    return name, *compared(ran, truth), ran.requests, ran.wall_s, ran.cpu_s, faults, causes
 
 
-HEAD = ("", "right", "wrong", "missing", "requests", "wall s", "cpu s", "faults")
+HEAD = ("", "right", "wrong", "missing", "requests", "wall s", "cpu s", "faults", "causes of what is missing")
 
 
 def mendable(seeds: range, work: Work, truth: Ran) -> list[Check]:

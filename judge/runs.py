@@ -13,14 +13,15 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from judge import prompts
 from judge.calling import Caller
 from judge.costs import Budget
 from judge.datasets import Dataset, Scan
 from judge.errors import StoreError
-from judge.grades import Graded, JudgeRef
+from judge.grades import Graded
 from judge.grading import Grader
 from judge.items import Item
 from judge.judges import Judge
@@ -243,7 +244,6 @@ def fingerprint(dataset: str, rubric: str, judge: str, round_: int) -> str:
 def _find_or_create(
     store: Store, dataset: Dataset, scan: Scan, rubric: Rubric, session: Session, options: Options
 ) -> dict[str, Any]:
-    judge = session.judge
     round_ = 0
     if options.fresh:
         mending = options.resend_lost or options.retry_failed
@@ -252,8 +252,7 @@ def _find_or_create(
     found = store.change(store.runs.find, wanted)
     if found is not None:
         return dict(found._mapping)
-    ref = session.grader(rubric, None).judge_ref
-    _keep(store, rubric, judge, ref)
+    _keep(store, rubric, session)
     row: dict[str, Any] = {
         "id": uuid.uuid4().hex[:12],
         "fingerprint": wanted,
@@ -269,10 +268,14 @@ def _find_or_create(
     return row
 
 
-def _keep(store: Store, rubric: Rubric, judge: Judge, ref: JudgeRef) -> None:
+def _keep(store: Store, rubric: Rubric, session: Session) -> None:
+    judge, ref, asking = session.judge, session.grader(rubric, None).judge_ref, session.asking
     store.keep(
         store.tables.rubric, hash=rubric.hash, name=rubric.name, version=rubric.version, body=rubric.model_dump_json()
     )
     # Headers may hold secrets: they are asked with, and never kept.
-    body = {"description": judge.model_dump(mode="json", exclude={"headers"}), "ref": ref.model_dump(mode="json")}
+    body: dict[str, Any] = {"description": judge.model_dump(mode="json", exclude={"headers"})}
+    body["ref"] = ref.model_dump(mode="json")
+    if asking is not None:
+        body |= {"asking": asdict(asking), "prompt": prompts.version(asking.mode)}
     store.keep(store.tables.judge, fingerprint=ref.fingerprint, name=judge.name, body=json.dumps(body))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -184,6 +184,14 @@ def messages(by_role: dict[str, str]) -> None:
         _line((role, "bold"))
         _line(visible(text))
         _line()
+
+
+def asking(model: str, mode: str, parameters: Mapping[str, object], schema: Mapping[str, object]) -> None:
+    """How a model is asked, beside the messages."""
+    with_ = "".join(f", {name} {value}" for name, value in parameters.items())
+    _line(("asked ", "dim"), visible(f"{model}, {mode}{with_}"))
+    _line(("schema ", "dim"), visible(json.dumps(schema, ensure_ascii=False)))
+    _line()
 
 
 def exchange(one: Exchange) -> None:

@@ -25,7 +25,7 @@ from judge.owner import is_dead
 from judge.store import open_store
 from judge.summary import summarise
 from judge.verdicts import Outcome
-from rubrics import Rubric
+from rubrics import Rubric, answer_schema
 
 if TYPE_CHECKING:
     from judge.store.results import RunInfo
@@ -108,20 +108,26 @@ def show(
                 continue
             draw.grade(grade)
             if item is not None:
-                draw.messages(_messages(store, info, item))
+                _request(store, info, item)
                 for one in store.ask(store.results.exchanges, info.id, item):
                     draw.exchange(one)
 
 
-def _messages(store: Store, info: RunInfo, item_id: str) -> dict[str, str]:
-    """What the judge is shown, rebuilt from rubric and item as this version of the program does."""
+def _request(store: Store, info: RunInfo, item_id: str) -> None:
+    """What the judge was shown: built again from rubric and item, which is exact while the prompt's version is."""
     item = Item(id=item_id, **store.ask(store.results.item_body, info.id, item_id))
     rubric = Rubric.model_validate_json(store.ask(store.results.rubric_body, info.rubric.hash))
-    if item.rubric is not None:
-        rubric = Rubric.parse(item.rubric, f"rubric of item {item.id}")
-    if info.judge.mode is None:  # no model was asked
-        return {"item": prompts.user(item)}
-    return {"system": prompts.system(rubric, info.judge.mode), "user": prompts.user(item)}
+    if item.own_rubric is not None:
+        rubric = item.own_rubric
+    mode = info.judge.mode
+    if mode is None:
+        draw.messages({"item": prompts.user(item)})
+        return
+    judge = store.ask(store.results.judge_body, info.judge.fingerprint)
+    if judge["prompt"] != prompts.version(mode):
+        say("this version of the program words its messages differently; what was sent had the same rubric and item")
+    draw.messages({"system": prompts.system(rubric, mode), "user": prompts.user(item)})
+    draw.asking(judge["description"]["model"], mode, dict(judge["asking"]["parameters"]), answer_schema(rubric))
 
 
 @app.command()

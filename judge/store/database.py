@@ -2,6 +2,9 @@
 
 A commit takes all writes that arrived while the one before it ran: under load many share a commit, alone one waits
 for nobody. A write has returned when its commit is on disk.
+
+When the disk is full, writes that are owed (answers that were paid, and their grades) still find room in the ballast;
+all others are refused, so that nothing more is sent.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from judge.errors import StoreError
+from judge.store.ballast import Ballast
 from judge.store.migrations import migrate
 
 P = TypeVar("P")
@@ -61,6 +65,8 @@ class Database:
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._readers: ThreadPoolExecutor | None = None
+        self._ballast = Ballast(Path(self.url.database).parent) if self.url.database else None
+        self._full: StoreError | None = None
         try:
             with self._engine.begin() as connection:
                 migrate(connection)
@@ -71,13 +77,15 @@ class Database:
             self._engine.dispose()
             raise self._explained(error) from None
 
-    async def write(self, operation: Write, payload: Any) -> Any:
-        """The operation's result for this payload, once it is on disk."""
+    async def write(self, operation: Write, payload: Any, owed: bool = False) -> Any:
+        """The operation's result for this payload, once it is on disk. What is owed is written to a full disk too."""
         if self._thread is None:
+            if self._ballast is not None:
+                self._ballast.load()
             self._thread = threading.Thread(target=self._work, name="judge-store", daemon=True)
             self._thread.start()
         loop = asyncio.get_running_loop()
-        job = _Job(operation, payload, loop, loop.create_future())
+        job = _Job(operation, payload, owed, loop, loop.create_future())
         self._queue.put(job)
         return await job.future
 
@@ -109,6 +117,8 @@ class Database:
             self._queue.put(None)
             self._thread.join()
             self._thread = None
+        if self._ballast is not None:
+            self._ballast.drop()
         if self._readers is not None:
             self._readers.shutdown()
             self._readers = None
@@ -129,20 +139,48 @@ class Database:
                 self._commit(batch)
 
     def _commit(self, batch: list[_Job]) -> None:
-        """Commits a batch. Where one job spoils it, the others are committed one by one."""
-        problem = self._transact(batch)
-        if problem is not None and len(batch) > 1 and not isinstance(problem, OperationalError):
-            for job in batch:
-                job.error = self._failure(self._transact([job]))
-        else:
-            for job in batch:
-                job.error = self._failure(problem)
+        """Commits a batch and delivers its results."""
+        if self._full is not None:
+            self._recover()
+        if self._full is None:
+            self._commit_together(batch)
+        if self._full is not None:
+            self._commit_owed(batch)
         by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
         for job in batch:
             by_loop.setdefault(job.loop, []).append(job)
         for loop, jobs in by_loop.items():
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_deliver, jobs)
+
+    def _recover(self) -> None:
+        if self._ballast is None or not self._ballast.fits():
+            return
+        try:
+            self._ballast.load()
+        except StoreError as error:
+            self._full = error
+        else:
+            self._full = None
+
+    def _commit_together(self, batch: list[_Job]) -> None:
+        """Commits a batch. Where one job spoils it, the others are committed one by one."""
+        problem = self._transact(batch)
+        if problem is not None and _is_full(problem) and self._ballast is not None and self._ballast.drop():
+            self._full = self._explained(problem)
+        elif problem is not None and len(batch) > 1 and not isinstance(problem, OperationalError):
+            for job in batch:
+                job.error = self._failure(self._transact([job]))
+        else:
+            for job in batch:
+                job.error = self._failure(problem)
+
+    def _commit_owed(self, batch: list[_Job]) -> None:
+        """Commits what is owed into the room that the ballast left, and refuses the rest."""
+        owed = [job for job in batch if job.owed]
+        problem = self._transact(owed) if owed else None
+        for job in batch:
+            job.error = self._failure(problem) if job.owed else self._full
 
     def _transact(self, batch: list[_Job]) -> Exception | None:
         """One transaction. Returns what went wrong: it belongs to the tasks that wait, and not to this thread."""
@@ -167,7 +205,7 @@ class Database:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
         reason = " ".join(str(cause).split()) or type(cause).__name__
         name = self.url.database or "the database"
-        if "full" in reason:
+        if _is_full(error):
             return StoreError(
                 f"{name}: the disk is full; make room, then start the same command again: nothing is lost"
             )
@@ -181,14 +219,18 @@ class Database:
 
 
 class _Job:
-    __slots__ = ("error", "future", "loop", "operation", "payload", "result")
+    __slots__ = ("error", "future", "loop", "operation", "owed", "payload", "result")
 
     def __init__(
-        self, operation: Write, payload: Any, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]
+        self, operation: Write, payload: Any, owed: bool, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]
     ) -> None:
-        self.operation, self.payload, self.loop, self.future = operation, payload, loop, future
+        self.operation, self.payload, self.owed, self.loop, self.future = operation, payload, owed, loop, future
         self.result: Any = None
         self.error: StoreError | None = None
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, OperationalError) and "full" in str(error.orig)
 
 
 def _deliver(jobs: list[_Job]) -> None:

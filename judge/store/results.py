@@ -246,6 +246,13 @@ def rubric_body(connection: Connection, tenant: str, rubric_hash: str) -> str:
     return str(connection.execute(stored).scalar_one())
 
 
+def judge_body(connection: Connection, tenant: str, fingerprint: str) -> dict[str, Any]:
+    """A judge's description and reference, and where a model was asked how, and with which version of the prompt."""
+    stored = select(judges.c.body).where(judges.c.tenant == tenant, judges.c.fingerprint == fingerprint)
+    body: dict[str, Any] = json.loads(connection.execute(stored).scalar_one())
+    return body
+
+
 def _ref_and_order(connection: Connection, tenant: str, rubric_hash: str) -> tuple[RubricRef, dict[str, int]]:
     """A rubric's reference, and the place of every criterion in it."""
     body = json.loads(rubric_body(connection, tenant, rubric_hash))

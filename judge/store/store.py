@@ -52,7 +52,7 @@ class Store:
 
     async def settle(self, settlement: Settlement) -> None:
         """See `Ledger.settle`."""
-        await self._database.write(self._settle, settlement)
+        await self._database.write(self._settle, settlement, owed=True)
 
     async def find(self, key: str) -> Held | None:
         """The usable answer under a key."""
@@ -60,7 +60,7 @@ class Store:
 
     async def finish(self, run: str, seq: int, revision: int, graded: Graded) -> None:
         """Writes one item's verdicts and grades, and ends it."""
-        await self._database.write(self._finish(run), (seq, revision, graded))
+        await self._database.write(self._finish(run), (seq, revision, graded), owed=True)
 
     async def open_page(self, run: str, after: int) -> list[tuple[int, int, Item]]:
         """The next open items of a run."""

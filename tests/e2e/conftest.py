@@ -32,6 +32,10 @@ criteria:
 """
 #: Verdicts of the stub depend on these alone, whatever else a prompt says.
 SEED = ("--seed-regex", r"ITEM-\d+")
+#: Warnings are errors for the commands too, and they reach loopback only.
+GUARD = Path(__file__).parents[1] / "guard"
+#: aiohttp advises against bodies of megabytes in one piece; the openai SDK gives it them so.
+WARNINGS = "error,ignore:Sending a large body directly:ResourceWarning"
 PRICE = {"input": 1.0, "output": 10.0}
 Row = dict[str, Any]
 
@@ -139,7 +143,8 @@ def terminal(tmp_path: Path, migrated: Path) -> Terminal:
     """A folder with an empty database, 40 items and a rubric."""
     shutil.copytree(migrated, tmp_path / ".judge")
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    made = Terminal(tmp_path, kept | {"COLUMNS": "120"})
+    guarded = {"PYTHONPATH": str(GUARD), "PYTHONWARNINGS": WARNINGS}
+    made = Terminal(tmp_path, kept | {"COLUMNS": "120"} | guarded)
     made.write("items.jsonl", jsonl(items(40)))
     made.write("reply.yaml", RUBRIC)
     return made

@@ -155,7 +155,7 @@ def test_an_empty_output_and_one_of_two_megabytes_are_graded(terminal: Terminal,
     rows = [{"id": "empty", "input": "ITEM-1", "output": ""}, {"id": "long", "input": "ITEM-2", "output": "é" * 10**6}]
     terminal.write("items.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     done = terminal.run(*GRADE, "--out", "grades.jsonl")
-    assert done.status == 0, done.err
+    assert done.status == 0, done
     assert [(row["item"], row["outcome"]) for row in terminal.rows("grades.jsonl")] == [
         ("empty", "scored"),
         ("long", "scored"),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
 
-from rubrics import Rubric, shipped
+from rubrics import Rubric, answer_schema, shipped
 
 if TYPE_CHECKING:
     from tests.conftest import Stub
@@ -49,6 +51,16 @@ def test_runs_list_show_and_export_tell_the_same(terminal: Terminal) -> None:
     ]
 
 
+def test_show_says_when_the_prompt_was_worded_differently(terminal: Terminal, quick: Stub) -> None:
+    terminal.judge(quick)
+    assert terminal.run("grade", "items.jsonl", "-r", "reply.yaml", "-j", "judge.yaml", "--limit", "1").status == 0
+    assert terminal.run("runs", "show", "latest", "--item", "i0").err == ""
+    with closing(sqlite3.connect(terminal.folder / ".judge" / "judge.db")) as db:
+        db.execute("UPDATE judge SET body = json_set(body, '$.prompt', 'another')")
+        db.commit()
+    assert "words its messages differently" in terminal.run("runs", "show", "latest", "--item", "i0").err
+
+
 def test_show_gives_one_grade_with_its_raw_exchange_and_prune_drops_it(terminal: Terminal, quick: Stub) -> None:
     terminal.judge(quick)
     quick.behave("refusal", after=2, count=1)
@@ -57,6 +69,8 @@ def test_show_gives_one_grade_with_its_raw_exchange_and_prune_drops_it(terminal:
     shown = terminal.run("runs", "show", id, "--item", "i0").out
     assert "ITEM-0: where is my order?" in shown
     assert '"object":"chat.completion"' in shown
+    assert "asked stub-1, json_schema" in shown
+    assert json.dumps(answer_schema(Rubric.load(terminal.folder / "reply.yaml"))) in shown
     refused = terminal.run("runs", "show", id, "--outcome", "refused", "--json").json
     assert (refused["item"], refused["score"]) == ("i1", None)
     assert refused["criteria"]["clear"]["cause"] == "I cannot help with that."

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
 from judge import StoreError
 from judge.store import migrations, open_store, tables
@@ -136,6 +139,27 @@ async def test_a_full_disk_is_said_and_what_was_there_stays(database: Database, 
     with pytest.raises(StoreError, match="the disk is full; make room, then start the same command again"):
         await database.write(fill, 2)
     assert notes(tmp_path) == [1]
+
+
+async def test_what_is_owed_is_written_to_a_full_disk_and_with_room_all_is_again(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = [0]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=room[0]))
+    full = OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+
+    def fill(connection: Connection, payloads: Sequence[object]) -> None:
+        raise full
+
+    add = adding([])
+    with pytest.raises(StoreError, match="the disk is full"):
+        await database.write(fill, None)
+    with pytest.raises(StoreError, match="the disk is full"):
+        await database.write(add, 1)
+    assert await database.write(add, 2, owed=True) == 20
+    room[0] = 100_000_000
+    assert await database.write(add, 3) == 30
+    assert notes(tmp_path) == [2, 3]
 
 
 def test_the_migrations_make_the_tables_of_the_program(database: Database) -> None:
