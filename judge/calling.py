@@ -18,7 +18,6 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from judge.costs import Budget, Receipt
 from judge.endpoint import Endpoint
-from judge.errors import StoreError
 from judge.judges import Judge, Price
 from judge.ledger import CallState, Claimed, Held, Ledger, Settlement, now
 from judge.prices import BYTES_PER_TOKEN_USUALLY, worst_case
@@ -109,9 +108,6 @@ class Caller:
         self.troubles: Counter[str] = Counter()
         self.stopping = False
         self.resting: set[asyncio.Task[None]] = set()
-        self._writing: set[asyncio.Task[None]] = set()
-        self._in_flight: dict[str, asyncio.Event] = {}
-        self._broken: StoreError | None = None
         self._retrying = AsyncRetrying(
             retry=retry_if_exception_type(Again), wait=_wait, stop=self._stop, sleep=self._rest, reraise=True
         )
@@ -200,11 +196,9 @@ class Caller:
         try:
             held = await asyncio.shield(claim)
         except asyncio.CancelledError:
-            self._aside(call.receipt, self._given_back(call, claim))
+            self._begin(call.receipt, self._given_back(call, claim))
             raise
         call.attempt = held.attempt
-        if held.claimed is Claimed.NEW:
-            self._in_flight[call.key] = asyncio.Event()
         return held
 
     async def _given_back(self, call: _Call, claim: asyncio.Future[Held]) -> None:
@@ -217,11 +211,11 @@ class Caller:
 
     async def _twin(self, key: str) -> None:
         """Waits for an equal call of this process, or for a while for one of another."""
-        twin = self._in_flight.get(key)
-        if twin is None:
+        settled = self._ledger.in_flight(key)
+        if settled is None:
             await self.endpoint.pause(POLL_S)
         else:
-            await twin.wait()
+            await settled.wait()
 
     def _reuse(self, call: _Call, held: Held) -> Answer:
         assert held.raw is not None
@@ -255,7 +249,7 @@ class Caller:
             raise self._again(call, failure) from None
         except asyncio.CancelledError:
             # Whoever cancels cannot wait, yet the row must not look as if its answer could still come.
-            self._aside(call.receipt, self._failed(call, CallState.LOST, "cancelled", call.worst_usd))
+            self._begin(call.receipt, self._failed(call, CallState.LOST, "cancelled", call.worst_usd))
             raise
         except Exception as error:  # noqa: BLE001 - a provider of one's own may raise anything; the row says what
             await self._failed(call, CallState.LOST, type(error).__name__, call.worst_usd, raw)
@@ -292,38 +286,18 @@ class Caller:
             model=reading.model,
             provider_id=reading.reply_id,
         )
-        self._aside(receipt, self._settle(settlement))
+        self._begin(receipt, self._ledger.settle(settlement))
 
-    async def _settle(self, settlement: Settlement) -> None:
-        try:
-            await self._ledger.settle(settlement)
-        finally:
-            waiting = self._in_flight.pop(settlement.key, None)
-            if waiting is not None:
-                waiting.set()
-
-    def _aside(self, receipt: Receipt, write: Coroutine[Any, Any, None]) -> None:
-        """Begins a write that nobody waits for here; the receipt's owner does, and `flush`."""
-        task = asyncio.ensure_future(write)
-        receipt.writes.append(task)
-        self._writing.add(task)
-        task.add_done_callback(self._written)
-
-    def _written(self, task: asyncio.Task[None]) -> None:
-        self._writing.discard(task)
-        if not task.cancelled() and isinstance(error := task.exception(), StoreError):
-            self._broken = self._broken or error  # what cannot be written down must not be asked for
+    def _begin(self, receipt: Receipt, write: Coroutine[Any, Any, None]) -> None:
+        """Begins a write that nobody waits for here: whoever has the receipt does."""
+        receipt.writes.append(self._ledger.begin(write))
 
     def _go_on(self) -> None:
         """Ends a task that must not send anything more."""
-        if self._broken is not None:
-            raise self._broken
+        if self._ledger.broken is not None:
+            raise self._ledger.broken
         if self.stopping:
             raise asyncio.CancelledError
-
-    async def flush(self) -> None:
-        """Waits until all that was begun to be written is on disk. Raises StoreError."""
-        await asyncio.gather(*self._writing)
 
     async def _failed(
         self, call: _Call, state: CallState, cause: str, cost: float | None, raw: bytes | None = None
@@ -332,7 +306,7 @@ class Caller:
         self.budget.settle(call.worst_usd, cost)
         call.receipt.pay(cost)
         settlement = Settlement(call.key, call.attempt, state, now(), cause=cause, raw=raw, cost_usd=cost)
-        await self._settle(settlement)
+        await self._ledger.settle(settlement)
 
     async def _lost(self, call: _Call, cause: str) -> Answer:
         await self._failed(call, CallState.LOST, cause, call.worst_usd)

@@ -10,13 +10,16 @@ Its key is a hash of the exact bytes, so an equal call is found again whoever ma
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 import zlib
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
+from judge.errors import StoreError
 from judge.owner import this_process
 
 #: Replies are a few kilobytes of JSON: the fastest level takes most of what there is to take.
@@ -106,11 +109,17 @@ class Rows(Protocol):
 
 
 class Ledger:
-    """The ledger of one run, or of single grades where there is no run."""
+    """The ledger of one run, or of single grades where there is no run.
+
+    `broken` is the first error of a write that was begun: what cannot be written down must not be asked for.
+    """
 
     def __init__(self, rows: Rows, run: str | None = None, round_: int = 0, resend_lost: bool = False) -> None:
         self._rows, self._run, self._round, self._resend_lost = rows, run, round_, resend_lost
         self._owner = this_process()
+        self._in_flight: dict[str, asyncio.Event] = {}
+        self._writing: set[asyncio.Task[None]] = set()
+        self.broken: StoreError | None = None
 
     def key(self, endpoint: str, body: bytes, sample: int) -> str:
         """The key of a call in this ledger's round."""
@@ -118,7 +127,14 @@ class Ledger:
 
     async def claim(self, key: str, endpoint: str, reserved_usd: float | None) -> Held:
         """The right to send, on disk when this returns; or what is there already."""
-        return await self._rows.claim(Claim(key, endpoint, self._owner, self._run, reserved_usd, self._resend_lost))
+        held = await self._rows.claim(Claim(key, endpoint, self._owner, self._run, reserved_usd, self._resend_lost))
+        if held.claimed is Claimed.NEW:
+            self._in_flight[key] = asyncio.Event()
+        return held
+
+    def in_flight(self, key: str) -> asyncio.Event | None:
+        """Set when a call that this ledger claimed is settled; None where it claimed none."""
+        return self._in_flight.get(key)
 
     async def find(self, key: str) -> Held | None:
         """A usable answer that is there already."""
@@ -126,7 +142,28 @@ class Ledger:
 
     async def settle(self, settlement: Settlement) -> None:
         """Writes how an attempt ended."""
-        await self._rows.settle(settlement)
+        try:
+            await self._rows.settle(settlement)
+        finally:
+            settled = self._in_flight.pop(settlement.key, None)
+            if settled is not None:
+                settled.set()
+
+    def begin(self, write: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Begins a write, so that grading goes on meanwhile; await the task, or `flush`, before it is relied on."""
+        task = asyncio.ensure_future(write)
+        self._writing.add(task)
+        task.add_done_callback(self._written)
+        return task
+
+    def _written(self, task: asyncio.Task[None]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled() and isinstance(error := task.exception(), StoreError):
+            self.broken = self.broken or error
+
+    async def flush(self) -> None:
+        """Waits until all that was begun is on disk. Raises StoreError."""
+        await asyncio.gather(*self._writing)
 
 
 def packed(raw: bytes) -> bytes:

@@ -78,9 +78,9 @@ class Run:
         self.id: str = row["id"]
         self.items: int = row["items"]
         self.judge_fingerprint: str = row["judge_fingerprint"]
-        ledger = Ledger(store, self.id, row["round"], options.resend_lost)
+        self._ledger = Ledger(store, self.id, row["round"], options.resend_lost)
         spent = store.ask(store.runs.spent, self.id)
-        self._caller: Caller | None = session.caller(ledger, Budget(options.budget_usd, spent))
+        self._caller: Caller | None = session.caller(self._ledger, Budget(options.budget_usd, spent))
         self._grader: Grader = session.grader(rubric, self._caller, self.id)
         self.progress = Progress(self.items)
         self.stopped: str | None = None
@@ -158,7 +158,7 @@ class Run:
                 timer.cancel()
         if self._caller:
             self._caller.endpoint.eased.discard(self._room.set)
-            await self._caller.flush()
+        await self._ledger.flush()
         if self._trouble is not None:
             raise self._trouble
 

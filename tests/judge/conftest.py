@@ -33,6 +33,7 @@ class Desk:
 
     caller: Caller
     provider: OpenAI
+    ledger: Ledger
     store: Store
     rubric: Rubric
 
@@ -109,7 +110,7 @@ def desk(store: Store, rubric: Rubric, judge_at: Callable[..., Judge]) -> MakeDe
         ledger, endpoint = Ledger(store, resend_lost=resend_lost), Endpoint(concurrency)
         caller = Caller(provider, judge, ledger, endpoint, judge.price, Budget(budget_usd))
         try:
-            yield Desk(caller, provider, store, rubric)
+            yield Desk(caller, provider, ledger, store, rubric)
         finally:
             await provider.close()
 

@@ -345,7 +345,7 @@ async def test_a_claim_that_nobody_is_left_to_send_is_given_back(stub: Any, desk
         asked.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asked
-        await one.caller.flush()
+        await one.ledger.flush()
         assert one.caller.budget.reserved_usd == 0
         answer, _ = await asyncio.wait_for(one.ask(), 5)
     assert answer.reading is not None
