@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from judge import distributions
 from judge.costs import Receipt
+from judge.distributions import Distribution
 from judge.judges import OutputMode
-from judge.verdicts import Outcome, Verdict
+from judge.verdicts import Outcome, Verdict, prevailing
+from rubrics import Criterion
 
 OVERALL = "overall"
 
@@ -29,34 +34,100 @@ class Sample(_Published):
     score: float | None = None
     reason: str | None = None
     cause: str | None = None
+    distribution: Distribution | None = None
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> Sample:
+        """A verdict, as it is published."""
+        return cls(
+            outcome=verdict.outcome,
+            level=verdict.level,
+            score=verdict.value,
+            reason=verdict.reason,
+            cause=verdict.cause,
+            distribution=verdict.distribution,
+        )
 
 
 class CriterionGrade(_Published):
     """One criterion of one item."""
 
     outcome: Outcome
-    score: float | None = Field(default=None, description="On the criterion's own scale, if scored.")
-    level: int | str | None = Field(default=None, description="The level's name; null for a mean of samples.")
+    score: float | None = Field(
+        default=None, description="On the criterion's own scale, if scored; null for a label without a value."
+    )
+    level: int | str | None = Field(default=None, description="The level's name; null for a number, or a mean.")
     reason: str | None = None
     cause: str | None = Field(default=None, description="Why there is no score.")
     scored_samples: int = Field(default=0, description="How many of the samples carry a score.")
     samples: tuple[Sample, ...] = Field(default=(), description="Every sample, where more than one was asked for.")
+    distribution: Distribution | None = Field(default=None, description="The share of every answer, where known.")
+    expected: float | None = Field(default=None, description="The mean score by the distribution.")
 
     @classmethod
-    def of(cls, outcome: Outcome, score: float | None, cause: str | None, samples: Sequence[Sample]) -> CriterionGrade:
-        """What samples come to: one speaks for itself; of several, the one nearest to the score gives the reason."""
-        scored = [(abs(one.score - score), one) for one in samples if score is not None and one.score is not None]
+    def combined(cls, criterion: Criterion, verdicts: Sequence[Verdict]) -> CriterionGrade:
+        """What samples come to: the mean where at least half of them are scored; of labels, the most frequent."""
+        samples = [Sample.of(verdict) for verdict in verdicts]
+        if len(verdicts) == 1:
+            only = verdicts[0]
+            return cls.of(criterion, only.outcome, only.value, only.level, only.cause, samples)
+        scored = [verdict for verdict in verdicts if verdict.outcome is Outcome.SCORED]
+        if 2 * len(scored) < len(verdicts):
+            outcome = prevailing([verdict.outcome for verdict in verdicts])
+            cause = f"{len(scored)} of {len(verdicts)} samples scored"
+            return cls.of(criterion, outcome, None, None, cause, samples)
+        if not criterion.valued:
+            (label, most), *others = Counter(verdict.level for verdict in scored).most_common()
+            if others and others[0][1] == most:
+                cause = f"the samples tie between {label} and {others[0][0]}"
+                return cls.of(criterion, Outcome.ABSTAINED, None, None, cause, samples)
+            return cls.of(criterion, Outcome.SCORED, None, label, None, samples)
+        values = [verdict.value for verdict in scored if verdict.value is not None]
+        # Rounding must not carry a mean off its scale.
+        mean = min(max(math.fsum(values) / len(values), min(values)), max(values))
+        return cls.of(criterion, Outcome.SCORED, mean, None, None, samples)
+
+    @classmethod
+    def of(
+        cls,
+        criterion: Criterion,
+        outcome: Outcome,
+        score: float | None,
+        level: int | str | None,
+        cause: str | None,
+        samples: Sequence[Sample],
+    ) -> CriterionGrade:
+        """A result with its samples: one speaks for itself; of several, the one nearest to it gives the reason."""
+        scored = [one for one in samples if one.outcome is Outcome.SCORED]
         only = samples[0] if len(samples) == 1 else None
-        shown = only or min(scored, key=lambda pair: pair[0], default=(0.0, None))[1]
+        distribution = _distribution(criterion, scored) if outcome is Outcome.SCORED else None
+        shown = only or (_nearest(scored, score, level) if outcome is Outcome.SCORED else None)
         return cls(
             outcome=outcome,
             score=score,
-            level=only.level if only else None,
+            level=level,
             reason=shown.reason if shown else None,
             cause=cause,
-            scored_samples=sum(one.score is not None for one in samples),
+            scored_samples=len(scored),
             samples=() if only else tuple(samples),
+            distribution=distribution,
+            expected=distribution.expected(criterion) if distribution else None,
         )
+
+
+def _nearest(scored: Sequence[Sample], score: float | None, level: int | str | None) -> Sample | None:
+    if score is None:
+        return next((one for one in scored if one.level == level), None)
+    near = ((abs(one.score - score), one) for one in scored if one.score is not None)
+    return min(near, key=lambda pair: pair[0], default=(0.0, None))[1]
+
+
+def _distribution(criterion: Criterion, scored: Sequence[Sample]) -> Distribution | None:
+    """By the tokens of every sample where they are known; else by the samples."""
+    told = [one.distribution for one in scored if one.distribution is not None]
+    if told and len(told) == len(scored):
+        return distributions.mean_of(told)
+    return distributions.of_samples([one.level if one.level is not None else one.score for one in scored], criterion)
 
 
 class RubricRef(_Published):
@@ -90,7 +161,11 @@ class Usage(_Published):
 
 
 class Grade(_Published):
-    """One item, graded. `score` is the overall on 0..1, or null; then `low` and `high` bound what it could be."""
+    """One item, graded.
+
+    `score` is the overall on 0..1 (below 0 only where points can be lost), or null; then `low` and `high` bound what
+    it could be.
+    """
 
     #: Changes when a field changes its meaning or goes away; new fields do not change it.
     schema_version: Literal["grade/1"] = Field(default="grade/1", alias="schema")
@@ -117,8 +192,9 @@ class Grade(_Published):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One sample of one item: its verdicts, and the call that they rest on where there is one."""
+    """What one call for one sample said: its verdicts, and the call that they rest on where there is one."""
 
+    sample: int
     verdicts: tuple[Verdict, ...]
     call_key: str | None = None
     call_attempt: int | None = None
@@ -129,5 +205,5 @@ class Graded:
     """A grade and what it rests on."""
 
     grade: Grade
-    samples: tuple[Judged, ...]
+    judged: tuple[Judged, ...]
     receipt: Receipt

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
-from judge import parsing, prompts
+from judge import distributions, parsing, prompts
 from judge.calling import Answer, Caller, Deadline
 from judge.costs import Receipt
-from judge.grades import CriterionGrade, Grade, Graded, Judged, JudgeRef, RubricRef, Sample, Usage
+from judge.errors import SetupError
+from judge.grades import CriterionGrade, Grade, Graded, Judged, JudgeRef, RubricRef, Usage
 from judge.items import Item
 from judge.judges import Asking, Judge
 from judge.providers import Body, Provider, Reading, Request, Source
-from judge.verdicts import PRECEDENCE, SETTLED, Outcome, Verdict, prevailing
-from rubrics import Criterion, Rubric, answer_schema
+from judge.verdicts import PRECEDENCE, SETTLED, Outcome, Verdict
+from rubrics import Rubric, answer_schema
 from rubrics import overall as combine
 
 #: An answer that was cut or could not be parsed is asked for again so often.
@@ -27,10 +28,18 @@ OWN_RUBRICS_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
+class _Part:
+    """The criteria that are asked for in one call."""
+
+    rubric: Rubric
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
 class _Plan:
     rubric: Rubric
     ref: RubricRef
-    body: Body | None
+    parts: tuple[_Part, ...]
 
 
 class Grader:
@@ -96,34 +105,38 @@ class Grader:
 
     async def _judged(self, plan: _Plan, item: Item, deadline: Deadline, receipt: Receipt) -> tuple[Judged, ...]:
         if self._source is not None:
-            return tuple(Judged(self._source.verdicts(item, plan.rubric, n)) for n in range(self._samples))
-        if self._samples == 1:
-            return (await self._ask(plan, item, 0, deadline, receipt),)
-        return await _all(*(self._ask(plan, item, n, deadline, receipt) for n in range(self._samples)))
+            return tuple(Judged(n, self._source.verdicts(item, plan.rubric, n)) for n in range(self._samples))
+        if self._samples == len(plan.parts) == 1:
+            return (await self._ask(plan.parts[0], item, 0, deadline, receipt),)
+        asked = (self._ask(part, item, n, deadline, receipt) for n in range(self._samples) for part in plan.parts)
+        return await _all(*asked)
 
     def _compile(self, rubric: Rubric) -> _Plan:
-        body = None
-        if self._provider is not None:
-            assert self._asking is not None
-            system = prompts.system(rubric, self._asking.mode)
-            body = self._provider.compile(Request(self._asking, system, answer_schema(rubric)))
-        return _Plan(rubric, RubricRef(name=rubric.name, hash=rubric.hash), body)
+        if rubric.pairwise:
+            raise SetupError(f"{rubric.name} asks which of two outputs is better; pairs come with judge compare")
+        parts = () if self._provider is None else tuple(map(self._part, rubric.parts(self._judge.criteria_per_call)))
+        return _Plan(rubric, RubricRef(name=rubric.name, hash=rubric.hash), parts)
 
-    async def _ask(self, plan: _Plan, item: Item, sample: int, deadline: Deadline, receipt: Receipt) -> Judged:
-        """One sample: asked, and asked again where the answer was cut or cannot be parsed."""
-        assert plan.body is not None
+    def _part(self, rubric: Rubric) -> _Part:
+        assert self._provider is not None
+        assert self._asking is not None
+        system = prompts.system(rubric, self._asking.mode)
+        return _Part(rubric, self._provider.compile(Request(self._asking, system, answer_schema(rubric))))
+
+    async def _ask(self, part: _Part, item: Item, sample: int, deadline: Deadline, receipt: Receipt) -> Judged:
+        """One call of one sample: asked, and asked again where the answer was cut or cannot be parsed."""
         assert self._caller is not None
         text, max_tokens, note = prompts.user(item), self._judge.max_tokens, None
         judged: list[tuple[Verdict, ...]] = []
 
         def usable(reading: Reading) -> bool:
-            judged.append(_verdicts(reading, plan.rubric))
+            judged.append(_verdicts(reading, part.rubric))
             return all(verdict.outcome in SETTLED for verdict in judged[-1])
 
         for _ in range(1 + ASKED_AGAIN):
-            body = plan.body(f"{note}\n\n{text}" if note else text, max_tokens)
+            body = part.body(f"{note}\n\n{text}" if note else text, max_tokens)
             answer = await self._caller.ask(body, max_tokens, sample, deadline, receipt, usable)
-            verdicts = self._concluded(answer, plan.rubric, judged)
+            verdicts = self._concluded(answer, part.rubric, judged)
             worst = next((v for v in verdicts if v.outcome in (Outcome.TRUNCATED, Outcome.INVALID)), None)
             if worst is None or answer.reading is None:
                 break
@@ -132,7 +145,7 @@ class Grader:
                 max_tokens = min(max_tokens * 2, self._judge.max_tokens * MOST_TOKENS_FACTOR)
             else:
                 note = prompts.correction(worst.cause or worst.outcome)
-        return Judged(verdicts, answer.key, answer.attempt or None)
+        return Judged(sample, verdicts, answer.key, answer.attempt or None)
 
     def _concluded(self, answer: Answer, rubric: Rubric, judged: list[tuple[Verdict, ...]]) -> tuple[Verdict, ...]:
         if answer.reading is None:
@@ -141,24 +154,10 @@ class Grader:
         return judged.pop() if judged else _verdicts(answer.reading, rubric)
 
     def _combine(self, plan: _Plan, item: Item, judged: Sequence[Judged], receipt: Receipt) -> Grade:
-        criteria = {
-            criterion.id: combined(criterion, [one.verdicts[place] for one in judged])
-            for place, criterion in enumerate(plan.rubric.criteria)
-        }
-        overall = combine(
-            plan.rubric,
-            {id: one.score for id, one in criteria.items()},
-            [id for id, one in criteria.items() if one.outcome is Outcome.NOT_APPLICABLE],
-        )
         return Grade(
             run=self._run,
             item=item.id,
-            outcome=overall_outcome([one.outcome for one in criteria.values()]),
-            score=overall.value,
-            low=overall.low,
-            high=overall.high,
-            passed=overall.passed,
-            criteria=criteria,
+            **weighed(plan.rubric, [verdict for one in judged for verdict in one.verdicts]),
             rubric=plan.ref,
             judge=self.judge_ref.model_copy(update={"model": receipt.model}),
             usage=Usage(
@@ -190,24 +189,40 @@ def _verdicts(reading: Reading, rubric: Rubric) -> tuple[Verdict, ...]:
         return parsing.failed(rubric, Outcome.REFUSED, reading.refusal or "the provider's filter")
     if reading.finish == "length":
         return parsing.failed(rubric, Outcome.TRUNCATED, "the answer ended at the token limit")
-    return parsing.parse(reading.text or "", rubric)
+    verdicts = parsing.parse(reading.text or "", rubric)
+    if reading.text is None or reading.tokens is None or all(one.outcome is Outcome.INVALID for one in verdicts):
+        return verdicts
+    told = distributions.of_tokens(reading.text, reading.tokens, rubric.leaves)
+    return tuple(
+        replace(one, distribution=told[one.criterion])
+        if one.outcome is Outcome.SCORED and one.criterion in told
+        else one
+        for one in verdicts
+    )
 
 
-def combined(criterion: Criterion, verdicts: Sequence[Verdict]) -> CriterionGrade:
-    """One criterion from its samples: the mean where at least half of them are scored."""
-    samples = [
-        Sample(outcome=v.outcome, level=v.level, score=v.value, reason=v.reason, cause=v.cause) for v in verdicts
-    ]
-    if len(verdicts) == 1:
-        only = verdicts[0]
-        return CriterionGrade.of(only.outcome, only.value, only.cause, samples)
-    values = [verdict.value for verdict in verdicts if verdict.value is not None]
-    if 2 * len(values) >= len(verdicts):
-        # Rounding must not carry a mean off its scale.
-        mean = min(max(math.fsum(values) / len(values), min(values)), max(values))
-        return CriterionGrade.of(Outcome.SCORED, mean, None, samples)
-    outcome = prevailing([verdict.outcome for verdict in verdicts])
-    return CriterionGrade.of(outcome, None, f"{len(values)} of {len(verdicts)} samples scored", samples)
+def weighed(rubric: Rubric, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """What verdicts come to by a rubric: the fields of a grade that it decides. Samples of a criterion are in order."""
+    said: dict[str, list[Verdict]] = {id: [] for id in rubric.ids}
+    for verdict in verdicts:
+        said[verdict.criterion].append(verdict)
+    criteria = {one.id: CriterionGrade.combined(one, said[one.id]) for one in rubric.leaves}
+    overall = combine(
+        rubric,
+        {id: one.score for id, one in criteria.items()},
+        [id for id, one in criteria.items() if one.outcome is Outcome.NOT_APPLICABLE],
+    )
+    outcome = overall_outcome([one.outcome for one in criteria.values()])
+    if outcome is Outcome.SCORED and overall.complete and overall.value is None:
+        outcome = Outcome.NOT_APPLICABLE  # labels alone: there is nothing that an overall could be made of
+    return {
+        "outcome": outcome,
+        "score": overall.value if outcome is Outcome.SCORED else None,
+        "low": overall.low,
+        "high": overall.high,
+        "passed": overall.passed,
+        "criteria": criteria,
+    }
 
 
 def overall_outcome(outcomes: Sequence[Outcome]) -> Outcome:

@@ -50,6 +50,7 @@ class Judge(BaseModel):
     max_tokens: Annotated[int, Field(ge=16, le=1_000_000)] = 4096
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     reasoning_effort: str | None = None
+    criteria_per_call: Annotated[int, Field(ge=1, le=100)] = Field(default=25, description="Asked for in one call.")
     timeout_s: Annotated[float, Field(gt=0)] = 180.0
     concurrency: Annotated[int, Field(ge=1, le=4096)] = 16
     rpm: Annotated[float, Field(gt=0)] | None = Field(default=None, description="Requests a minute.")
@@ -146,5 +147,6 @@ class Asking:
             self.token_limit: judge.max_tokens,
             "prompt": prompt_hash,
             "samples": samples,
+            "criteria_per_call": judge.criteria_per_call,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -27,12 +27,12 @@ def parse(text: str, rubric: Rubric) -> tuple[Verdict, ...]:
             raise Unusable(f"it grades {len(unknown)} criteria that the rubric does not have")
     except Unusable as problem:
         return failed(rubric, Outcome.INVALID, str(problem))
-    return tuple(_verdict(criterion, answer) for criterion in rubric.criteria)
+    return tuple(_verdict(criterion, answer) for criterion in rubric.leaves)
 
 
 def failed(rubric: Rubric, outcome: Outcome, cause: str) -> tuple[Verdict, ...]:
     """The same outcome for every criterion."""
-    return tuple(Verdict(criterion.id, outcome, cause=cause) for criterion in rubric.criteria)
+    return tuple(Verdict(criterion.id, outcome, cause=cause) for criterion in rubric.leaves)
 
 
 def _one_object(text: str) -> dict[str, Any]:
@@ -69,15 +69,21 @@ def _verdict(criterion: Criterion, answer: Mapping[str, Any]) -> Verdict:
 
 
 def verdict_of(criterion: Criterion, score: object, reason: str | None) -> Verdict:
-    """What a score means on a criterion: a level, `not_applicable`, `abstained`, or `invalid`."""
-    level = criterion.find(score)
-    if level is not None:
-        return Verdict(criterion.id, Outcome.SCORED, level.level, level.value, reason)
+    """What a score means on a criterion: a level or number, `not_applicable`, `abstained`, or `invalid`."""
+    mark = criterion.read(score)
+    if mark is not None:
+        return Verdict(criterion.id, Outcome.SCORED, mark.level, mark.value, reason)
     if score == NOT_APPLICABLE and criterion.not_applicable:
         return Verdict(criterion.id, Outcome.NOT_APPLICABLE, reason=reason)
     if score == CANNOT_TELL and criterion.cannot_tell:
         return Verdict(criterion.id, Outcome.ABSTAINED, reason=reason)
-    allowed = ", ".join(json.dumps(answer) for answer in criterion.answers)
     return Verdict(
-        criterion.id, Outcome.INVALID, reason=reason, cause=f"the score of {criterion.id} is not one of {allowed}"
+        criterion.id, Outcome.INVALID, reason=reason, cause=f"the score of {criterion.id} is not {_allowed(criterion)}"
     )
+
+
+def _allowed(criterion: Criterion) -> str:
+    listed = ", ".join(json.dumps(answer) for answer in criterion.answers)
+    if criterion.listed:
+        return f"one of {listed}"
+    return f"{criterion.told[0][0]}{f', or {listed}' if listed else ''}"

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 from judge.items import Item
 from judge.judges import OutputMode
-from rubrics import CANNOT_TELL, NOT_APPLICABLE, Binary, Criterion, Example, Level, Ordinal, Rubric, answer_schema
+from rubrics import CANNOT_TELL, NOT_APPLICABLE, Criterion, Example, Rubric, answer_schema
+from rubrics.section import Node
 
 ROLE = (
     "Grade one output by the criteria below. For each criterion give a short reason, then a score that is one of its "
@@ -54,8 +55,8 @@ def system(rubric: Rubric, mode: OutputMode) -> str:
         blocks.append(BY_TOOL)
     if rubric.instructions:
         blocks.append(rubric.instructions)
-    blocks += [_criterion(criterion) for criterion in rubric.criteria]
-    blocks += [_example(number, example) for number, example in enumerate(rubric.examples, 1)]
+    blocks += _criteria(rubric)
+    blocks += [_example(number, example, rubric) for number, example in enumerate(rubric.examples, 1)]
     if mode == "json_prompt":
         blocks.append(BY_PROMPT + json.dumps(answer_schema(rubric), ensure_ascii=False, separators=(",", ":")))
     return "\n\n".join(blocks)
@@ -71,51 +72,78 @@ def correction(problem: str) -> str:
     return f"An earlier answer could not be used: {problem}. Answer again, exactly in the form asked for."
 
 
+def _criteria(node: Node, path: str = "") -> list[str]:
+    """The criteria of a node, then those of its sections, each section under its heading."""
+    blocks = [_criterion(criterion) for criterion in node.criteria]
+    for section in node.sections:
+        name = f"{path}{section.id}"
+        heading = f"Section {name}" + (f": {section.description}" if section.description else "")
+        blocks += [heading, *_criteria(section, f"{name} > ")]
+    return blocks
+
+
 def _criterion(criterion: Criterion) -> str:
     lines = [f"{criterion.id}: {criterion.question}"]
-    lines += [
-        f"  {level.level}: {level.description}" if level.description else f"  {level.level}"
-        for level in criterion.levels
-    ]
+    lines += [f"  {answer}: {text}" if text else f"  {answer}" for answer, text in criterion.told]
     for answer, when in ((NOT_APPLICABLE, criterion.not_applicable), (CANNOT_TELL, criterion.cannot_tell)):
         if when:
             lines.append(f"  {answer}: {when}")
     return "\n".join(lines)
 
 
-def _example(number: int, example: Example) -> str:
-    answers = {id: {"reason": answer.reason, "score": answer.score} for id, answer in example.answers.items()}
+def _example(number: int, example: Example, rubric: Rubric) -> str:
+    given = {id: example.answers[id] for id in rubric.ids}
+    answers = {id: {"reason": answer.reason, "score": answer.score} for id, answer in given.items()}
     return f"Example {number}\n\n{fenced(example)}\n\n{json.dumps(answers, ensure_ascii=False)}"
 
 
 def _sample_rubric() -> Rubric:
     """A rubric that uses everything a prompt can show; with one item it fixes the prompt's version."""
-    return Rubric(
-        name="prompt-version",
-        instructions="Be exact.",
-        criteria=(
-            Binary(
-                scale="binary", id="polite", question="Is it polite?", cannot_tell="No telling.", not_applicable="None."
-            ),
-            Ordinal(
-                scale="ordinal",
-                id="clear",
-                question="Is it clear?",
-                levels=(Level(level=1, value=1, description="No."), Level(level=2, value=2, description="Yes.")),
-            ),
-        ),
-        examples=(
-            Example.model_validate(
+    return Rubric.parse(
+        {
+            "name": "prompt-version",
+            "instructions": "Be exact.",
+            "criteria": [
+                {
+                    "id": "polite",
+                    "scale": "binary",
+                    "question": "Polite?",
+                    "cannot_tell": "Not?",
+                    "not_applicable": "No.",
+                },
+                {"id": "clear", "scale": "ordinal", "question": "Clear?", "levels": {1: "No.", 2: "Yes."}},
+                {"id": "kind", "scale": "categorical", "question": "Kind?", "levels": ["note", "letter"]},
+                {
+                    "id": "long",
+                    "scale": "numeric",
+                    "question": "Long?",
+                    "minimum": 0,
+                    "maximum": 9,
+                    "anchors": {0: "No."},
+                },
+            ],
+            "sections": [
+                {
+                    "id": "facts",
+                    "description": "What is said.",
+                    "criteria": [{"id": "four", "scale": "points", "question": "It says four.", "points": 3}],
+                }
+            ],
+            "examples": [
                 {
                     "input": "Hello?",
                     "output": "Hello.",
                     "answers": {
                         "polite": {"reason": "Greets.", "score": "yes"},
                         "clear": {"reason": "Plain.", "score": 2},
+                        "kind": {"reason": "Short.", "score": "note"},
+                        "long": {"reason": "A word.", "score": 0.5},
+                        "four": {"reason": "None.", "score": "no"},
                     },
                 }
-            ),
-        ),
+            ],
+        },
+        "the prompt's version",
     )
 
 

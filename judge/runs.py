@@ -29,7 +29,7 @@ from judge.ledger import Ledger
 from judge.owner import this_process
 from judge.session import Session
 from judge.verdicts import Outcome
-from rubrics import Rubric
+from rubrics import Rubric, lowest
 
 if TYPE_CHECKING:
     from judge.store.store import Store
@@ -264,7 +264,7 @@ def _find_or_create(
         "samples": options.samples,
         "items": scan.count,
     }
-    store.create_run(row, dataset.unchanged_since(scan))
+    store.create_run(row, dataset.unchanged_since(scan), lowest(rubric))
     return row
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from judge.grades import OVERALL
 from judge.verdicts import Outcome
-from rubrics import Rubric
+from rubrics import Criterion, Rubric, lowest
 
 if TYPE_CHECKING:
-    from judge.store.results import RunInfo, Totals
+    from judge.store.results import Cell, RunInfo, Totals
     from judge.store.store import Store
 
 
@@ -27,8 +29,10 @@ class CriterionSummary:
         Of the scored ones, on the criterion's own scale (the overall: 0..1); None where none is scored.
     low, high
         What the mean would be if every missing score were the worst, or the best.
+    minimum, maximum
+        Of the scale; None for labels without values, which have no mean and no bounds either.
     distribution
-        (value, count) of every score that occurs, ascending.
+        (value, count) of every score that occurs, ascending; of labels without values, (label, count).
     """
 
     criterion: str
@@ -38,9 +42,9 @@ class CriterionSummary:
     mean: float | None
     low: float | None
     high: float | None
-    minimum: float
-    maximum: float
-    distribution: tuple[tuple[float, int], ...]
+    minimum: float | None
+    maximum: float | None
+    distribution: tuple[tuple[float | int | str, int], ...]
     outcomes: dict[str, int]
 
     @property
@@ -80,55 +84,97 @@ class Summary:
 def summarise(store: Store, run_id: str) -> Summary:
     """The summary of a run, from its stored grades."""
     (info,) = store.ask(store.results.runs, run_id)
-    rubric = Rubric.model_validate_json(store.ask(store.results.rubric_body, info.rubric.hash))
+    rubric = store.ask(store.results.stored_rubric, info.rubric.hash)
     missing = info.items - info.finished - info.held
-    counted: dict[str, list[Any]] = {}
+    counted: dict[str, list[Cell]] = {}
     for cell in store.ask(store.results.cells, info.id):
         counted.setdefault(cell.criterion, []).append(cell)
-    low, high = store.ask(store.results.bounds, info.id)
-    criteria = [
-        _criterion(one.id, counted.get(one.id, []), missing, one.minimum, one.maximum) for one in rubric.criteria
-    ]
-    overall = _criterion(OVERALL, counted.pop(OVERALL, []), missing, 0.0, 1.0, (low, high + missing))
+    criteria = [_criterion(one, counted.get(one.id, []), missing) for one in rubric.leaves]
     return Summary(
         run=info,
         open=missing,
         criteria=tuple(criteria),
-        overall=overall,
+        overall=_overall(rubric, counted.get(OVERALL, []), missing, *store.ask(store.results.bounds, info.id)),
         totals=store.ask(store.results.totals, info.id),
         causes=tuple(store.ask(store.results.causes, info.id)),
     )
 
 
-def _criterion(
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """Cells of one criterion, counted."""
+
+    outcomes: Counter[str]
+    distribution: tuple[tuple[float | int | str, int], ...]
+
+    @classmethod
+    def of(cls, cells: Iterable[Cell], missing: int) -> _Count:
+        outcomes: Counter[str] = Counter()
+        values: Counter[float | int | str] = Counter()
+        for cell in cells:
+            outcomes[cell.outcome] += cell.count
+            told = cell.label if cell.score is None else cell.score
+            if cell.outcome is Outcome.SCORED and told is not None:
+                values[told] += cell.count
+        if missing:
+            outcomes["open"] += missing
+        return cls(outcomes, tuple(values.items()))
+
+    @property
+    def n(self) -> int:
+        return self.outcomes.total() - self.outcomes[Outcome.NOT_APPLICABLE]
+
+    @property
+    def scored(self) -> int:
+        return self.outcomes[Outcome.SCORED]
+
+    @property
+    def total(self) -> float:
+        return math.fsum(value * count for value, count in self.distribution if isinstance(value, float))
+
+
+def _criterion(criterion: Criterion, cells: Iterable[Cell], missing: int) -> CriterionSummary:
+    count = _Count.of(cells, missing)
+    if not criterion.valued:
+        order = {label: place for place, label in enumerate(criterion.listed)}
+        labels = tuple(sorted(count.distribution, key=lambda pair: order[pair[0]]))
+        return _summary(criterion.id, count, labels)
+    absent = count.n - count.scored
+    sums = (count.total + absent * criterion.lowest, count.total + absent * criterion.highest)
+    return _summary(criterion.id, count, count.distribution, (criterion.lowest, criterion.highest), sums)
+
+
+def _overall(rubric: Rubric, cells: Iterable[Cell], missing: int, low: float, high: float) -> CriterionSummary:
+    count = _Count.of(cells, missing)
+    found = _summary(OVERALL, count, count.distribution, (lowest(rubric), 1.0), (low, high))
+    if not rubric.by_points:
+        return found
+    # A mean of points is clipped, and no item's score before it: HealthBench, simple-evals healthbench_eval.py.
+    return replace(found, mean=_clipped(found.mean), low=_clipped(found.low), high=_clipped(found.high))
+
+
+def _clipped(mean: float | None) -> float | None:
+    return None if mean is None else min(max(mean, 0.0), 1.0)
+
+
+def _summary(
     criterion: str,
-    cells: list[Any],
-    missing: int,
-    minimum: float,
-    maximum: float,
+    count: _Count,
+    distribution: tuple[tuple[float | int | str, int], ...],
+    scale: tuple[float, float] | None = None,
     sums: tuple[float, float] | None = None,
 ) -> CriterionSummary:
-    outcomes: Counter[str] = Counter()
-    for cell in cells:
-        outcomes[cell.outcome] += cell.count
-    if missing:
-        outcomes["open"] += missing
-    not_applicable = outcomes[Outcome.NOT_APPLICABLE]
-    scored = outcomes[Outcome.SCORED]
-    n = sum(outcomes.values()) - not_applicable
-    distribution = tuple((c.score, c.count) for c in cells if c.outcome is Outcome.SCORED)
-    total = sum(score * count for score, count in distribution)
-    lowest, highest = sums or (total + (n - scored) * minimum, total + (n - scored) * maximum)
+    """`scale` is (minimum, maximum) and `sums` the lowest and highest sum of all scores; None for plain labels."""
     return CriterionSummary(
         criterion=criterion,
-        n=n,
-        scored=scored,
-        not_applicable=not_applicable,
-        mean=total / scored if scored else None,
-        low=lowest / n if n else None,
-        high=highest / n if n else None,
-        minimum=minimum,
-        maximum=maximum,
+        n=count.n,
+        scored=count.scored,
+        not_applicable=count.outcomes[Outcome.NOT_APPLICABLE],
+        mean=count.total / count.scored if count.scored and scale else None,
+        low=sums[0] / count.n if count.n and sums else None,
+        high=sums[1] / count.n if count.n and sums else None,
+        minimum=scale[0] if scale else None,
+        maximum=scale[1] if scale else None,
         distribution=distribution,
-        outcomes=dict(outcomes),
+        outcomes=dict(count.outcomes),
     )

@@ -6,6 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from judge.distributions import Distribution
 
 
 class Outcome(StrEnum):
@@ -39,8 +43,9 @@ PRECEDENCE = (
 class Verdict:
     """One criterion of one item, judged once.
 
-    `level` is the level's name in the rubric and `value` its number on the criterion's own scale; both are
-    None unless the outcome is `scored`. `cause` says why there is no score.
+    `level` is the level's name in the rubric and `value` its number on the criterion's own scale; a plain number has
+    no name, a label without a value no number, and both are None unless the outcome is `scored`. `cause` says why
+    there is no score. `distribution` is known where the provider told the probabilities of its tokens.
     """
 
     criterion: str
@@ -49,6 +54,7 @@ class Verdict:
     value: float | None = None
     reason: str | None = None
     cause: str | None = None
+    distribution: Distribution | None = None
 
 
 def prevailing(outcomes: Sequence[Outcome]) -> Outcome:

@@ -10,21 +10,32 @@ from pydantic_core import ErrorDetails
 
 from rubrics.errors import RubricError, quote
 from rubrics.example import Answer, Example
+from rubrics.levels import Level
 from rubrics.lines import Lines, Path
-from rubrics.scales import Binary, Level, Ordinal
+from rubrics.scales import Binary, Categorical, Numeric, Ordinal, Points, Preference
+from rubrics.section import Section
 
-_SCALES: dict[str, type[BaseModel]] = {"binary": Binary, "ordinal": Ordinal}
-_PARTS: dict[tuple[str, int], type[BaseModel]] = {
-    ("criteria", 5): Level,
-    ("examples", 2): Example,
-    ("examples", 4): Answer,
+_SCALES: dict[str, type[BaseModel]] = {
+    "binary": Binary,
+    "ordinal": Ordinal,
+    "categorical": Categorical,
+    "numeric": Numeric,
+    "points": Points,
+    "preference": Preference,
 }
 _ADVICE = {
     "name": "lower-case letters, digits, `-`, `_` or `.`, at most 64, beginning with a letter or digit",
     "id": "letters, digits, `-` or `_`, at most 64, beginning with a letter",
     "weight": "a number above 0, at most 1000000",
     "value": "a number between -1000000000 and 1000000000, or none for any level",
+    "minimum": "the lowest number of the scale",
+    "maximum": "the highest number of the scale",
+    "step": "a number from 0.000001 up, or none for any number in the range",
+    "points": "points above 0 for what is good, below 0 for a fault",
+    "anchors": "`number: description` lines",
+    "tie": "true or false",
     "criteria": "a list of 1 to 500 criteria",
+    "sections": "a list of 1 to 500 sections",
     "levels": "2 to 100 levels, worst first",
     "scale": f"one of {', '.join(_SCALES)}",
     "examples": "a list of worked examples",
@@ -52,6 +63,7 @@ _WRONG = {
     "union_tag_not_found": "missing",
     "union_tag_invalid": "{found} is no known scale",
     "string_unicode": "the text holds half of a surrogate pair",
+    "recursion_loop": "nested too deep",
 }
 
 
@@ -73,11 +85,11 @@ def _rank(fault: ErrorDetails) -> tuple[int, int]:
 
 def _path(fault: ErrorDetails) -> Path:
     loc = fault["loc"]
-    if loc[:1] == ("criteria",):  # the third step names the scale chosen, which nobody wrote
-        loc = (*loc[:2], *loc[3:])
+    # The step after a criterion's place names the scale chosen, which nobody wrote.
+    written = tuple(step for at, step in enumerate(loc) if not (at > 1 and loc[at - 2] == "criteria"))
     if fault["type"].startswith("union_tag"):
-        loc = (*loc, "scale")
-    return (*loc, *fault.get("ctx", {}).get("at", ()))
+        written = (*written, "scale")
+    return (*written, *fault.get("ctx", {}).get("at", ()))
 
 
 def _message(fault: ErrorDetails, path: Path, whole: type[BaseModel]) -> str:
@@ -98,9 +110,19 @@ def _wrong(fault: ErrorDetails) -> str:
 
 
 def _part(loc: Path) -> type[BaseModel] | None:
-    if loc[0] == "criteria" and len(loc) == 4:
-        return _SCALES[str(loc[2])]
-    return _PARTS.get((str(loc[0]), len(loc) - 1))
+    """The model that a field belongs to, by where it stands; None for the rubric itself."""
+    match loc:
+        case ("sections", _, *inner):
+            return _part(tuple(inner)) or Section
+        case ("criteria", _, scale, "levels", _, _):
+            return Level
+        case ("criteria", _, scale, _):
+            return _SCALES[str(scale)]
+        case ("examples", _, "answers", _, _):
+            return Answer
+        case ("examples", _, _):
+            return Example
+    return None
 
 
 def _unknown(field: str, part: type[BaseModel]) -> str:

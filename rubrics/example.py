@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from rubrics.scales import Name
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from rubrics.levels import answer
 from rubrics.text import Filled, Frozen, Text
+
+Score = Annotated[int | float | str, BeforeValidator(answer)]
 
 
 class Answer(Frozen):
     """What a good judge answers to one criterion."""
 
     reason: Filled
-    score: Name
+    score: Score
 
 
 class Example(Frozen):

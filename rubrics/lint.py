@@ -2,37 +2,134 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
+from rubrics.criterion import CriterionBase, Levelled
 from rubrics.rubric import Rubric
+from rubrics.scales import Binary, Points
+from rubrics.section import Node, Section
 
 _DOMINANT = 0.9
-_ENUM_LIMIT = 1000  # OpenAI: enum values a strict schema may hold in all
+#: OpenAI: enum values a strict schema may hold in all; and how many criteria are asked at once.
+_ENUM_LIMIT, _ASKED_AT_ONCE = 1000, 25
+
+_FAULT = re.compile(
+    r"\b(fail(s|ed|ing)?|error(s|neous)?|mistake\w*|wrong(ly)?|incorrect(ly)?|inaccurate(ly)?|omit(s|ted)?|miss(es|ing)"
+    r"|hallucinat\w*|invent(s|ed)|fabricat\w*|rude(ly)?|harmful(ly)?|unsafe|violat\w*|irrelevant|contradict(s|ed)?"
+    r"|mislead(s|ing)|unnecessar\w*|biased|toxic)\b",
+    re.IGNORECASE,
+)
+_NEGATION = re.compile(r"\b(no|not|never|none|nor|without|free of|avoid(s|ed|ing)?|\w+n't)\b", re.IGNORECASE)
 
 
-def lint(rubric: Rubric) -> tuple[str, ...]:
-    """Warnings, one line each; a rubric that gives none is not thereby good."""
-    return tuple(_warnings(rubric))
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What lint found: a `warning` is to be mended, a `note` may be as it should."""
+
+    severity: Literal["warning", "note"]
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
-def _warnings(rubric: Rubric) -> Iterator[str]:
+def lint(rubric: Rubric) -> tuple[Finding, ...]:
+    """Findings, one line each, the warnings first; a rubric that gives none is not thereby good."""
+    warnings = [*_whole(rubric), *_nodes(rubric)]
+    for criterion in rubric.leaves:
+        warnings += _criterion(criterion)
+    return (
+        *(Finding("warning", text) for text in warnings),
+        *(Finding("note", text) for text in _unshown(rubric)),
+    )
+
+
+def _whole(rubric: Rubric) -> Iterator[str]:
     if not rubric.instructions:
         yield "no instructions: say who reads the output and what matters most"
-    total = sum(criterion.weight for criterion in rubric.criteria)
+    if not any(criterion.valued for criterion in rubric.leaves):
+        yield "no criterion has values: there will be labels, and no overall score"
     asked: dict[str, str] = {}
-    for criterion in rubric.criteria:
-        bare = [str(level.level) for level in criterion.levels if not level.description]
-        if bare:
-            yield f"{criterion.id}: no description of {', '.join(bare)}: say what each level looks like"
-        if criterion.required == criterion.names[0]:
-            yield f"{criterion.id}: requires its lowest level, which every output reaches"
-        if len(rubric.criteria) > 1 and criterion.weight > _DOMINANT * total:
-            yield f"{criterion.id}: holds over {_DOMINANT:.0%} of the weight: the others hardly count"
+    for criterion in rubric.leaves:
         question = " ".join(re.findall(r"\w+", criterion.question.casefold()))
         if question in asked:
             yield f"{criterion.id}: asks the same as {asked[question]}"
         asked.setdefault(question, criterion.id)
-    answers = sum(len(criterion.answers) for criterion in rubric.criteria)
+    yield from _overlapping([criterion.id for criterion in rubric.leaves])
+    answers = max(sum(len(c.answers) for c in part.leaves) for part in rubric.parts(_ASKED_AT_ONCE))
     if answers > _ENUM_LIMIT:
-        yield f"{answers} answers in all, over the {_ENUM_LIMIT} a strict schema may hold: split the rubric"
+        yield f"{answers} answers in one call, over the {_ENUM_LIMIT} a strict schema may hold: write fewer levels"
+
+
+def _overlapping(ids: list[str]) -> Iterator[str]:
+    """Ids that begin with another one: a judge may take one for the other."""
+    known = {re.sub(r"-", "_", id_).casefold(): id_ for id_ in ids}
+    for folded, id_ in known.items():
+        words = folded.split("_")
+        for end in range(1, len(words)):
+            if (shorter := known.get("_".join(words[:end]))) is not None:
+                yield f"{id_}: begins like {shorter}: a judge may take one for the other"
+
+
+def _nodes(node: Node) -> Iterator[str]:
+    """What is wrong with weights, node by node."""
+    children: list[tuple[str, float]] = [(c.id, _weight(c)) for c in node.criteria if c.valued]
+    children += [(section.id, section.weight) for section in node.sections]
+    total = math.fsum(weight for _, weight in children)
+    for id_, weight in children:
+        if len(children) > 1 and weight > _DOMINANT * total:
+            yield f"{id_}: holds over {_DOMINANT:.0%} of the weight: the others hardly count"
+    for section in node.sections:
+        if not _reaches(section):
+            yield f"{section.id}: has no criterion with values: its weight never counts"
+        yield from _nodes(section)
+
+
+def _weight(criterion: CriterionBase) -> float:
+    return max(criterion.points, 0.0) if isinstance(criterion, Points) else criterion.weight
+
+
+def _reaches(section: Section) -> bool:
+    return any(criterion.valued for criterion in section.walk())
+
+
+def _criterion(criterion: CriterionBase) -> Iterator[str]:
+    id_ = criterion.id
+    if isinstance(criterion, Levelled) and not isinstance(criterion, Points):
+        bare = [str(level.level) for level in criterion.levels if not level.description]
+        if bare:
+            yield f"{id_}: no description of {', '.join(bare)}: say what each level looks like"
+    if criterion.threshold is not None and criterion.threshold == criterion.lowest:
+        yield f"{id_}: requires its lowest level, which every output reaches"
+    fault = _asks_for_a_fault(criterion.question)
+    if isinstance(criterion, Binary) and fault:
+        yield f"{id_}: yes counts as good, and the question asks for a fault ({fault}): turn it round"
+    if isinstance(criterion, Points) and criterion.points > 0 and fault:
+        yield f"{id_}: gives points for what reads like a fault ({fault}): points below 0?"
+    if (
+        isinstance(criterion, Points)
+        and criterion.points < 0
+        and not fault
+        and _NEGATION.search(criterion.question) is None
+    ):
+        yield f"{id_}: takes points for what does not read like a fault: points above 0, or plainer words"
+
+
+def _asks_for_a_fault(question: str) -> str | None:
+    """The word for a fault in a question that does not negate it."""
+    found = _FAULT.search(question)
+    return None if found is None or _NEGATION.search(question) else found[0].lower()
+
+
+def _unshown(rubric: Rubric) -> Iterator[str]:
+    if not rubric.examples:
+        return
+    for criterion in rubric.leaves:
+        shown = {example.answers[criterion.id].score for example in rubric.examples}
+        unshown = [str(answer) for answer in criterion.listed if answer not in shown]
+        if unshown:
+            yield f"{criterion.id}: no worked example shows {', '.join(unshown)}"

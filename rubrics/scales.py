@@ -1,132 +1,27 @@
-"""A criterion and the scale it is answered on."""
+"""The scales that a criterion can be answered on."""
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from rubrics.criterion import CriterionBase, Levelled, Mark
 from rubrics.errors import problem, quote
-from rubrics.text import Filled, Frozen, Text, tidy
+from rubrics.levels import LARGEST, Level, Number, distinct, entries, yes_and_no
+from rubrics.text import Filled
 
-NOT_APPLICABLE = "not_applicable"
-CANNOT_TELL = "cannot_tell"
-
-_LARGEST = 10**9
-_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,11})")
-_WHEN_NOT_APPLICABLE = "The question does not apply to this output."
-_WHEN_CANNOT_TELL = "What is given is not enough to decide."
+#: A stepped range of more numbers than this is described instead of listed.
+MOST_LISTED = 25
+SMALLEST_STEP = 1e-6
+_OTHER_LEVELS = "`scale: ordinal` for other levels"
 
 
-def _name(name: object) -> object:
-    if isinstance(name, bool) or not isinstance(name, int | str):
-        raise problem(f"{quote(name)} is not the name of a level", "a whole number or text, in quotes if need be")
-    if isinstance(name, int):
-        if abs(name) > _LARGEST:
-            raise problem(f"level {quote(name)} is too large", f"a number from -{_LARGEST} to {_LARGEST}")
-        return name
-    name = tidy(name)
-    if not 1 <= len(name) <= 64 or not name.isprintable():
-        raise problem(f"{quote(name)} is not the name of a level", "1 to 64 characters on one line")
-    return name
-
-
-def _not_a_word(name: int | str) -> int | str:
-    if name in (NOT_APPLICABLE, CANNOT_TELL):
-        raise problem(f"{name} is not a level", f"`{name}: true` beside the levels")
-    return name
-
-
-def _not_reserved(id_: str) -> str:
-    if id_.lower() == "overall":
-        raise problem(f"{id_} names the whole grade", "another id")
-    return id_
-
-
-Name = Annotated[int | str, BeforeValidator(_name)]
-
-
-class Level(Frozen):
-    """One step of a scale: the answer to give, its number, and what it looks like."""
-
-    level: Annotated[Name, AfterValidator(_not_a_word)]
-    value: float = Field(strict=True, allow_inf_nan=False, ge=-_LARGEST, le=_LARGEST)
-    description: Text = ""
-
-
-class CriterionBase(Frozen):
-    """One question about an output; levels run from worst to best."""
-
-    id: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"), AfterValidator(_not_reserved)]
-    question: Filled
-    weight: float = Field(default=1.0, strict=True, gt=0, le=1e6, allow_inf_nan=False)
-    not_applicable: Filled | None = None
-    cannot_tell: Filled | None = None
-    required: Name | None = None
-    levels: tuple[Level, ...] = Field(min_length=2, max_length=100)
-
-    @field_validator("not_applicable", "cannot_tell", mode="before")
-    @classmethod
-    def _sentence(cls, value: object, info: ValidationInfo) -> object:
-        if value is False:
-            return None
-        if value is True:
-            return _WHEN_NOT_APPLICABLE if info.field_name == NOT_APPLICABLE else _WHEN_CANNOT_TELL
-        return value
-
-    @model_validator(mode="after")
-    def _required_exists(self) -> CriterionBase:
-        if self.required is not None and self.find(self.required) is None:
-            known = ", ".join(map(str, self.names))
-            raise problem(f"{quote(self.required)} is no level of {self.id}", f"one of {known}", at=("required",))
-        return self
-
-    @cached_property
-    def names(self) -> tuple[int | str, ...]:
-        """Level names, worst to best."""
-        return tuple(level.level for level in self.levels)
-
-    @cached_property
-    def answers(self) -> tuple[int | str, ...]:
-        """Everything a judge may answer: the level names, then the words for no level."""
-        words = ((NOT_APPLICABLE, self.not_applicable), (CANNOT_TELL, self.cannot_tell))
-        return (*self.names, *(word for word, when in words if when is not None))
-
-    @cached_property
-    def _by_name(self) -> dict[int | str, Level]:
-        return {level.level: level for level in self.levels}
-
-    def find(self, name: object) -> Level | None:
-        """The level of exactly this name and type: True, 1.0 and "1" do not find 1."""
-        return self._by_name.get(name) if type(name) in (int, str) else None  # type: ignore[call-overload]
-
-    @property
-    def minimum(self) -> float:
-        """Value of the worst level."""
-        return self.levels[0].value
-
-    @property
-    def maximum(self) -> float:
-        """Value of the best level."""
-        return self.levels[-1].value
-
-    def normalise(self, value: float) -> float:
-        """Map a value on this scale onto 0..1. Raises ValueError for a value that is not on it."""
-        if not self.minimum <= value <= self.maximum:
-            raise ValueError(f"{value} is not on the scale of {self.id}, {self.minimum} to {self.maximum}")
-        return (value - self.minimum) / (self.maximum - self.minimum)
-
-    def passes(self, value: float) -> bool | None:
-        """Whether the value reaches the required level; None when nothing is required."""
-        required = self.find(self.required)
-        return None if required is None else value >= required.value
-
-
-class Binary(CriterionBase):
+class Binary(Levelled):
     """A question answered no (0) or yes (1)."""
 
     scale: Literal["binary"]
@@ -137,16 +32,8 @@ class Binary(CriterionBase):
     @field_validator("levels", mode="before")
     @classmethod
     def _both(cls, levels: object) -> object:
-        given = {"no": {"level": "no", "value": 0.0}, "yes": {"level": "yes", "value": 1.0}}
-        seen: list[object] = []
-        for entry in _entries(levels):
-            name = entry.get("level")
-            if name not in ("no", "yes") or name in seen:
-                wrong = "comes twice" if name in seen else "is neither yes nor no"
-                raise problem(f"{quote(name)} {wrong}", "yes and no once each, or `scale: ordinal` for other levels")
-            seen.append(name)
-            given[name] |= entry
-        return list(given.values())
+        worth = {"no": 0.0, "yes": 1.0}
+        return [{"value": worth[entry["level"]], **entry} for entry in yes_and_no(levels, _OTHER_LEVELS)]
 
     @field_validator("levels")
     @classmethod
@@ -156,7 +43,7 @@ class Binary(CriterionBase):
         return levels
 
 
-class Ordinal(CriterionBase):
+class Ordinal(Levelled):
     """A question answered by one of two or more ordered levels."""
 
     scale: Literal["ordinal"]
@@ -164,61 +51,242 @@ class Ordinal(CriterionBase):
     @field_validator("levels", mode="before")
     @classmethod
     def _valued(cls, levels: object) -> object:
-        entries = _entries(levels)
-        if any("value" in entry for entry in entries):
-            return entries
-        whole = all(type(entry.get("level")) is int for entry in entries)
-        return [{**entry, "value": entry["level"] if whole else place} for place, entry in enumerate(entries)]
+        given = entries(levels)
+        if any(entry.get("value") is not None for entry in given):
+            return given
+        whole = all(type(entry.get("level")) is int for entry in given)
+        return [{**entry, "value": entry["level"] if whole else place} for place, entry in enumerate(given)]
 
     @field_validator("levels")
     @classmethod
     def _ascending(cls, levels: tuple[Level, ...]) -> tuple[Level, ...]:
-        names = [level.level for level in levels]
-        if len({str(name).casefold() for name in names}) < len(names):
-            raise problem("two levels have the same name", "a different name for each, not by case alone")
-        kinds = {type(name) for name in names}
-        if len(kinds) > 1:
-            raise problem("some levels are numbers and some are words", "all numbers or all words")
-        if kinds == {int}:
-            levels = tuple(sorted(levels, key=lambda level: level.value))
+        values = [level.value for level in distinct(levels) if level.value is not None]
+        if len(values) < len(levels):
+            raise problem("some levels have a value and some have none", "a value for each level, or for none")
+        if all(type(level.level) is int for level in levels):
             if any(level.level != level.value for level in levels):
                 raise problem("a level that is a number is its own value", "no value, or words as levels")
-        elif any(worse.value >= better.value for worse, better in pairwise(levels)):
+            return tuple(sorted(levels, key=lambda level: level.value or 0.0))
+        if any(worse >= better for worse, better in pairwise(values)):
             raise problem("the values do not rise", "the levels from worst to best, each with a larger value")
         return levels
 
 
-Criterion = Annotated[Binary | Ordinal, Field(discriminator="scale")]
+class Categorical(Levelled):
+    """A question answered by one of two or more labels in no order.
+
+    With a value for each, the criterion enters the overall; with none it only counts labels.
+    """
+
+    scale: Literal["categorical"]
+
+    @field_validator("levels", mode="before")
+    @classmethod
+    def _spelt_out(cls, levels: object) -> object:
+        return entries(levels)
+
+    @field_validator("levels")
+    @classmethod
+    def _all_or_none(cls, levels: tuple[Level, ...]) -> tuple[Level, ...]:
+        values = [level.value for level in distinct(levels) if level.value is not None]
+        if values and len(values) < len(levels):
+            raise problem("some labels have a value and some have none", "a value for each label, or for none")
+        if values and min(values) == max(values):
+            raise problem("all labels have the same value", "different values, or none")
+        return levels
+
+    @model_validator(mode="after")
+    def _means_something(self) -> Categorical:
+        if not self.valued and self.required is not None:
+            raise problem("labels without values have no order", "values for the labels", at=("required",))
+        if not self.valued and self.weight != 1.0:
+            raise problem("labels without values enter no mean", "values for the labels, or no weight", at=("weight",))
+        return self
+
+    @property
+    def valued(self) -> bool:
+        """Whether the labels have values."""
+        return bool(self._values)
 
 
-def _entries(levels: object) -> list[dict[str, Any]]:
-    """Any way of writing levels, spelt out as one mapping a level."""
-    if isinstance(levels, Mapping):
-        return [
-            {"level": name, "description": _described(text, key)}
-            for name, (key, text) in zip(_whole(list(levels)), levels.items(), strict=True)
-        ]
-    if not isinstance(levels, list | tuple):
-        raise problem(f"{quote(levels)} is not a list of levels", "`name: description` lines, worst first")
-    return [_entry(level, place) for place, level in enumerate(levels)]
+class Numeric(CriterionBase):
+    """A question answered by a number from `minimum` to `maximum`, in steps of `step` where there is one."""
+
+    scale: Literal["numeric"]
+    minimum: Number
+    maximum: Number
+    step: Annotated[float, Field(strict=True, ge=SMALLEST_STEP, le=LARGEST, allow_inf_nan=False)] | None = None
+    anchors: dict[str, Filled] = Field(default_factory=dict, max_length=100)
+    required: Number | None = None
+
+    @field_validator("anchors", mode="before")
+    @classmethod
+    def _keyed(cls, anchors: object) -> object:
+        if not isinstance(anchors, Mapping):
+            return anchors
+        keyed = {_plain(key): text for key, text in anchors.items()}
+        if len(keyed) < len(anchors):
+            raise problem("two anchors for one number", "one")
+        return keyed
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Numeric:
+        if self.minimum >= self.maximum:
+            raise problem("the minimum is not below the maximum", "a smaller minimum", at=("minimum",))
+        if self.step is not None and not self._is_step(self.maximum):
+            raise problem("the steps do not lead from the minimum to the maximum", "another step", at=("step",))
+        for name in self.anchors:
+            if self.read(_number(name)) is None:
+                raise problem(f"{quote(name)} is not on the scale", "an anchor that is", at=("anchors", name))
+        if self.required is not None and self.read(self.required) is None:
+            raise problem(f"{quote(self.required)} is not on the scale", "a number that is", at=("required",))
+        return self
+
+    def _is_step(self, value: float) -> bool:
+        steps = (value - self.minimum) / (self.step or 1.0)
+        return math.isclose(steps, round(steps), abs_tol=1e-6)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all answers are whole numbers."""
+        return self.step is not None and self.step.is_integer() and self.minimum.is_integer()
+
+    @cached_property
+    def listed(self) -> tuple[int | float, ...]:
+        """All numbers, where there are few steps; else none."""
+        count = 0 if self.step is None else round((self.maximum - self.minimum) / self.step) + 1
+        if not 0 < count <= MOST_LISTED:
+            return ()
+        values = [round(self.minimum + (self.step or 0.0) * place, 9) for place in range(count)]
+        return tuple(int(value) if value.is_integer() else value for value in values)
+
+    @property
+    def told(self) -> tuple[tuple[str, str], ...]:
+        """The range, then the anchors in order."""
+        steps = "" if self.step is None else f", in steps of {written(self.step)}"
+        span = f"a number from {written(self.minimum)} to {written(self.maximum)}{steps}"
+        return ((span, ""), *sorted(self.anchors.items(), key=lambda anchor: _number(anchor[0])))
+
+    @property
+    def lowest(self) -> float:
+        """The lower bound."""
+        return self.minimum
+
+    @property
+    def highest(self) -> float:
+        """The upper bound."""
+        return self.maximum
+
+    @property
+    def threshold(self) -> float | None:
+        """The lowest number that passes."""
+        return self.required
+
+    def read(self, answer: object) -> Mark | None:
+        """A number in the range and on a step."""
+        if type(answer) not in (int, float) or not self.minimum <= answer <= self.maximum:  # type: ignore[operator]
+            return None
+        value = float(answer)  # type: ignore[arg-type]
+        return Mark(None, value) if self.step is None or self._is_step(value) else None
 
 
-def _entry(level: object, place: int) -> dict[str, Any]:
-    if isinstance(level, Level):
-        return level.model_dump()
-    if not isinstance(level, Mapping):
-        return {"level": level}
-    if "level" not in level:
-        raise problem("no level is named here", "`level: name`, or `name: description` without a dash", at=(place,))
-    return dict(level)
+class Points(Levelled):
+    """A statement that is met (yes) or not (no), and the points for meeting it: below 0 for a fault.
+
+    A set of them scores the sum of what is met over the sum of what is above 0.
+    """
+
+    scale: Literal["points"]
+    points: Number
+    levels: tuple[Level, ...] = Field(default_factory=lambda: (Level(level="no"), Level(level="yes")))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unweighted(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("weight", 1.0) != 1.0:
+            raise problem("points are the weight", "no weight", at=("weight",))
+        return data
+
+    @field_validator("points")
+    @classmethod
+    def _counts(cls, points: float) -> float:
+        if points == 0:
+            raise problem("0 points count for nothing", "points above or below 0")
+        return points
+
+    @field_validator("levels", mode="before")
+    @classmethod
+    def _both(cls, levels: object) -> object:
+        given = yes_and_no(levels, _OTHER_LEVELS)
+        if any(entry.get("value") is not None for entry in given):
+            raise problem("a level of a points criterion has no value", "`points`, and no value")
+        return given
+
+    @cached_property
+    def _marks(self) -> dict[int | str, Mark]:
+        return {"no": Mark("no", 0.0), "yes": Mark("yes", self.points)}
+
+    @cached_property
+    def _values(self) -> tuple[float, ...]:
+        return (0.0, self.points)
+
+    @cached_property
+    def threshold(self) -> float | None:
+        """Of the required answer; with points above 0 a required no is reached by all, below 0 a required yes."""
+        return None if self.required is None else self._marks[self.required].value
 
 
-def _described(text: object, name: int | str) -> object:
-    if text is not None and not isinstance(text, str):
-        raise problem(f"{quote(text)} is not text", "what the level looks like", at=(name,))
-    return text or ""
+class Preference(CriterionBase):
+    """Which of two outputs is better: a, b or a tie. Asked of pairs, in both orders, and of nothing else."""
+
+    scale: Literal["preference"]
+    tie: bool = True
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The answers."""
+        return ("a", "tie", "b") if self.tie else ("a", "b")
+
+    @property
+    def told(self) -> tuple[tuple[str, str], ...]:
+        """The answers, in words."""
+        words = {"a": "output A is better", "b": "output B is better", "tie": "neither is better"}
+        return tuple((answer, words[answer]) for answer in self.listed)
+
+    @property
+    def lowest(self) -> float:
+        """B is better."""
+        return 0.0
+
+    @property
+    def highest(self) -> float:
+        """A is better."""
+        return 1.0
+
+    def read(self, answer: object) -> Mark | None:
+        """The share of the preference that A has."""
+        shares = {"a": 1.0, "tie": 0.5, "b": 0.0}
+        return Mark(answer, shares[answer]) if isinstance(answer, str) and answer in self.listed else None
 
 
-def _whole(names: list[Any]) -> list[Any]:
-    """JSON has no keys but strings: keys that all read as whole numbers are whole numbers."""
-    return [int(name) for name in names] if all(_WHOLE.fullmatch(str(name)) for name in names) else names
+Criterion = Annotated[Binary | Ordinal | Categorical | Numeric | Points | Preference, Field(discriminator="scale")]
+
+
+def written(number: float) -> str:
+    """A number as people write it: 3 and 0.5, and every digit of 1234567."""
+    return str(int(number)) if number.is_integer() else str(number)
+
+
+def _plain(key: object) -> object:
+    """An anchor's key in its one form: `1`, `1.0` and `"1"` are the same number."""
+    if isinstance(key, bool) or not isinstance(key, int | float | str):
+        return key
+    number = _number(key)
+    return written(number) if math.isfinite(number) else str(key)
+
+
+def _number(name: str | float) -> float:
+    try:
+        return float(name)
+    except (ValueError, OverflowError):
+        return math.nan

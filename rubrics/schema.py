@@ -6,13 +6,16 @@ from functools import lru_cache
 from typing import Any
 
 from rubrics.rubric import Rubric
-from rubrics.scales import Criterion
+from rubrics.scales import Criterion, Numeric
 
 
 @lru_cache(maxsize=256)
 def answer_schema(rubric: Rubric) -> dict[str, Any]:
-    """One object, one property a criterion in rubric order, the reason before the score. Shared: do not change it."""
-    return _object({criterion.id: _answer(criterion) for criterion in rubric.criteria})
+    """One object, one property a criterion in rubric order, the reason before the score. Shared: do not change it.
+
+    A score that can be listed is an enum: bounds are not enforced by every provider.
+    """
+    return _object({criterion.id: _answer(criterion) for criterion in rubric.leaves})
 
 
 def _answer(criterion: Criterion) -> dict[str, Any]:
@@ -20,11 +23,16 @@ def _answer(criterion: Criterion) -> dict[str, Any]:
 
 
 def _score(criterion: Criterion) -> dict[str, Any]:
-    numbers = [answer for answer in criterion.answers if isinstance(answer, int)]
+    numbers = [answer for answer in criterion.answers if isinstance(answer, int | float)]
     words = [answer for answer in criterion.answers if isinstance(answer, str)]
-    options = [
-        {"type": kind, "enum": answers} for kind, answers in (("integer", numbers), ("string", words)) if answers
-    ]
+    whole = all(isinstance(number, int) for number in numbers)
+    options: list[dict[str, Any]] = []
+    if numbers:
+        options.append({"type": "integer" if whole else "number", "enum": numbers})
+    elif isinstance(criterion, Numeric):
+        options.append({"type": "integer" if criterion.whole else "number"})
+    if words:
+        options.append({"type": "string", "enum": words})
     return options[0] if len(options) == 1 else {"anyOf": options}
 
 

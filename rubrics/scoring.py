@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from rubrics.criterion import CriterionBase
 from rubrics.rubric import Rubric
-from rubrics.scales import Criterion
+from rubrics.scales import Points
+from rubrics.section import Node
 
 
 @dataclass(frozen=True, slots=True)
 class Overall:
-    """The weighted mean of the criteria on 0..1, and what is known where some have no score.
+    """What the criteria come to, at most 1, and what is known where some have no score.
 
-    `value` is None unless every applicable criterion has a score. `low` and `high` are what it would be with
-    the missing scores all worst and all best. Where nothing applies, `value` is None, `low` 0, `high` 1 and
-    `complete` True: no score is missing, there is none to give.
+    A node of the rubric is the weighted mean of its children on 0..1, as PaperBench has it; a node of points is the sum
+    of what is met over the sum of what is above 0, as HealthBench has it, and can be below 0. `value` is None unless
+    every applicable criterion has a score. `low` and `high` are what it would be with the missing scores all worst
+    and all best. Where nothing applies, `value` is None, `low` 0, `high` 1 and `complete` True: no score is missing,
+    there is none to give. Criteria without values, such as plain labels, have no part in it.
     """
 
     value: float | None
@@ -26,47 +30,96 @@ class Overall:
     complete: bool
 
 
-def overall(rubric: Rubric, values: Mapping[str, float | None], not_applicable: Collection[str] = ()) -> Overall:
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """What a node can be: from low to high, the same where all is known."""
+
+    low: float
+    high: float
+    complete: bool
+
+
+Values = Mapping[str, float | None]
+
+
+def overall(rubric: Rubric, values: Values, not_applicable: Collection[str] = ()) -> Overall:
     """Combine values on each criterion's own scale; None or absent means no score.
 
     Raises ValueError for a value off its scale, an unknown criterion, or a value for one that is not applicable.
     """
     _refuse_strangers(rubric, values, not_applicable)
-    applicable = [criterion for criterion in rubric.criteria if criterion.id not in not_applicable]
-    earned: list[float] = []
-    missing: list[float] = []
-    for criterion in applicable:
-        value = values.get(criterion.id)
-        if value is None:
-            missing.append(criterion.weight)
-        else:
-            earned.append(criterion.weight * criterion.normalise(value))
     passed = _passed(rubric, values, not_applicable)
-    if not applicable:
+    span = _node(rubric, values, frozenset(not_applicable))
+    if span is None:
         return Overall(value=None, low=0.0, high=1.0, passed=passed, complete=True)
-    total = math.fsum(criterion.weight for criterion in applicable)
-    low, high = math.fsum(earned) / total, math.fsum(earned + missing) / total
-    return Overall(value=None if missing else low, low=low, high=high, passed=passed, complete=not missing)
+    return Overall(span.low if span.complete else None, span.low, span.high, passed, span.complete)
 
 
-def _refuse_strangers(rubric: Rubric, values: Mapping[str, float | None], not_applicable: Collection[str]) -> None:
-    known = {criterion.id for criterion in rubric.criteria}
-    if strangers := {*values, *not_applicable} - known:
+def lowest(node: Node) -> float:
+    """The lowest overall that any set of scores comes to: 0, or less where points can be lost."""
+    if node.by_points:
+        points = [(criterion.points, criterion) for criterion in node.criteria if isinstance(criterion, Points)]
+        earned = [(worth, criterion) for worth, criterion in points if worth > 0]
+        always = math.fsum(worth for worth, criterion in earned if criterion.not_applicable is None)
+        return math.fsum(worth for worth, _ in points if worth < 0) / (always or min(worth for worth, _ in earned))
+    return min((0.0, *(lowest(section) for section in node.sections)))
+
+
+def _node(node: Node, values: Values, excused: frozenset[str]) -> _Span | None:
+    """What a node comes to; None where nothing in it applies."""
+    if node.by_points:
+        return _points([c for c in node.criteria if isinstance(c, Points) and c.id not in excused], values)
+    leaves = [(c.weight, _leaf(c, values)) for c in node.criteria if c.id not in excused and c.valued]
+    inner = [(section.weight, _node(section, values, excused)) for section in node.sections]
+    parts = [*leaves, *((weight, span) for weight, span in inner if span is not None)]
+    if not parts:
+        return None
+    total = math.fsum(weight for weight, _ in parts)
+    return _Span(
+        math.fsum(weight * span.low for weight, span in parts) / total,
+        math.fsum(weight * span.high for weight, span in parts) / total,
+        all(span.complete for _, span in parts),
+    )
+
+
+def _leaf(criterion: CriterionBase, values: Values) -> _Span:
+    value = values.get(criterion.id)
+    if value is None:
+        return _Span(0.0, 1.0, complete=False)
+    share = criterion.normalise(value)
+    return _Span(share, share, complete=True)
+
+
+def _points(criteria: Sequence[Points], values: Values) -> _Span | None:
+    best = math.fsum(criterion.points for criterion in criteria if criterion.points > 0)
+    if not best:
+        return None
+    known = [(criterion, values.get(criterion.id)) for criterion in criteria]
+    for criterion, value in known:
+        if value is not None:
+            criterion.normalise(value)
+    low = math.fsum(min(c.points, 0.0) if value is None else value for c, value in known)
+    high = math.fsum(max(c.points, 0.0) if value is None else value for c, value in known)
+    return _Span(low / best, high / best, all(value is not None for _, value in known))
+
+
+def _refuse_strangers(rubric: Rubric, values: Values, not_applicable: Collection[str]) -> None:
+    if strangers := {*values, *not_applicable} - set(rubric.ids):
         raise ValueError(f"{rubric.name} has no criterion {', '.join(sorted(strangers))}")
     if torn := [id_ for id_ in not_applicable if values.get(id_) is not None]:
         raise ValueError(f"{', '.join(torn)} cannot both have a value and not apply")
 
 
-def _passed(rubric: Rubric, values: Mapping[str, float | None], not_applicable: Collection[str]) -> bool | None:
+def _passed(rubric: Rubric, values: Values, not_applicable: Collection[str]) -> bool | None:
     """One failed requirement decides; all must be known to pass. One that does not apply is met."""
-    needed = [criterion for criterion in rubric.criteria if criterion.required is not None]
+    needed = [criterion for criterion in rubric.leaves if criterion.threshold is not None]
     met = [_met(criterion, values.get(criterion.id), criterion.id in not_applicable) for criterion in needed]
     if not met:
         return None
     return False if False in met else None if None in met else True
 
 
-def _met(criterion: Criterion, value: float | None, excused: bool) -> bool | None:
+def _met(criterion: CriterionBase, value: float | None, excused: bool) -> bool | None:
     if excused:
         return True
     return None if value is None else criterion.passes(value)

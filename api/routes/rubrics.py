@@ -36,7 +36,7 @@ class RubricEntry(BaseModel):
             version=rubric.version,
             description=rubric.description,
             hash=rubric.hash,
-            criteria=tuple(criterion.id for criterion in rubric.criteria),
+            criteria=tuple(criterion.id for criterion in rubric.leaves),
         )
 
 

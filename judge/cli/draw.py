@@ -63,17 +63,24 @@ def share(value: float | None) -> str:
 
 def distribution(one: CriterionSummary) -> str:
     """A bar for every value that occurs, at the criterion's own steps."""
-    if not one.distribution:
-        return ""
-    if len(one.distribution) > MOST_LEVELS_DRAWN:
-        width = (one.maximum - one.minimum) / MOST_LEVELS_DRAWN
-        counts = [0] * MOST_LEVELS_DRAWN
-        for value, count in one.distribution:
-            counts[min(int((value - one.minimum) / width), MOST_LEVELS_DRAWN - 1)] += count
-        most = max(counts)
-        return f"{one.minimum:g} " + "".join(BARS[-(-n * 8 // most)] for n in counts) + f" {one.maximum:g}"
-    most = max(count for _, count in one.distribution)
-    return " ".join(f"{value:g}{BARS[-(-count * 8 // most)]}{count}" for value, count in one.distribution)
+    values = [(value, count) for value, count in one.distribution if isinstance(value, float)]
+    if len(values) > MOST_LEVELS_DRAWN and one.minimum is not None and one.maximum is not None:
+        return _histogram(values, one.minimum, one.maximum)
+    most = max((count for _, count in one.distribution), default=1)
+    return " ".join(f"{_answer(value)}{BARS[-(-count * 8 // most)]}{count}" for value, count in one.distribution)
+
+
+def _histogram(values: list[tuple[float, int]], minimum: float, maximum: float) -> str:
+    width = (maximum - minimum) / MOST_LEVELS_DRAWN
+    counts = [0] * MOST_LEVELS_DRAWN
+    for value, count in values:
+        counts[min(int((value - minimum) / width), MOST_LEVELS_DRAWN - 1)] += count
+    most = max(counts)
+    return f"{minimum:g} " + "".join(BARS[-(-n * 8 // most)] for n in counts) + f" {maximum:g}"
+
+
+def _answer(value: float | str) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else visible(value)
 
 
 def summary(found: Summary) -> None:
@@ -92,7 +99,7 @@ def summary(found: Summary) -> None:
     for one in (*found.criteria, found.overall):
         bounds = "" if one.scored == one.n else f"{number(one.low)}..{number(one.high)}"
         title = Text(one.criterion, style="bold" if one is found.overall else "")
-        scale = f"{one.minimum:g}..{one.maximum:g}"
+        scale = "labels" if one.minimum is None else f"{one.minimum:g}..{one.maximum:g}"
         table.add_row(title, number(one.mean), scale, f"{one.n:,}", share(one.scored_share), bounds, distribution(one))
     console.print(table)
     if not found.clean:

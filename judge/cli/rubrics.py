@@ -48,7 +48,7 @@ def list_() -> None:
     """The rubrics that ship."""
     for name in rubrics.shipped():
         rubric = Rubric.load(name)
-        typer.echo(f"{name:24} {len(rubric.criteria)} criteria  {rubric.description}")
+        typer.echo(f"{name:24} {len(rubric.leaves)} criteria  {rubric.description}")
 
 
 @app.command()
@@ -66,14 +66,14 @@ def show(
 @app.command()
 @expected
 def lint(rubric: RubricArgument) -> None:
-    """Check a rubric. Exits 1 where there is something to mend."""
+    """Check a rubric. Exits 1 where there is something to mend; notes may stay."""
     found = Rubric.load(rubric)
-    warnings = rubrics.lint(found)
-    for warning in warnings:
-        typer.echo(f"{rubric}: {warning}")
-    if warnings:
+    findings = rubrics.lint(found)
+    for finding in findings:
+        typer.echo(f"{rubric}: {finding.severity}: {finding}")
+    if any(finding.severity == "warning" for finding in findings):
         raise typer.Exit(Exit.FAILED)
-    say(f"{rubric}: {len(found.criteria)} criteria, nothing to mend; hash {found.hash[:12]}")
+    say(f"{rubric}: {len(found.leaves)} criteria, nothing to mend; hash {found.hash[:12]}")
 
 
 @app.command()

@@ -10,7 +10,7 @@ A provider of your own is named in a judge's description as `module:Class` and i
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -20,14 +20,28 @@ from judge.judges import Asking, Judge
 from judge.verdicts import Verdict
 from rubrics import Rubric
 
-#: Bytes to send, from the user message and the most tokens that the answer may have.
-Body = Callable[[str, int], bytes]
-
 BUILT_IN = {
     "openai": "judge.providers.openai:OpenAI",
     "recorded": "judge.providers.recorded:Recorded",
     "simulated": "judge.providers.simulated:Simulated",
 }
+
+
+class Body(Protocol):
+    """The bytes of a call: what is left to fill in once all that its calls share is written down."""
+
+    def __call__(self, user: str, max_tokens: int, images: Sequence[Image] = ()) -> bytes:
+        """`user` is the user message, `max_tokens` the most that the answer may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture that belongs to an item, in the order in which its text names them.
+
+    `url` is an address that the provider fetches, or a `data:` URL with the bytes in it.
+    """
+
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +54,24 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """A token of an answer, with the alternatives that the model weighed at its place.
+
+    In bytes, since a token may end within a character. `alternatives` are (bytes, natural logarithm of the
+    probability), the token itself among them.
+    """
+
+    raw: bytes
+    alternatives: tuple[tuple[bytes, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """What a reply says, as far as the provider's own format goes."""
+    """What a reply says, as far as the provider's own format goes.
+
+    `cached_tokens` of the `prompt_tokens` were read from the provider's cache, `cache_write_tokens` written to it.
+    `tokens` make up `text`, where the provider tells their probabilities.
+    """
 
     text: str | None
     finish: Literal["stop", "length", "refused"] = "stop"
@@ -50,6 +80,9 @@ class Reading:
     model: str | None = None
     reply_id: str | None = None
     refusal: str | None = None
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    tokens: tuple[Token, ...] | None = None
 
 
 class CallError(Exception):

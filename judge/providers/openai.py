@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from judge.errors import SetupError
 from judge.judges import Judge
-from judge.providers import AnswerLost, Body, CallError, NotSent, Reading, Rejected, Request, Unreadable
+from judge.providers import AnswerLost, Body, CallError, Image, NotSent, Reading, Rejected, Request, Unreadable
 from judge.providers.retry_after import retry_after
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -56,7 +57,7 @@ class OpenAI:
         prefix = _json(shared).removesuffix(b"}]}") + b'},{"role":"user","content":'
         limit = b'}],"%s":' % asking.token_limit.encode()
 
-        def body(user: str, max_tokens: int) -> bytes:
+        def body(user: str, max_tokens: int, images: Sequence[Image] = ()) -> bytes:
             return b"%s%s%s%d}" % (prefix, _json(user), limit, max_tokens)
 
         return body

@@ -69,7 +69,7 @@ class Recorded:
 
     def verdicts(self, item: Item, rubric: Rubric, sample: int) -> tuple[Verdict, ...]:
         """What the file holds; `judge_error` where it holds nothing."""
-        return tuple(self._verdict(item, criterion, sample) for criterion in rubric.criteria)
+        return tuple(self._verdict(item, criterion, sample) for criterion in rubric.leaves)
 
     def _verdict(self, item: Item, criterion: Criterion, sample: int) -> Verdict:
         scores, reason = self._cells.get((item.id, criterion.id), ([], None))

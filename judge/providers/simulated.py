@@ -18,7 +18,7 @@ from judge.errors import SetupError
 from judge.items import Item
 from judge.judges import Judge
 from judge.verdicts import Outcome, Verdict
-from rubrics import Criterion, Rubric
+from rubrics import Criterion, Mark, Numeric, Rubric
 
 Share = Annotated[float, Field(ge=-1, le=1)]
 
@@ -67,10 +67,9 @@ class Simulated:
 
     def verdicts(self, item: Item, rubric: Rubric, sample: int) -> tuple[Verdict, ...]:
         """One simulated verdict a criterion: the true quality, moved by the faults, to the nearest level."""
-        last = max(len(rubric.criteria) - 1, 1)
+        last = max(len(rubric.leaves) - 1, 1)
         return tuple(
-            self._verdict(item, criterion, 0.5 - place / last, sample)
-            for place, criterion in enumerate(rubric.criteria)
+            self._verdict(item, criterion, 0.5 - place / last, sample) for place, criterion in enumerate(rubric.leaves)
         )
 
     def _verdict(self, item: Item, criterion: Criterion, earliness: float, sample: int) -> Verdict:
@@ -79,10 +78,9 @@ class Simulated:
         doublings = math.log2(max(len(item.output), 1) / options.usual_length)
         noise = NormalDist().inv_cdf(self._draw("noise", item, criterion, sample)) * options.noise
         share = quality + options.leniency + options.position_bias * earliness + options.length_bias * doublings + noise
-        target = criterion.minimum + share * (criterion.maximum - criterion.minimum)
-        level = min(criterion.levels, key=lambda one: abs(one.value - target))
+        mark = _nearest(criterion, share)
         reason = f"simulated: no model read this output; drawn from a quality of {quality:.2f}"
-        return Verdict(criterion.id, Outcome.SCORED, level.level, level.value, reason)
+        return Verdict(criterion.id, Outcome.SCORED, mark.level, mark.value, reason)
 
     def _quality(self, item: Item, criterion: Criterion) -> float:
         known = item.metadata.get(self.options.quality) if self.options.quality else None
@@ -96,3 +94,18 @@ class Simulated:
         """A number strictly between 0 and 1, fixed by its arguments and the seed."""
         seed = json.dumps([self.options.seed, what, item.hash, criterion.id, sample]).encode()
         return (int.from_bytes(hashlib.sha256(seed).digest()[:8], "big") + 0.5) / 2**64
+
+
+def _nearest(criterion: Criterion, share: float) -> Mark:
+    """The answer nearest to a share of the scale; of labels without values, the one at that place."""
+    share = min(max(share, 0.0), 1.0)
+    answers: list[float | str] = list(criterion.listed)
+    if not criterion.valued:
+        answers = [answers[min(int(share * len(answers)), len(answers) - 1)]]
+        share = 0.0
+    target = criterion.lowest + share * (criterion.highest - criterion.lowest) if criterion.valued else 0.0
+    if isinstance(criterion, Numeric) and not answers:
+        step = criterion.step or (criterion.maximum - criterion.minimum) / 100
+        answers = [criterion.minimum + step * round((target - criterion.minimum) / step)]
+    marks = [mark for mark in map(criterion.read, answers) if mark is not None]
+    return min(marks, key=lambda mark: abs((mark.value or 0.0) - target))

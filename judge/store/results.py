@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, and_, cast, func, or_, select
+from sqlalchemy import Connection, Integer, Row, and_, case, cast, func, or_, select
 
+from judge.distributions import Distribution
 from judge.grades import OVERALL, CriterionGrade, Grade, JudgeRef, RubricRef, Sample, Usage
 from judge.ledger import CallState, unpacked
 from judge.store.tables import call, grade, item, run, run_item, verdict
 from judge.store.tables import judge as judges
 from judge.store.tables import rubric as rubrics
-from judge.verdicts import Outcome
+from judge.verdicts import Outcome, Verdict
+from rubrics import Criterion, Rubric
 
 _LATEST = and_(
     grade.c.tenant == run_item.c.tenant,
@@ -44,11 +47,12 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """How many items of a run have an outcome, and a score, on a criterion."""
+    """How many items of a run have an outcome, and a score or label, on a criterion."""
 
     criterion: str
     outcome: Outcome
     score: float | None
+    label: int | str | None
     count: int
 
 
@@ -127,7 +131,9 @@ def _info(connection: Connection, tenant: str, row: Row[Any]) -> RunInfo:
 
 def cells(connection: Connection, tenant: str, run_id: str) -> list[Cell]:
     """Counts of every (criterion, outcome, score) of the run's rubric over the newest revision of each item."""
-    columns = (grade.c.criterion, grade.c.outcome, grade.c.score)
+    # A label counts only where it has no number: of levels that have one, the number tells all.
+    label = case((grade.c.score.is_(None), grade.c.level))
+    columns = (grade.c.criterion, grade.c.outcome, grade.c.score, label)
     counted = (
         select(*columns, func.count().label("n"))
         .join(run_item, _LATEST)
@@ -137,11 +143,14 @@ def cells(connection: Connection, tenant: str, run_id: str) -> list[Cell]:
         .group_by(*columns)
         .order_by(*columns)
     )
-    return [Cell(r.criterion, Outcome(r.outcome), r.score, r.n) for r in connection.execute(counted)]
+    return [
+        Cell(criterion, Outcome(outcome), score, None if told is None else json.loads(told), n)
+        for criterion, outcome, score, told, n in connection.execute(counted)
+    ]
 
 
 def bounds(connection: Connection, tenant: str, run_id: str) -> tuple[float, float]:
-    """Sums of the lowest and of the highest overall that each graded item could have, unscored ones included."""
+    """Sums of the lowest and of the highest overall that each item could have, those without a score included."""
     summed = (
         select(func.coalesce(func.sum(grade.c.low), 0.0), func.coalesce(func.sum(grade.c.high), 0.0))
         .join(run_item, _LATEST)
@@ -149,7 +158,11 @@ def bounds(connection: Connection, tenant: str, run_id: str) -> tuple[float, flo
         .where(grade.c.outcome != Outcome.NOT_APPLICABLE)
     )
     low, high = connection.execute(summed).one()
-    return float(low), float(high)
+    still_open = select(func.coalesce(func.sum(run_item.c.lowest), 0.0), func.count()).where(
+        run_item.c.tenant == tenant, run_item.c.run == run_id, run_item.c.state == "open"
+    )
+    lowest, count = connection.execute(still_open).one()
+    return float(low) + float(lowest), float(high) + count
 
 
 def totals(connection: Connection, tenant: str, run_id: str) -> Totals:
@@ -233,9 +246,9 @@ def grades(
         connection, select(verdict).order_by(verdict.c.member, verdict.c.sample), verdict, tenant, info.id, among
     )
     used = {place.rubric_hash or info.rubric.hash for place in places}
-    known = {hash_: _ref_and_order(connection, tenant, hash_) for hash_ in used}
+    known = {hash_: stored_rubric(connection, tenant, hash_) for hash_ in used}
     return [
-        (p.seq, _grade(info, p, graded[p.seq], said.get(p.seq, []), *known[p.rubric_hash or info.rubric.hash]))
+        (p.seq, _grade(info, p, graded[p.seq], said.get(p.seq, []), known[p.rubric_hash or info.rubric.hash]))
         for p in places
     ]
 
@@ -246,19 +259,21 @@ def rubric_body(connection: Connection, tenant: str, rubric_hash: str) -> str:
     return str(connection.execute(stored).scalar_one())
 
 
+def stored_rubric(connection: Connection, tenant: str, rubric_hash: str) -> Rubric:
+    """A rubric of a run or an item."""
+    return _parsed(rubric_body(connection, tenant, rubric_hash))
+
+
+@lru_cache(maxsize=64)
+def _parsed(body: str) -> Rubric:
+    return Rubric.model_validate_json(body)
+
+
 def judge_body(connection: Connection, tenant: str, fingerprint: str) -> dict[str, Any]:
     """A judge's description and reference, and where a model was asked how, and with which version of the prompt."""
     stored = select(judges.c.body).where(judges.c.tenant == tenant, judges.c.fingerprint == fingerprint)
     body: dict[str, Any] = json.loads(connection.execute(stored).scalar_one())
     return body
-
-
-def _ref_and_order(connection: Connection, tenant: str, rubric_hash: str) -> tuple[RubricRef, dict[str, int]]:
-    """A rubric's reference, and the place of every criterion in it."""
-    body = json.loads(rubric_body(connection, tenant, rubric_hash))
-    return RubricRef(name=body["name"], hash=rubric_hash), {
-        criterion["id"]: place for place, criterion in enumerate(body["criteria"])
-    }
 
 
 def _by_place(
@@ -271,19 +286,14 @@ def _by_place(
     return found
 
 
-def _grade(
-    info: RunInfo, place: Row[Any], rows: list[Row[Any]], said: list[Row[Any]], rubric: RubricRef, order: dict[str, int]
-) -> Grade:
+def _grade(info: RunInfo, place: Row[Any], rows: list[Row[Any]], said: list[Row[Any]], rubric: Rubric) -> Grade:
     overall = next(row for row in rows if row.criterion == OVERALL)
     samples: dict[str, list[Row[Any]]] = {}
     for row in said:
         if row.revision == place.revision:
             samples.setdefault(row.criterion, []).append(row)
-    criteria = {
-        row.criterion: _criterion(row, samples.get(row.criterion, []))
-        for row in sorted(rows, key=lambda row: order.get(row.criterion, len(order)))
-        if row.criterion != OVERALL
-    }
+    given = {row.criterion: row for row in rows}
+    criteria = {one.id: _criterion(one, given[one.id], samples.get(one.id, [])) for one in rubric.leaves}
     return Grade(
         run=info.id,
         item=place.item_id,
@@ -293,7 +303,7 @@ def _grade(
         high=overall.high,
         passed=overall.passed,
         criteria=criteria,
-        rubric=rubric,
+        rubric=RubricRef(name=rubric.name, hash=rubric.hash),
         judge=info.judge.model_copy(update={"model": place.model}),
         usage=Usage(
             calls=place.calls,
@@ -309,18 +319,23 @@ def _grade(
     )
 
 
-def _criterion(row: Row[Any], said: list[Row[Any]]) -> CriterionGrade:
-    samples = [
-        Sample(
-            outcome=one.outcome,
-            level=None if one.level is None else json.loads(one.level),
-            score=one.value,
-            reason=one.reason,
-            cause=one.cause,
-        )
-        for one in said
-    ]
-    return CriterionGrade.of(Outcome(row.outcome), row.score, row.cause, samples)
+def _criterion(criterion: Criterion, row: Row[Any], said: list[Row[Any]]) -> CriterionGrade:
+    samples = [Sample.of(verdict_of(one)) for one in said]
+    level = None if row.level is None else json.loads(row.level)
+    return CriterionGrade.of(criterion, Outcome(row.outcome), row.score, level, row.cause, samples)
+
+
+def verdict_of(row: Row[Any]) -> Verdict:
+    """A stored verdict."""
+    return Verdict(
+        criterion=row.criterion,
+        outcome=Outcome(row.outcome),
+        level=None if row.level is None else json.loads(row.level),
+        value=row.value,
+        reason=row.reason,
+        cause=row.cause,
+        distribution=None if row.distribution is None else Distribution.model_validate_json(row.distribution),
+    )
 
 
 def places(

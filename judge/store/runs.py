@@ -18,6 +18,7 @@ from judge.owner import describe, is_dead
 from judge.store.tables import call, grade, item, rubric, run, run_item, verdict
 from judge.verdicts import Outcome
 from rubrics import Rubric
+from rubrics import lowest as lowest_of
 
 PAGE_ITEMS, PAGE_BYTES = 128, 4_000_000
 
@@ -56,16 +57,23 @@ def begin(connection: Connection, row: dict[str, Any]) -> None:
         raise RunBusy("another process has just begun this very run; wait for it, or start again")
 
 
-def load(connection: Connection, tenant: str, run_id: str, first: int, items: Sequence[Item]) -> None:
-    """Items of a run that is loading, from a place on."""
+def load(connection: Connection, tenant: str, run_id: str, lowest: float, first: int, items: Sequence[Item]) -> None:
+    """Items of a run that is loading, from a place on. `lowest` is the lowest overall that its rubric allows."""
     own = {one.own_rubric.hash: one.own_rubric for one in items if one.own_rubric is not None}
     if own:
         connection.execute(ignoring(rubric), [_rubric_row(tenant, each) for each in own.values()])
     bodies = {one.hash: one.model_dump_json(exclude={"id", "metadata"}).encode() for one in items}
     rows = [{"tenant": tenant, "hash": hash_, "body": body} for hash_, body in bodies.items()]
     connection.execute(ignoring(item), rows)
-    places = [_place(tenant, run_id, seq, one, len(bodies[one.hash])) for seq, one in enumerate(items, first)]
+    places = [
+        {**_place(tenant, run_id, seq, one, len(bodies[one.hash])), "lowest": _lowest(one, lowest)}
+        for seq, one in enumerate(items, first)
+    ]
     connection.execute(insert(run_item), places)
+
+
+def _lowest(one: Item, usual: float) -> float:
+    return usual if one.own_rubric is None else lowest_of(one.own_rubric)
 
 
 def _rubric_row(tenant: str, one: Rubric) -> dict[str, Any]:
@@ -225,20 +233,21 @@ def finish_for(tenant: str, run_id: str) -> Callable[[Connection, Sequence[tuple
 
 
 def _verdict_rows(at: dict[str, Any], graded: Graded) -> Iterator[dict[str, Any]]:
-    for number, sample in enumerate(graded.samples):
-        for one in sample.verdicts:
+    for said in graded.judged:
+        for one in said.verdicts:
             yield {
                 **at,
                 "member": 0,
-                "sample": number,
+                "sample": said.sample,
                 "criterion": one.criterion,
                 "outcome": one.outcome,
                 "level": None if one.level is None else json.dumps(one.level, ensure_ascii=False),
                 "value": one.value,
                 "reason": one.reason,
                 "cause": one.cause,
-                "call_key": sample.call_key,
-                "call_attempt": sample.call_attempt,
+                "distribution": None if one.distribution is None else one.distribution.model_dump_json(),
+                "call_key": said.call_key,
+                "call_attempt": said.call_attempt,
             }
 
 
@@ -249,6 +258,7 @@ def _grade_rows(at: dict[str, Any], result: Grade) -> Iterator[dict[str, Any]]:
             "criterion": id,
             "outcome": one.outcome,
             "score": one.score,
+            "level": None if one.level is None else json.dumps(one.level, ensure_ascii=False),
             "low": None,
             "high": None,
             "passed": None,
@@ -260,6 +270,7 @@ def _grade_rows(at: dict[str, Any], result: Grade) -> Iterator[dict[str, Any]]:
         "criterion": OVERALL,
         "outcome": result.outcome,
         "score": result.score,
+        "level": None,
         "low": result.low,
         "high": result.high,
         "passed": result.passed,

@@ -74,14 +74,17 @@ class Store:
         """One of the operations in `runs`, on this tenant, in one transaction."""
         return self._database.write_now(lambda connection: operation(connection, self.tenant, *args, **options))
 
-    def create_run(self, row: dict[str, Any], items: Iterable[Item]) -> None:
-        """A run and its items, a chunk in each transaction so that others can write meanwhile; whole or not at all."""
+    def create_run(self, row: dict[str, Any], items: Iterable[Item], lowest: float = 0.0) -> None:
+        """A run and its items, a chunk in each transaction so that others can write meanwhile; whole or not at all.
+
+        `lowest` is the lowest overall that the run's rubric allows.
+        """
         row = {**row, "tenant": self.tenant, "created_at": now(), "owner": this_process()}
         self._database.write_now(lambda connection: runs.begin(connection, row))
         try:
             first = 0
             for chunk in _chunks(items):
-                self.change(runs.load, row["id"], first, chunk)
+                self.change(runs.load, row["id"], lowest, first, chunk)
                 first += len(chunk)
         except BaseException:
             self.change(runs.remove, row["id"])

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 #: The migration that these tables belong to.
-REVISION = "0001"
+REVISION = "0002"
 
 metadata = MetaData()
 
@@ -90,6 +90,8 @@ run = Table(
     Column("created_at", Double, nullable=False),
     Column("finished_at", Double),
     Column("owner", String(256)),  # the live process at work on it, or none
+    Column("rescored_from", String(32)),  # the run whose verdicts these are, counted anew
+    Column("committed_usd", Double),  # spent and reserved, while a budget is kept
     PrimaryKeyConstraint("tenant", "id"),
     UniqueConstraint("tenant", "fingerprint"),
 )
@@ -117,6 +119,7 @@ run_item = Table(
     Column("latency_s", Double),
     Column("model", String(256)),
     Column("call_keys", Text),  # JSON: every call that was made for it, re-asks included
+    Column("lowest", Double, nullable=False, server_default="0"),  # the lowest overall that its rubric allows
     PrimaryKeyConstraint("tenant", "run", "seq"),
     UniqueConstraint("tenant", "run", "item_id"),
     Index("run_item_state", "tenant", "run", "state", "seq"),
@@ -144,6 +147,7 @@ call = Table(
     Column("model", String(256)),
     Column("provider_id", String(256)),
     Column("possible_duplicate", Boolean, nullable=False),
+    Column("cached_tokens", Integer),  # of the prompt, read from the provider's cache
     PrimaryKeyConstraint("tenant", "key", "attempt"),
     Index("call_run", "tenant", "run", "state"),
 )
@@ -188,6 +192,7 @@ grade = Table(
     Column("interval_low", Double),
     Column("interval_high", Double),
     Column("calibration", String(64)),
+    Column("level", Text),  # JSON: the level's name, where one stands for the grade
     PrimaryKeyConstraint("tenant", "run", "seq", "criterion", "revision"),
     Index("grade_summary", "tenant", "run", "criterion", "outcome", "score"),
 )

@@ -104,7 +104,7 @@ def test_a_fault_of_the_service_is_told_without_particulars(
     ("setting", "files", "error"),
     [
         ("RUBRICS_DIR", {"mine": OWN.replace("own", "helpfulness")}, "two rubrics are named 'helpfulness'"),
-        ("RUBRICS_DIR", {"own": "name: own"}, "own.yaml:1: criteria: missing"),
+        ("RUBRICS_DIR", {"own": "name: own"}, "own.yaml:1: criteria: nothing to grade here"),
         ("JUDGES_DIR", {"simulated": "provider: simulated"}, "two judges are named 'simulated'"),
         ("JUDGES_DIR", {"local": "model: m"}, "local.yaml: `provider`"),
         ("JUDGES_DIR", None, "there: cannot be read"),

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from judge import Item, Judge, Outcome, Paused
-from judge.grading import Graded, Grader, combined, overall_outcome
+from judge.grades import CriterionGrade
+from judge.grading import Graded, Grader, overall_outcome
 from judge.judges import Asking
 from judge.providers import connect
 from judge.verdicts import Verdict
@@ -140,10 +141,10 @@ async def test_every_sample_is_a_call_of_its_own_and_kept(stub: Any, grader: Any
     async with grader(server.base_url, samples=3) as one:
         made = await graded(one)
     clear = made.grade.criteria["clear"]
-    assert len(clear.samples) == len(made.samples) == server.stats()["requests"] == 3
+    assert len(clear.samples) == len(made.judged) == server.stats()["requests"] == 3
     assert sorted(sample.outcome for sample in clear.samples) == ["refused", "scored", "scored"]
     assert (clear.outcome, clear.scored_samples) == (Outcome.SCORED, 2)
-    assert len({sample.call_key for sample in made.samples}) == 3
+    assert len({sample.call_key for sample in made.judged}) == 3
 
 
 async def test_a_pause_leaves_no_sample_behind_in_flight(stub: Any, grader: Any) -> None:
@@ -203,7 +204,7 @@ def verdicts(*values: float | Outcome) -> Sequence[Verdict]:
 def test_samples_combine_where_half_are_scored(
     rubric: Rubric, values: tuple[float | Outcome, ...], outcome: Outcome, score: float | None, scored: int
 ) -> None:
-    made = combined(rubric.criterion("clear"), verdicts(*values))
+    made = CriterionGrade.combined(rubric.criterion("clear"), verdicts(*values))
     assert (made.outcome, made.scored_samples, len(made.samples)) == (outcome, scored, len(values))
     assert made.score == (None if score is None else pytest.approx(score))
     assert made.level is None
@@ -212,7 +213,7 @@ def test_samples_combine_where_half_are_scored(
 
 
 def test_one_sample_is_itself(rubric: Rubric) -> None:
-    made = combined(rubric.criterion("clear"), verdicts(2))
+    made = CriterionGrade.combined(rubric.criterion("clear"), verdicts(2))
     assert (made.level, made.score, made.reason, made.samples) == (2, 2.0, "reason 2", ())
 
 

@@ -14,7 +14,7 @@ def test_shipped_rubric_is_named_as_its_file_and_lints_clean(name: str) -> None:
     rubric = Rubric.load(name)
     assert rubric.name == name
     assert rubric.version is not None
-    assert lint(rubric) == ()
+    assert [finding for finding in lint(rubric) if finding.severity == "warning"] == []
 
 
 def test_shapes_others_rely_on() -> None:

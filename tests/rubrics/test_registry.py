@@ -59,7 +59,11 @@ MISTAKES = [
     (LEVELS, "    levels:\n    - 1\n    - true\n", "8: criteria[0].levels[1].level: True is not the name of a level"),
     (LEVELS, "    levels:\n    - 1\n    - cannot_tell\n", "8: criteria[0].levels[1].level: cannot_tell is not a level"),
     (LEVELS, "    levels:\n    - 1: bad\n", "7: criteria[0].levels[0]: no level is named here; write `level: name`"),
-    (LEVELS, "    levels: [{level: 1, value: 2}, 3]\n", "6: criteria[0].levels[1].value: missing; write a number"),
+    (
+        LEVELS,
+        "    levels: [{level: 1, value: 2}, 3]\n",
+        "6: criteria[0].levels: some levels have a value and some have none",
+    ),
     (LEVELS, "    levels: [{level: 1, valu: 2}, 3]\n", "6: criteria[0].levels[0].valu: no such field; write value"),
     (
         LEVELS,
@@ -92,7 +96,7 @@ MISTAKES = [
     ),
     ("  - output: x", "  - outptu: x", "13: examples[0].outptu: no such field; write output"),
     ("score: 1}", "score: 3}", "15: examples[0].answers.a.score: 3 is no answer to a; write one of 1, 2"),
-    ("score: 1}", "score: 1.0}", "15: examples[0].answers.a.score: 1.0 is not the name of a level; write"),
+    ("score: 1}", "score: 1.0}", "15: examples[0].answers.a.score: 1.0 is no answer to a; write one of 1, 2"),
     ("b: {reason", "c: {reason", "16: examples[0].answers.c: 'c' is no criterion; write one of a, b"),
     ("      b: {reason: r, score: yes}\n", "", "14: examples[0].answers.b: no answer to b; write an answer to every"),
     ("reason: r, score: 1", "score: 1", "15: examples[0].answers.a.reason: missing; write"),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from rubrics import Binary, Criterion, Level, Ordinal
+from rubrics import Binary, Criterion, Level, Mark, Ordinal
 
 CRITERION: TypeAdapter[Binary | Ordinal] = TypeAdapter(Criterion)
 
@@ -39,14 +39,14 @@ def test_binary_levels_are_no_then_yes_however_written() -> None:
     assert binary(levels={"yes": "so", "no": None}).levels == both
     assert binary(levels={"yes": "so"}).levels == both
     assert binary(levels=both[::-1]).levels == both
-    assert binary().names == ("no", "yes")
+    assert binary().listed == ("no", "yes")
 
 
 @pytest.mark.parametrize("name", [True, 1.0, "1", None, [], 4])
-def test_find_takes_the_exact_name_only(name: object) -> None:
+def test_read_takes_the_exact_name_only(name: object) -> None:
     scale = ordinal([1, 2, 3])
-    assert scale.find(name) is None
-    assert scale.find(1) == Level(level=1, value=1.0)
+    assert scale.read(name) is None
+    assert scale.read(1) == Mark(1, 1.0)
 
 
 def test_answers_are_levels_and_the_words_allowed() -> None:
