@@ -180,6 +180,8 @@ class Caller:
             if held.claimed is Claimed.NEW:
                 return await self._send(call, held)
             self.budget.settle(call.worst_usd, 0.0)
+            if held.claimed is Claimed.OVER_BUDGET:
+                raise self.budget.used_up(call.worst_usd)
         finally:
             await slot.__aexit__(None, None, None)
         if held.claimed is Claimed.REUSED:
@@ -282,6 +284,8 @@ class Caller:
             raw=raw,
             prompt_tokens=reading.prompt_tokens,
             completion_tokens=reading.completion_tokens,
+            cached_tokens=reading.cached_tokens,
+            reserved_usd=call.worst_usd,
             cost_usd=cost,
             model=reading.model,
             provider_id=reading.reply_id,
@@ -305,7 +309,9 @@ class Caller:
         self.troubles[cause] += 1
         self.budget.settle(call.worst_usd, cost)
         call.receipt.pay(cost)
-        settlement = Settlement(call.key, call.attempt, state, now(), cause=cause, raw=raw, cost_usd=cost)
+        settlement = Settlement(
+            call.key, call.attempt, state, now(), cause=cause, raw=raw, reserved_usd=call.worst_usd, cost_usd=cost
+        )
         await self._ledger.settle(settlement)
 
     async def _lost(self, call: _Call, cause: str) -> Answer:

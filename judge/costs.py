@@ -50,15 +50,18 @@ class Budget:
         """
         while not self.fits(worst_usd):
             if not self.reservations:
-                raise Paused(
-                    f"the budget of ${self.limit_usd:.4f} is used up (${self.spent_usd:.4f} spent, the next call may "
-                    f"cost ${worst_usd or 0.0:.4f}); raise --budget-usd and start the same command again: "
-                    "nothing is lost"
-                )
+                raise self.used_up(worst_usd)
             self._settled.clear()
             await self._settled.wait()
         self.reserved_usd += worst_usd or 0.0
         self.reservations += 1
+
+    def used_up(self, worst_usd: float | None) -> Paused:
+        """What to raise where a call that may cost so much does not fit."""
+        return Paused(
+            f"the budget of ${self.limit_usd or 0.0:.4f} is used up (${self.spent_usd:.4f} spent, the next call may "
+            f"cost ${worst_usd or 0.0:.4f}); raise --budget-usd and start the same command again: nothing is lost"
+        )
 
     def settle(self, worst_usd: float | None, cost_usd: float | None) -> None:
         """What was reserved becomes what was spent."""

@@ -42,6 +42,7 @@ class Claimed(StrEnum):
     REUSED = "reused"  #: answered before
     HELD = "held"  #: an earlier answer is lost
     ELSEWHERE = "elsewhere"  #: a live process has it in flight: wait
+    OVER_BUDGET = "over_budget"  #: it may cost more than the run has left
 
 
 def call_key(tenant: str, endpoint: str, body: bytes, sample: int, round_: int) -> str:
@@ -63,6 +64,7 @@ class Claim:
     run: str | None
     reserved_usd: float | None
     resend_lost: bool
+    budget_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How one attempt ended."""
+    """How one attempt ended. `reserved_usd` is what was held for it until now."""
 
     key: str
     attempt: int
@@ -88,6 +90,8 @@ class Settlement:
     raw: bytes | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    reserved_usd: float | None = None
     cost_usd: float | None = None
     model: str | None = None
     provider_id: str | None = None
@@ -101,8 +105,8 @@ class Rows(Protocol):
     async def claim(self, claim: Claim) -> Held:
         """Makes the row of a new attempt, or says why there is none. On disk when this returns."""
 
-    async def settle(self, settlement: Settlement) -> None:
-        """Writes how an attempt ended. On disk when this returns."""
+    async def settle(self, settlement: Settlement, budgeted: str | None) -> None:
+        """Writes how an attempt ended, and gives back to a run with a budget what it did not cost. On disk then."""
 
     async def find(self, key: str) -> Held | None:
         """The usable answer under a key."""
@@ -111,11 +115,20 @@ class Rows(Protocol):
 class Ledger:
     """The ledger of one run, or of single grades where there is no run.
 
+    A run's `budget_usd` is reserved in the transaction that makes the row of a call, whoever else spends on the run.
     `broken` is the first error of a write that was begun: what cannot be written down must not be asked for.
     """
 
-    def __init__(self, rows: Rows, run: str | None = None, round_: int = 0, resend_lost: bool = False) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        run: str | None = None,
+        round_: int = 0,
+        resend_lost: bool = False,
+        budget_usd: float | None = None,
+    ) -> None:
         self._rows, self._run, self._round, self._resend_lost = rows, run, round_, resend_lost
+        self._budget_usd = budget_usd
         self._owner = this_process()
         self._in_flight: dict[str, asyncio.Event] = {}
         self._writing: set[asyncio.Task[None]] = set()
@@ -127,7 +140,9 @@ class Ledger:
 
     async def claim(self, key: str, endpoint: str, reserved_usd: float | None) -> Held:
         """The right to send, on disk when this returns; or what is there already."""
-        held = await self._rows.claim(Claim(key, endpoint, self._owner, self._run, reserved_usd, self._resend_lost))
+        held = await self._rows.claim(
+            Claim(key, endpoint, self._owner, self._run, reserved_usd, self._resend_lost, self._budget_usd)
+        )
         if held.claimed is Claimed.NEW:
             self._in_flight[key] = asyncio.Event()
         return held
@@ -143,7 +158,7 @@ class Ledger:
     async def settle(self, settlement: Settlement) -> None:
         """Writes how an attempt ended."""
         try:
-            await self._rows.settle(settlement)
+            await self._rows.settle(settlement, None if self._budget_usd is None else self._run)
         finally:
             settled = self._in_flight.pop(settlement.key, None)
             if settled is not None:

@@ -78,7 +78,9 @@ class Run:
         self.id: str = row["id"]
         self.items: int = row["items"]
         self.judge_fingerprint: str = row["judge_fingerprint"]
-        self._ledger = Ledger(store, self.id, row["round"], options.resend_lost)
+        if options.budget_usd is not None:
+            store.change(store.runs.commit_spent, self.id)
+        self._ledger = Ledger(store, self.id, row["round"], options.resend_lost, options.budget_usd)
         spent = store.ask(store.runs.spent, self.id)
         self._caller: Caller | None = session.caller(self._ledger, Budget(options.budget_usd, spent))
         self._grader: Grader = session.grader(rubric, self._caller, self.id)

@@ -323,6 +323,14 @@ def next_round(connection: Connection, tenant: str, dataset: str, rubric: str, j
     return int(highest or 0) + 1
 
 
+def commit_spent(connection: Connection, tenant: str, run_id: str) -> None:
+    """Begins to keep a run's budget: what was spent, and what is reserved for calls in flight, is committed."""
+    cost = func.coalesce(call.c.cost_usd, call.c.reserved_usd, 0.0)
+    committed = select(func.coalesce(func.sum(cost), 0.0)).where(call.c.tenant == tenant, call.c.run == run_id)
+    here = (run.c.tenant == tenant, run.c.id == run_id)
+    connection.execute(update(run).where(*here).values(committed_usd=committed.scalar_subquery()))
+
+
 def spent(connection: Connection, tenant: str, run_id: str) -> float:
     """Dollars of a run so far, lost calls at their worst."""
     cost = select(func.coalesce(func.sum(call.c.cost_usd), 0.0)).where(call.c.tenant == tenant, call.c.run == run_id)

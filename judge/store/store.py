@@ -50,9 +50,9 @@ class Store:
         held: Held = await self._database.write(self._claim, claim)
         return held
 
-    async def settle(self, settlement: Settlement) -> None:
+    async def settle(self, settlement: Settlement, budgeted: str | None = None) -> None:
         """See `Ledger.settle`."""
-        await self._database.write(self._settle, settlement, owed=True)
+        await self._database.write(self._settle, (settlement, budgeted), owed=True)
 
     async def find(self, key: str) -> Held | None:
         """The usable answer under a key."""

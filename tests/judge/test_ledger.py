@@ -173,3 +173,17 @@ def test_two_processes_send_each_of_500_keys_once(store: Store, tmp_path: Path) 
     assert sorted(sent[0] + sent[1]) == sorted(f"key-{n}" for n in range(500))
     assert all(sent), "one process did all the work, so nothing was contended for"
     assert len(rows(store)) == 500
+
+
+async def test_a_budget_holds_for_all_that_spend_on_a_run(store: Store) -> None:
+    hashes = {name: name for name in ("fingerprint", "dataset_hash", "rubric_hash", "judge_fingerprint")}
+    store.create_run({"id": "r", "dataset_name": "d", "round": 0, "samples": 1, "items": 0, **hashes}, [])
+    one, other = (Ledger(store, "r", budget_usd=1.0) for _ in range(2))
+    first = await asyncio.gather(one.claim("a", "e", 0.4), other.claim("b", "e", 0.4), other.claim("c", "e", 0.4))
+    assert sorted(held.claimed for held in first) == [Claimed.NEW, Claimed.NEW, Claimed.OVER_BUDGET]
+    settled = settlement("a", 1, CallState.ANSWERED, usable=True, raw=b"x", reserved_usd=0.4, cost_usd=0.1)
+    await one.settle(settled)
+    await one.settle(settled)  # a write that is tried twice gives nothing back twice
+    assert (await one.claim("d", "e", 0.4)).claimed is Claimed.NEW
+    assert (await one.claim("e", "e", 0.2)).claimed is Claimed.OVER_BUDGET
+    assert (await Ledger(store, "r").claim("f", "e", 9.0)).claimed is Claimed.NEW  # no budget, no limit
