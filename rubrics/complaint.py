@@ -45,6 +45,7 @@ _ADVICE = {
     "version": "text, in quotes",
 }
 _UNKNOWN = ("extra_forbidden", "invalid_key")
+_ENDLESS = ("recursion_loop", "recursion_depth_exceeded")
 _WRONG = {
     "missing": "missing",
     "string_type": "{found} is not text",
@@ -63,7 +64,6 @@ _WRONG = {
     "union_tag_not_found": "missing",
     "union_tag_invalid": "{found} is no known scale",
     "string_unicode": "the text holds half of a surrogate pair",
-    "recursion_loop": "nested too deep",
 }
 
 
@@ -89,12 +89,16 @@ def _path(fault: ErrorDetails) -> Path:
     written = tuple(step for at, step in enumerate(loc) if not (at > 1 and loc[at - 2] == "criteria"))
     if fault["type"].startswith("union_tag"):
         written = (*written, "scale")
+    if fault["type"] in _ENDLESS:
+        written = written[:2]
     return (*written, *fault.get("ctx", {}).get("at", ()))
 
 
 def _message(fault: ErrorDetails, path: Path, whole: type[BaseModel]) -> str:
     if fault["type"] == "rubric":
         return fault["msg"]
+    if fault["type"] in _ENDLESS:
+        return "nested too deep; write it flatter"
     if fault["type"] in _UNKNOWN:
         return _unknown(str(path[-1]), _part(fault["loc"]) or whole)
     field = next((step for step in reversed(path) if isinstance(step, str)), "")

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from rubrics.errors import problem, quote
-from rubrics.levels import CANNOT_TELL, NOT_APPLICABLE, Level, Name
+from rubrics.levels import CANNOT_TELL, MOST_LEVELS, NOT_APPLICABLE, Level, Name
 from rubrics.text import Filled, Frozen
 
 _WHEN_NOT_APPLICABLE = "The question does not apply to this output."
@@ -105,7 +105,7 @@ class CriterionBase(Frozen):
 class Levelled(CriterionBase):
     """A criterion answered by one of a few levels."""
 
-    levels: tuple[Level, ...] = Field(min_length=2, max_length=100)
+    levels: tuple[Level, ...] = Field(min_length=2, max_length=MOST_LEVELS)
     required: Name | None = None
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ NOT_APPLICABLE = "not_applicable"
 CANNOT_TELL = "cannot_tell"
 
 LARGEST = 10**9
+MOST_LEVELS = 100
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,11})")
 
 
@@ -59,6 +60,8 @@ class Level(Frozen):
 
 def entries(levels: object) -> list[dict[str, Any]]:
     """Any way of writing levels, spelt out as one mapping a level."""
+    if isinstance(levels, Mapping | list | tuple) and len(levels) > MOST_LEVELS:
+        raise problem("too many", f"2 to {MOST_LEVELS} levels, worst first")
     if isinstance(levels, Mapping):
         return [
             {"level": name, "description": _described(text, key)}

@@ -14,20 +14,22 @@ class Lines:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self._lines: dict[Path, int] = {}
+        self._lines: dict[tuple[str, ...], int] = {}
 
     def mark(self, path: Path, line: int) -> None:
         """Note where a part begins. Raises RubricError for a second one of the same path, or one too deep."""
-        if path in self._lines:
-            first = self._lines[path]
+        # The key 1 of YAML is the key "1" of JSON.
+        as_text = tuple(map(str, path))
+        if (first := self._lines.get(as_text)) is not None:
             raise self.fault(f"{quote(path[-1])} is already on line {first}; write it once", line, path[:-1])
         if len(path) > _DEPTH:
             raise self.fault(f"nested more than {_DEPTH} deep; write it flatter", line)
-        self._lines[path] = line
+        self._lines[as_text] = line
 
     def of(self, path: Path) -> int | None:
         """The line of this part, or of the nearest part around it."""
-        known = (path[:end] for end in range(len(path), -1, -1) if path[:end] in self._lines)
+        as_text = tuple(map(str, path))
+        known = (as_text[:end] for end in range(len(path), -1, -1) if as_text[:end] in self._lines)
         return self._lines.get(next(known, ()))
 
     def fault(self, message: str, line: int | None, path: Path = ()) -> RubricError:

@@ -10,12 +10,13 @@ from typing import Literal
 
 from rubrics.criterion import CriterionBase, Levelled
 from rubrics.rubric import Rubric
-from rubrics.scales import Binary, Points
+from rubrics.scales import Binary, Numeric, Points
 from rubrics.section import Node, Section
 
 _DOMINANT = 0.9
 #: OpenAI: enum values a strict schema may hold in all; and how many criteria are asked at once.
 _ENUM_LIMIT, _ASKED_AT_ONCE = 1000, 25
+_NAMED = 5
 
 _FAULT = re.compile(
     r"\b(fail(s|ed|ing)?|error(s|neous)?|mistake\w*|wrong(ly)?|incorrect(ly)?|inaccurate(ly)?|omit(s|ted)?|miss(es|ing)"
@@ -44,7 +45,7 @@ def lint(rubric: Rubric) -> tuple[Finding, ...]:
         warnings += _criterion(criterion)
     return (
         *(Finding("warning", text) for text in warnings),
-        *(Finding("note", text) for text in _unshown(rubric)),
+        *(Finding("note", text) for text in (*_undescribed(rubric), *_unshown(rubric))),
     )
 
 
@@ -60,7 +61,8 @@ def _whole(rubric: Rubric) -> Iterator[str]:
             yield f"{criterion.id}: asks the same as {asked[question]}"
         asked.setdefault(question, criterion.id)
     yield from _overlapping([criterion.id for criterion in rubric.leaves])
-    answers = max(sum(len(c.answers) for c in part.leaves) for part in rubric.parts(_ASKED_AT_ONCE))
+    asked_at_once = (rubric.leaves[at : at + _ASKED_AT_ONCE] for at in range(0, len(rubric.leaves), _ASKED_AT_ONCE))
+    answers = max(sum(len(c.answers) for c in criteria) for criteria in asked_at_once)
     if answers > _ENUM_LIMIT:
         yield f"{answers} answers in one call, over the {_ENUM_LIMIT} a strict schema may hold: write fewer levels"
 
@@ -77,7 +79,7 @@ def _overlapping(ids: list[str]) -> Iterator[str]:
 
 def _nodes(node: Node) -> Iterator[str]:
     """What is wrong with weights, node by node."""
-    children: list[tuple[str, float]] = [(c.id, _weight(c)) for c in node.criteria if c.valued]
+    children: list[tuple[str, float]] = [(c.id, _weight(c)) for c in node.criteria if c.valued and _weight(c)]
     children += [(section.id, section.weight) for section in node.sections]
     total = math.fsum(weight for _, weight in children)
     for id_, weight in children:
@@ -101,7 +103,7 @@ def _criterion(criterion: CriterionBase) -> Iterator[str]:
     id_ = criterion.id
     if isinstance(criterion, Levelled) and not isinstance(criterion, Points):
         bare = [str(level.level) for level in criterion.levels if not level.description]
-        if bare:
+        if bare and not (isinstance(criterion, Binary) and len(bare) == len(criterion.levels)):
             yield f"{id_}: no description of {', '.join(bare)}: say what each level looks like"
     if criterion.threshold is not None and criterion.threshold == criterion.lowest:
         yield f"{id_}: requires its lowest level, which every output reaches"
@@ -125,10 +127,24 @@ def _asks_for_a_fault(question: str) -> str | None:
     return None if found is None or _NEGATION.search(question) else found[0].lower()
 
 
+def _undescribed(rubric: Rubric) -> Iterator[str]:
+    bare = [c.id for c in rubric.leaves if isinstance(c, Binary) and not any(level.description for level in c.levels)]
+    if bare:
+        yield f"{_some(bare)}: neither yes nor no is described: fine where the question leaves no doubt"
+    for criterion in rubric.leaves:
+        if isinstance(criterion, Numeric) and not criterion.anchors:
+            yield f"{criterion.id}: no anchors: say what its lowest and its highest number look like"
+
+
+def _some(ids: list[str]) -> str:
+    more = len(ids) - _NAMED
+    return ", ".join(ids[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
 def _unshown(rubric: Rubric) -> Iterator[str]:
     if not rubric.examples:
         return
-    for criterion in rubric.leaves:
+    for criterion in (criterion for criterion in rubric.leaves if isinstance(criterion, Levelled)):
         shown = {example.answers[criterion.id].score for example in rubric.examples}
         unshown = [str(answer) for answer in criterion.listed if answer not in shown]
         if unshown:

@@ -38,7 +38,7 @@ class Rubric(Node):
     version: Annotated[Filled, BeforeValidator(_version)] | None = None
     description: Text = ""
     instructions: Text = ""
-    examples: tuple[Example, ...] = ()
+    examples: tuple[Example, ...] = Field(default=(), fail_fast=True)
 
     @classmethod
     def load(cls, ref: str | Path) -> Self:
@@ -129,7 +129,8 @@ def _part(rubric: Rubric, ids: frozenset[str]) -> Rubric:
         {**dict(example), "answers": {id_: answer for id_, answer in example.answers.items() if id_ in ids}}
         for example in rubric.examples
     ]
-    return Rubric.model_validate({**dict(rubric), **_pruned(rubric, ids), "examples": examples}, context=PART)
+    fields = {name: getattr(rubric, name) for name in Rubric.model_fields}
+    return Rubric.model_validate({**fields, **_pruned(rubric, ids), "examples": examples}, context=PART)
 
 
 def _pruned(node: Node, ids: frozenset[str]) -> dict[str, Any]:

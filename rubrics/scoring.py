@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rubrics.criterion import CriterionBase
 from rubrics.rubric import Rubric
@@ -31,8 +32,8 @@ class Overall:
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
-    """What a node can be: from low to high, the same where all is known."""
+class Span:
+    """What a part of a rubric can be: from low to high, the same where all is known."""
 
     low: float
     high: float
@@ -55,17 +56,54 @@ def overall(rubric: Rubric, values: Values, not_applicable: Collection[str] = ()
     return Overall(span.low if span.complete else None, span.low, span.high, passed, span.complete)
 
 
+def part(node: Node, values: Values, not_applicable: Collection[str] = ()) -> Span | None:
+    """What a part of a rubric can be with these values; None where nothing in it applies."""
+    return _node(node, values, frozenset(not_applicable))
+
+
 def lowest(node: Node) -> float:
     """The lowest overall that any set of scores comes to: 0, or less where points can be lost."""
+    worst = _worst(node)
+    return 0.0 if worst is None else worst.low
+
+
+class _Worst(NamedTuple):
+    """The lowest that a node comes to, and whether it may not apply at all."""
+
+    low: float
+    optional: bool
+
+
+def _worst(node: Node) -> _Worst | None:
+    """Of all scores, and of all choices of what does not apply; None where nothing ever counts."""
     if node.by_points:
-        points = [(criterion.points, criterion) for criterion in node.criteria if isinstance(criterion, Points)]
-        earned = [(worth, criterion) for worth, criterion in points if worth > 0]
-        always = math.fsum(worth for worth, criterion in earned if criterion.not_applicable is None)
-        return math.fsum(worth for worth, _ in points if worth < 0) / (always or min(worth for worth, _ in earned))
-    return min((0.0, *(lowest(section) for section in node.sections)))
+        return _worst_points([criterion for criterion in node.criteria if isinstance(criterion, Points)])
+    parts = [(_Worst(0.0, c.not_applicable is not None), c.weight) for c in node.criteria if c.valued]
+    inner = [(_worst(section), section.weight) for section in node.sections]
+    parts += [(worst, weight) for worst, weight in inner if worst is not None]
+    if not parts:
+        return None
+    certain = [(worst.low, weight) for worst, weight in parts if not worst.optional]
+    total = math.fsum(weight for _, weight in certain)
+    earned = math.fsum(low * weight for low, weight in certain)
+    for low, weight in sorted((worst.low, weight) for worst, weight in parts if worst.optional):
+        if total and low >= earned / total:
+            break
+        total, earned = total + weight, earned + low * weight
+    return _Worst(earned / total, not certain)
 
 
-def _node(node: Node, values: Values, excused: frozenset[str]) -> _Span | None:
+def _worst_points(criteria: Sequence[Points]) -> _Worst | None:
+    """All that can be lost, over the least that can be earned."""
+    earnable = [(c.points, c.not_applicable is not None) for c in criteria if c.points > 0]
+    if not earnable:
+        return None
+    always = math.fsum(points for points, optional in earnable if not optional)
+    lost = math.fsum(c.points for c in criteria if c.points < 0)
+    return _Worst(lost / (always or min(points for points, _ in earnable)), not always)
+
+
+def _node(node: Node, values: Values, excused: frozenset[str]) -> Span | None:
     """What a node comes to; None where nothing in it applies."""
     if node.by_points:
         return _points([c for c in node.criteria if isinstance(c, Points) and c.id not in excused], values)
@@ -75,22 +113,22 @@ def _node(node: Node, values: Values, excused: frozenset[str]) -> _Span | None:
     if not parts:
         return None
     total = math.fsum(weight for weight, _ in parts)
-    return _Span(
+    return Span(
         math.fsum(weight * span.low for weight, span in parts) / total,
         math.fsum(weight * span.high for weight, span in parts) / total,
         all(span.complete for _, span in parts),
     )
 
 
-def _leaf(criterion: CriterionBase, values: Values) -> _Span:
+def _leaf(criterion: CriterionBase, values: Values) -> Span:
     value = values.get(criterion.id)
     if value is None:
-        return _Span(0.0, 1.0, complete=False)
+        return Span(0.0, 1.0, complete=False)
     share = criterion.normalise(value)
-    return _Span(share, share, complete=True)
+    return Span(share, share, complete=True)
 
 
-def _points(criteria: Sequence[Points], values: Values) -> _Span | None:
+def _points(criteria: Sequence[Points], values: Values) -> Span | None:
     best = math.fsum(criterion.points for criterion in criteria if criterion.points > 0)
     if not best:
         return None
@@ -100,7 +138,7 @@ def _points(criteria: Sequence[Points], values: Values) -> _Span | None:
             criterion.normalise(value)
     low = math.fsum(min(c.points, 0.0) if value is None else value for c, value in known)
     high = math.fsum(max(c.points, 0.0) if value is None else value for c, value in known)
-    return _Span(low / best, high / best, all(value is not None for _, value in known))
+    return Span(low / best, high / best, all(value is not None for _, value in known))
 
 
 def _refuse_strangers(rubric: Rubric, values: Values, not_applicable: Collection[str]) -> None:

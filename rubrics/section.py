@@ -24,8 +24,9 @@ class Node(Frozen):
     the sum of what is above 0.
     """
 
-    criteria: tuple[Criterion, ...] = Field(default=(), max_length=MOST_CHILDREN)
-    sections: tuple[Section, ...] = Field(default=(), max_length=MOST_CHILDREN)
+    # The first fault is told: a million of them would take a gigabyte to keep.
+    criteria: tuple[Criterion, ...] = Field(default=(), max_length=MOST_CHILDREN, fail_fast=True)
+    sections: tuple[Section, ...] = Field(default=(), max_length=MOST_CHILDREN, fail_fast=True)
 
     @model_validator(mode="after")
     def _adds_up(self, info: ValidationInfo) -> Self:

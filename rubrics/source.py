@@ -9,7 +9,7 @@ from rubrics.json_text import read_json
 from rubrics.lines import Lines
 from rubrics.yaml_text import read_yaml
 
-LARGEST = 256 * 1024
+LARGEST = 2 * 1024 * 1024
 
 _LIKE_JSON = re.compile(r'\s*\{\s*["}]')
 
@@ -35,4 +35,4 @@ def read(text: str, lines: Lines) -> object:
 
 def _refuse_large(size: int, lines: Lines) -> None:
     if size > LARGEST:
-        raise lines.fault(f"the text is over {LARGEST // 1024} kB; write a shorter rubric", 1)
+        raise lines.fault(f"the text is over {LARGEST // 2**20} MB; write a shorter rubric", 1)

@@ -1,4 +1,4 @@
-"""YAML text into plain data that knows its lines.
+"""YAML text into plain data that knows its lines, and plain data into YAML text.
 
 Built from parser events, so that nothing is constructed, expanded or nested beyond what is allowed here. Scalars are
 those of YAML 1.2: `yes`, `no`, `on`, `off` and dates are text, 012 is twelve.
@@ -23,6 +23,7 @@ _CONSTANTS = {"": None, "~": None} | {
     for form in (word, word.title(), word.upper())
 }
 _INTEGER = re.compile(r"[-+]?[0-9]{1,40}")
+_UNFIT = re.compile(r"[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
@@ -47,9 +48,29 @@ def read_yaml(text: str, lines: Lines) -> object:
     return data
 
 
+def write_yaml(data: object) -> str:
+    """Text that `read_yaml` reads as this data of mappings, lists, text and numbers."""
+    import yaml  # noqa: PLC0415 - see _events
+
+    class Dumper(yaml.SafeDumper):
+        def ignore_aliases(self, data: object) -> bool:
+            return True
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        # The dumper quotes by YAML 1.1, to which 1e5 is text.
+        style = "|" if "\n" in value else None if isinstance(_scalar(value), str) else "'"
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style)
+
+    Dumper.add_representer(str, text)
+    return yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
 def _events(text: str, lines: Lines) -> Iterator[_Event]:
     import yaml  # noqa: PLC0415 - a rubric from JSON or plain data must not pay for it
 
+    if unfit := _UNFIT.search(text):
+        line = text.count("\n", 0, unfit.start()) + 1
+        raise lines.fault("a character that text cannot hold; write the text without it", line)
     kinds: dict[type, Literal["mapping", "list", "scalar", "alias", "end"]] = {
         yaml.MappingStartEvent: "mapping",
         yaml.SequenceStartEvent: "list",
@@ -60,7 +81,7 @@ def _events(text: str, lines: Lines) -> Iterator[_Event]:
     }
     try:
         event: Any  # each kind of event has its own fields
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             if (kind := kinds.get(type(event))) is not None:
                 line = event.start_mark.line + 1
                 given = vars(event)
@@ -72,9 +93,6 @@ def _events(text: str, lines: Lines) -> Iterator[_Event]:
         mark = error.problem_mark or error.context_mark
         message = f"not YAML: {error.problem or error.context}; write valid YAML"
         raise lines.fault(message, 1 if mark is None else mark.line + 1) from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise lines.fault("a character that text cannot hold; write the text without it", line) from None
 
 
 class _Builder:

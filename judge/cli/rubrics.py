@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 import rubrics
+from judge.cli import imported
 from judge.cli.exits import Exit, expected, say
 from judge.errors import InputError
-from rubrics import Rubric
+from rubrics import Rubric, importers
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Rubrics.")
 
@@ -93,3 +94,34 @@ def new(
     except OSError as error:
         raise InputError(f"{file}: cannot be written ({error.strerror}); name another file") from None
     say(f"{file} is begun; check it with: judge rubrics lint {file}")
+
+
+@app.command("import")
+@expected
+def import_(
+    file: Annotated[Path, typer.Argument(help="A file of another tool.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="What to write: a .yaml or .jsonl file, or a folder.")],
+    format: Annotated[
+        str | None,
+        typer.Option("--format", "-f", help=f"{', '.join(importers.FORMATS)}; told by the file if not given."),
+    ] = None,
+    outputs: Annotated[
+        Path | None, typer.Option(help="JSONL of id and output: what is to be graded, for items that come without.")
+    ] = None,
+) -> None:
+    """Bring in a rubric, or items with rubrics of their own, and say what could not be carried over."""
+    found = importers.read(imported.text_of(file), format, str(file))
+    items, strangers = list(found.items), 0
+    if outputs is not None:
+        if not items:
+            raise InputError(f"{file}: holds no items; leave --outputs out")
+        items, strangers = imported.with_outputs(items, outputs)
+    written = imported.write(found.rubrics, items, out)
+    for line in found.losses:
+        say(f"{file}: {line}")
+    if strangers:
+        say(f"{outputs}: {strangers} of its outputs belong to no item")
+    if lacking := sum("output" not in item for item in items):
+        say(f"{written[-1]}: {lacking} of {len(items)} items have no output; add `output` to them, or give --outputs")
+    for path in written:
+        say(f"wrote {path}")

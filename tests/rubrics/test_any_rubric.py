@@ -3,46 +3,134 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import random
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import count
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rubrics import Rubric, RubricError, answer_schema
+from rubrics import Criterion, Rubric, RubricError, answer_schema, lint, lowest, overall
+from rubrics.brief import as_yaml, brief
+from rubrics.scales import Numeric
+
+# The first example pays for imports.
+ANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # No digits: the dumper quotes by YAML 1.1 and would leave 1e5, a number in 1.2, without quotes.
 WORDS = st.text(st.characters(exclude_categories=["C", "N"]), min_size=1, max_size=20).filter(str.strip)
-NAMES = st.from_regex(r"[a-z][a-z ]{0,8}[a-z]", fullmatch=True)
+NAMES = st.lists(st.from_regex(r"[a-z][a-z ]{0,8}[a-z]", fullmatch=True), min_size=2, max_size=6, unique=True)
 WHEN = st.booleans() | WORDS
+NUMBERS = st.integers(-100, 100) | st.floats(-100, 100)
+Data = dict[str, Any]
 
 
-def criterion(id_: str) -> st.SearchStrategy[dict[str, Any]]:
-    shared = {"id": st.just(id_), "question": WORDS, "weight": st.floats(0.01, 1000)}
-    optional = {"not_applicable": WHEN, "cannot_tell": WHEN}
-    numbers = st.dictionaries(st.integers(-100, 100), WORDS, min_size=2, max_size=6)
-    names = st.lists(NAMES, min_size=2, max_size=6, unique=True)
-    return st.fixed_dictionaries(
-        {**shared, "scale": st.just("ordinal"), "levels": numbers | names}, optional=optional
-    ) | st.fixed_dictionaries({**shared, "scale": st.just("binary")}, optional=optional)
+def shared(scale: str, *, weighed: bool = True) -> st.SearchStrategy[Data]:
+    optional: dict[str, st.SearchStrategy[Any]] = {"not_applicable": WHEN, "cannot_tell": WHEN}
+    if weighed:
+        optional["weight"] = st.floats(0.01, 1000)
+    return st.fixed_dictionaries({"question": WORDS, "scale": st.just(scale)}, optional=optional)
 
 
-RUBRICS = st.fixed_dictionaries(
-    {
-        "name": st.just("any"),
-        "criteria": st.integers(1, 5).flatmap(lambda n: st.tuples(*(criterion(f"c{i}") for i in range(n))).map(list)),
-    },
-    optional={"instructions": WORDS, "description": WORDS, "version": st.integers(0, 99)},
+def valued(names: list[str], numbers: list[float]) -> list[Data]:
+    return [{"level": name, "value": number} for name, number in zip(names, numbers, strict=False)]
+
+
+def joined(*parts: st.SearchStrategy[Data]) -> st.SearchStrategy[Data]:
+    return st.tuples(*parts).map(lambda found: {field: value for part in found for field, value in part.items()})
+
+
+RISING = st.lists(NUMBERS, min_size=6, max_size=6, unique=True).map(sorted)
+BINARY = joined(shared("binary"), st.fixed_dictionaries({}, optional={"required": st.just("yes")}))
+ORDINAL = joined(
+    shared("ordinal"),
+    st.fixed_dictionaries(
+        {
+            "levels": st.dictionaries(st.integers(-100, 100), WORDS, min_size=2, max_size=6)
+            | NAMES
+            | st.builds(valued, NAMES, RISING)
+        }
+    ),
+)
+LABELS = joined(shared("categorical", weighed=False), st.fixed_dictionaries({"levels": NAMES}))
+GRADES = joined(shared("categorical"), st.fixed_dictionaries({"levels": st.builds(valued, NAMES, RISING)}))
+NUMERIC = joined(
+    shared("numeric"),
+    st.builds(
+        lambda low, step, steps, stepped, words: {
+            "minimum": low,
+            "maximum": low + step * steps,
+            "anchors": {str(low): words},
+            **({"step": step} if stepped else {}),
+        },
+        st.integers(-100, 100),
+        st.integers(1, 9),
+        st.integers(1, 40),
+        st.booleans(),
+        WORDS,
+    ),
+)
+WORTH = st.fixed_dictionaries({"points": NUMBERS.filter(bool)})
+POINTS = joined(shared("points", weighed=False), WORTH)
+EARNED = joined(shared("points", weighed=False), st.fixed_dictionaries({"points": st.integers(1, 100)}))
+PREFERENCE = joined(shared("preference"), st.fixed_dictionaries({"tie": st.booleans()}))
+BY_POINTS = st.builds(lambda one, more: {"criteria": [one, *more]}, EARNED, st.lists(POINTS, max_size=3))
+MEAN = BINARY | ORDINAL | LABELS | GRADES | NUMERIC
+SECTION = st.fixed_dictionaries({}, optional={"description": WORDS, "weight": st.floats(0.01, 1000)})
+TREES = st.recursive(
+    st.builds(lambda criteria: {"criteria": criteria}, st.lists(MEAN, min_size=1, max_size=3)) | BY_POINTS,
+    lambda inner: st.builds(
+        lambda criteria, sections: {"criteria": criteria, "sections": sections},
+        st.lists(MEAN, min_size=1, max_size=2),
+        st.lists(joined(SECTION, inner), min_size=1, max_size=3),
+    ),
+    max_leaves=5,
+)
+PAIRS = st.builds(lambda criteria: {"criteria": criteria}, st.lists(PREFERENCE, min_size=1, max_size=3))
+ABOUT = st.fixed_dictionaries(
+    {"name": st.just("any")}, optional={"instructions": WORDS, "description": WORDS, "version": st.integers(0, 99)}
 )
 
 
-@settings(deadline=None)  # the first example pays for imports
+def numbered(node: Data, ids: Iterator[int]) -> Data:
+    """The node, with an id for every criterion and section in it."""
+    criteria = [{"id": f"c{next(ids)}", **criterion} for criterion in node.get("criteria", ())]
+    sections = [{"id": f"s{next(ids)}", **numbered(section, ids)} for section in node.get("sections", ())]
+    return {**node, "criteria": criteria, "sections": sections}
+
+
+RUBRICS = joined(ABOUT, TREES | PAIRS).map(lambda data: numbered(data, count()))
+
+
+def answers(criterion: Criterion) -> st.SearchStrategy[Any]:
+    """What a judge may answer."""
+    if isinstance(criterion, Numeric) and not criterion.listed:
+        return st.sampled_from((criterion.minimum, criterion.maximum))
+    return st.sampled_from(criterion.answers)
+
+
+def values(draw: st.DataObject, rubric: Rubric) -> tuple[dict[str, float], list[str]]:
+    """Scores of some criteria, and others that do not apply."""
+    scores: dict[str, float] = {}
+    excused = []
+    for criterion in rubric.leaves:
+        given = draw.draw(st.none() | answers(criterion))
+        mark = criterion.read(given)
+        if given == "not_applicable":
+            excused.append(criterion.id)
+        elif mark is not None and mark.value is not None:
+            scores[criterion.id] = mark.value
+    return scores, excused
+
+
+@ANY
 @given(RUBRICS)
-def test_one_rubric_through_yaml_json_and_itself(data: dict[str, Any]) -> None:
+def test_one_rubric_through_yaml_json_and_itself(data: Data) -> None:
     rubric = Rubric.parse(data)
     assert Rubric.loads(yaml.safe_dump(data, sort_keys=False), "r.yaml") == rubric
     assert Rubric.loads(json.dumps(data, indent="\t"), "r.json") == rubric
@@ -50,11 +138,29 @@ def test_one_rubric_through_yaml_json_and_itself(data: dict[str, Any]) -> None:
     assert Rubric.loads(rubric.model_dump_json()).hash == rubric.hash
 
 
-@settings(deadline=None)  # the first example pays for imports
+@ANY
 @given(RUBRICS)
-def test_schema_keeps_to_the_strict_subset(data: dict[str, Any]) -> None:
+def test_the_brief_form_is_the_same_rubric(data: Data) -> None:
+    rubric = Rubric.parse(data)
+    assert Rubric.parse(brief(rubric)) == rubric
+    assert Rubric.loads(as_yaml(rubric), "r.yaml") == rubric
+
+
+@ANY
+@given(RUBRICS)
+def test_lint_says_one_line_each_and_changes_nothing(data: Data) -> None:
+    rubric = Rubric.parse(data)
+    before = rubric.hash
+    assert all(str(finding).isprintable() for finding in lint(rubric))
+    assert Rubric.parse(data).hash == before
+
+
+@ANY
+@given(RUBRICS)
+def test_schema_keeps_to_the_strict_subset(data: Data) -> None:
     schema = answer_schema(Rubric.parse(data))
     assert schema["type"] == "object"
+    assert sum(len(node.get("enum", ())) for node in nodes(schema)) <= 1000
     for node in nodes(schema):
         assert set(node) in (
             {"type", "properties", "required", "additionalProperties"},
@@ -67,47 +173,113 @@ def test_schema_keeps_to_the_strict_subset(data: dict[str, Any]) -> None:
             assert node["additionalProperties"] is False
 
 
-@settings(deadline=None)  # the first example pays for imports
+@ANY
+@given(RUBRICS)
+def test_schema_passes_through_anthropics_sdk(data: Data) -> None:
+    anthropic = pytest.importorskip("anthropic", reason="the anthropic SDK is not installed")
+    schema = answer_schema(Rubric.parse(data))
+    before = json.dumps(schema)
+    assert untyped(anthropic.transform_schema(schema)) == untyped(schema)
+    assert json.dumps(schema) == before
+
+
+@ANY
 @given(RUBRICS, st.data())
-def test_schema_takes_right_answers_and_no_others(data: dict[str, Any], draw: st.DataObject) -> None:
+def test_schema_takes_right_answers_and_no_others(data: Data, draw: st.DataObject) -> None:
     rubric = Rubric.parse(data)
-    answer: dict[str, Any] = {
-        each.id: {"reason": "r", "score": draw.draw(st.sampled_from(each.answers))} for each in rubric.criteria
-    }
+    answer: Data = {each.id: {"reason": "r", "score": draw.draw(answers(each))} for each in rubric.leaves}
     validator = jsonschema.Draft202012Validator(answer_schema(rubric))
     validator.validate(answer)
-    some = draw.draw(st.sampled_from(rubric.criteria)).id
-    wrong = (
+    some = draw.draw(st.sampled_from(rubric.leaves)).id
+    wrong: list[Data] = [
         {**answer, "extra": answer[some]},
         {id_: given for id_, given in answer.items() if id_ != some},
         {**answer, some: {**answer[some], "extra": 1}},
         {**answer, some: {"score": answer[some]["score"]}},
         {**answer, some: {"reason": "r", "score": "off the scale"}},
-        {**answer, some: {"reason": "r", "score": 101}},
         {**answer, some: {"reason": "r", "score": None}},
-    )
+    ]
+    if rubric.criterion(some).listed:
+        wrong.append({**answer, some: {"reason": "r", "score": 1001}})
     for each in wrong:
         with pytest.raises(jsonschema.ValidationError):
             validator.validate(each)
 
 
-FIELDS = ("name", "criteria", "levels", "level", "value", "scale", "id", "question", "examples", "answers", "weight")
+@ANY
+@given(RUBRICS, st.integers(1, 4))
+def test_parts_hold_every_criterion_once_and_in_order(data: Data, most: int) -> None:
+    rubric = Rubric.parse(data)
+    parts = rubric.parts(most)
+    assert [criterion for part in parts for criterion in part.leaves] == list(rubric.leaves)
+    assert {len(part.leaves) for part in parts[:-1]} <= {most}
+    assert {part.instructions for part in parts} == {rubric.instructions}
+    asked = [id_ for part in parts for id_ in answer_schema(part)["properties"]]
+    assert asked == list(answer_schema(rubric)["properties"])
+
+
+@ANY
+@given(RUBRICS, st.data(), st.randoms(use_true_random=False))
+def test_the_order_of_writing_does_not_change_the_overall(data: Data, draw: st.DataObject, chance: Any) -> None:
+    rubric = Rubric.parse(data)
+    scores, excused = values(draw, rubric)
+    there, here = (overall(Rubric.parse(one), scores, excused) for one in (shuffled(data, chance), data))
+    assert (there.passed, there.complete) == (here.passed, here.complete)
+    assert (there.value, there.low, there.high) == pytest.approx((here.value, here.low, here.high))
+    assert lowest(Rubric.parse(shuffled(data, chance))) == pytest.approx(lowest(rubric))
+
+
+@ANY
+@given(RUBRICS, st.data())
+def test_the_names_of_criteria_do_not_change_the_overall(data: Data, draw: st.DataObject) -> None:
+    rubric = Rubric.parse(data)
+    scores, excused = values(draw, rubric)
+    renamed = overall(
+        Rubric.parse(under_other_names(data)),
+        {f"other-{id_}": score for id_, score in scores.items()},
+        [f"other-{id_}" for id_ in excused],
+    )
+    assert renamed == overall(rubric, scores, excused)
+
+
+@ANY
+@given(RUBRICS, st.data())
+def test_the_overall_keeps_to_its_bounds(data: Data, draw: st.DataObject) -> None:
+    rubric = Rubric.parse(data)
+    scores, excused = values(draw, rubric)
+    result = overall(rubric, scores, excused)
+    assert lowest(rubric) - 1e-9 <= result.low <= result.high <= 1 + 1e-9
+    if result.value is not None:
+        assert result.low == result.value == result.high
+
+
+FIELDS = (
+    *("name", "criteria", "sections", "examples", "answers", "id", "question", "scale", "weight", "required"),
+    *("levels", "level", "value", "minimum", "maximum", "step", "anchors", "points", "tie"),
+)
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(("ordinal", "binary", "a")),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(("ordinal", "binary", "categorical", "numeric", "points", "preference", "a")),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(FIELDS) | st.text(), inner, max_size=6),
 )
 
 
-@settings(deadline=None)  # the first example pays for imports
+@ANY
 @given(RUBRICS, st.sampled_from(FIELDS), ANYTHING)
-def test_a_wrong_part_is_refused_in_one_line_or_fits(data: dict[str, Any], field: str, wrong: object) -> None:
+def test_a_wrong_part_is_refused_in_one_line_or_fits(data: Data, field: str, wrong: object) -> None:
     first, *rest = data["criteria"]
-    for spoilt in ({**data, field: wrong}, {**data, "criteria": [{**first, field: wrong}, *rest]}, wrong):
+    criteria = [{**first, field: wrong}, *rest]
+    deep = {"name": "any", "sections": [{"id": "inner", "criteria": criteria}, {"id": "spoilt", field: wrong}]}
+    for spoilt in ({**data, field: wrong}, {**data, "criteria": criteria}, deep, wrong):
         assert told(partial(Rubric.parse, spoilt)).isprintable()
         assert told(partial(Rubric.loads, json.dumps(spoilt), "r.json")).isprintable()
 
 
-@settings(deadline=None)  # the first example pays for imports
+@ANY
 @given(st.text() | st.text("{}[]:,-&*!|>'\"#%@` \n\ta1?"))
 def test_no_text_breaks_the_reader(text: str) -> None:
     for source in ("r.yaml", "r.json"):
@@ -128,3 +300,28 @@ def nodes(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield schema
     for child in (*schema.get("properties", {}).values(), *schema.get("anyOf", ())):
         yield from nodes(child)
+
+
+def untyped(schema: Mapping[str, Any]) -> Data:
+    """The schema without the types that its enums imply, which the SDK leaves out."""
+    kept = {key: part for key, part in schema.items() if key != "type" or "enum" not in schema}
+    for key in ("properties", "anyOf"):
+        if isinstance(part := kept.get(key), Mapping):
+            kept[key] = {name: untyped(child) for name, child in part.items()}
+        elif part is not None:
+            kept[key] = [untyped(child) for child in part]
+    return kept
+
+
+def shuffled(node: Data, chance: random.Random) -> Data:
+    """The criteria and the sections of every node in another order."""
+    criteria = list(node["criteria"])
+    sections = [shuffled(section, chance) for section in node["sections"]]
+    chance.shuffle(criteria)
+    chance.shuffle(sections)
+    return {**node, "criteria": criteria, "sections": sections}
+
+
+def under_other_names(node: Data) -> Data:
+    criteria = [{**criterion, "id": f"other-{criterion['id']}"} for criterion in node["criteria"]]
+    return {**node, "criteria": criteria, "sections": [under_other_names(section) for section in node["sections"]]}

@@ -2,11 +2,22 @@ from __future__ import annotations
 
 import pytest
 
-from rubrics import Binary, Rubric, lint, shipped
+from rubrics import Binary, Rubric, lint, lowest, shipped
 
 
 def test_what_ships() -> None:
-    assert shipped() == ("faithful-summary", "helpfulness", "instruction-following", "support-reply")
+    assert shipped() == (
+        "agent-trajectory",
+        "code-review",
+        "faithful-summary",
+        "helpfulness",
+        "instruction-following",
+        "rag-groundedness",
+        "safety-refusal",
+        "support-reply",
+        "translation",
+        "writing-quality",
+    )
 
 
 @pytest.mark.parametrize("name", shipped())
@@ -26,3 +37,15 @@ def test_shapes_others_rely_on() -> None:
     assert isinstance(support.criterion("promises"), Binary)
     assert support.criterion("correct").answers == ("no", "yes", "cannot_tell")
     assert len(support.examples) == 1
+
+
+def test_every_scale_but_preference_ships() -> None:
+    scales = {criterion.scale for name in shipped() for criterion in Rubric.load(name).leaves}
+    assert scales == {"binary", "ordinal", "categorical", "numeric", "points"}
+
+
+def test_points_can_be_lost_in_the_conduct_of_an_agent() -> None:
+    rubric = Rubric.load("agent-trajectory")
+    assert [section.id for section in rubric.sections if section.by_points] == ["conduct"]
+    # 4 points always apply and 19 can be lost; weights are 4 and 2, as there may be no report.
+    assert lowest(rubric) == pytest.approx(2 * -19 / 4 / 6)

@@ -35,7 +35,6 @@ MISTAKES = [
     ("    question: Is it?\n", "    qestion: Is it?\n", "11: criteria[1].qestion: no such field; write question"),
     ("Is it?", "[1]", "11: criteria[1].question: [1] is not text; write"),
     ("Is it?", '" "', "11: criteria[1].question: the text is blank; write at least one word"),
-    ("Is it?", '"\\udc00"', "11: criteria[1].question: the text holds half of a surrogate pair; write"),
     ("Is it?", '"a\\0"', "11: criteria[1].question: the text holds a NUL character; write"),
     ("name: t", "name: Tea Time", "1: name: 'Tea Time' is not a plain name; write lower-case"),
     ("name: t\n", "", "1: name: missing; write lower-case"),
@@ -116,7 +115,104 @@ def test_a_mistake_is_told_in_one_line_with_its_place(old: str, new: str, expect
     assert "; write " in str(caught.value)
 
 
-def test_the_unspoilt_text_loads() -> None:
+SECTIONED = """\
+name: t
+sections:
+  - id: facts
+    description: What is said.
+    weight: 2
+    criteria:
+      - id: points_a
+        scale: points
+        question: It says four.
+        points: 3
+  - id: form
+    sections:
+      - id: layout
+        criteria:
+          - id: kind
+            scale: categorical
+            question: Which?
+            levels: [note, letter]
+          - id: length
+            scale: numeric
+            question: How long?
+            minimum: 0
+            maximum: 9
+            step: 3
+            anchors:
+              0: None.
+              9: Long.
+"""
+DEEP = "sections[1].sections[0].criteria"
+SECTIONED_MISTAKES = [
+    ("id: facts", "id: 2facts", "3: sections[0].id: '2facts' is not a plain name; write letters"),
+    ("weight: 2", "wieght: 2", "5: sections[0].wieght: no such field; write weight"),
+    ("weight: 2", "weight: -1", "5: sections[0].weight: -1 is too small; write a number above 0"),
+    ("weight: 2", "scale: binary", "5: sections[0].scale: no such field; write one of criteria, sections, id"),
+    ("points: 3", "points: 0", "10: sections[0].criteria[0].points: 0 points count for nothing; write points above or"),
+    ("points: 3", "points: -3", "6: sections[0].criteria: no points can be earned here; write a criterion with points"),
+    ("points: 3", "point: 3", "10: sections[0].criteria[0].point: no such field; write points"),
+    ("        points: 3\n", "", "7: sections[0].criteria[0].points: missing; write points above 0 for what is good"),
+    (
+        "points: 3",
+        "points: 3\n      - {id: other, scale: binary, question: Is it?}",
+        "6: sections[0].criteria: points and other scales have no common sum; write a section for the points criteria",
+    ),
+    ("id: form", "id: Facts", "11: sections[1].id: id Facts is too like facts; write another id"),
+    ("id: layout", "id: facts", "13: sections[1].sections[0].id: id facts is too like facts; write another id"),
+    ("id: kind", "id: points-a", f"15: {DEEP}[0].id: id points-a is too like points_a; write another id"),
+    ("[note, letter]", "[note, Note]", f"18: {DEEP}[0].levels: two levels have the same name; write"),
+    ("[note, letter]", "[note, letter]\n            tie: no", f"19: {DEEP}[0].tie: no such field; write"),
+    ("scale: numeric", "scale: number", f"20: {DEEP}[1].scale: 'number' is no known scale; write one of binary"),
+    ("minimum: 0", "minimum: none", f"22: {DEEP}[1].minimum: 'none' is not a number; write the lowest number"),
+    ("            minimum: 0\n", "", f"19: {DEEP}[1].minimum: missing; write the lowest number of the scale"),
+    ("maximum: 9", "maximum: -9", f"22: {DEEP}[1].minimum: the minimum is not below the maximum; write a smaller"),
+    ("step: 3", "step: 4", f"24: {DEEP}[1].step: the steps do not lead from the minimum to the maximum; write"),
+    ("step: 3", "step: 0", f"24: {DEEP}[1].step: 0 is too small; write a number from 0.000001 up"),
+    ("9: Long.", "8: Long.", f"27: {DEEP}[1].anchors['8']: '8' is not on the scale; write an anchor that is"),
+    ("0: None.", "'0': None.\n              0: Nil.", f"27: {DEEP}[1].anchors: 0 is already on line 26; write it once"),
+    ("0: None.", "0:", f"26: {DEEP}[1].anchors['0']: None is not text; write"),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"), SECTIONED_MISTAKES, ids=[expected for _, _, expected in SECTIONED_MISTAKES]
+)
+def test_a_mistake_in_a_section_has_its_line_too(old: str, new: str, expected: str) -> None:
+    assert old in SECTIONED
+    with pytest.raises(RubricError) as caught:
+        Rubric.loads(SECTIONED.replace(old, new, 1), "r.yaml")
+    assert str(caught.value).startswith(f"r.yaml:{expected}")
+
+
+WHOLE_MISTAKES = [
+    ("name: t", "1: criteria: nothing to grade here; write at least one criterion or section"),
+    ("name: t\ncriteria: []\nsections: []", "2: criteria: nothing to grade here"),
+    ("name: t\nsections:\n- {id: a, criteria: []}", "3: sections[0].criteria: nothing to grade here"),
+    ("name: t\nsections: {id: a}", "2: sections: {'id': 'a'} is not a list; write a list of 1 to 500 sections"),
+    (
+        "name: t\ncriteria:\n- {id: a, scale: preference, question: q}\n- {id: b, scale: binary, question: q}",
+        "2: criteria: some criteria ask for pairs and some for one output; write two rubrics",
+    ),
+    (
+        "name: t\nsections:\n"
+        + "".join(f"{'  ' * depth}- id: s{depth}\n{'  ' * depth}  sections:\n" for depth in range(12))
+        + f"{'  ' * 12}- {{id: s12, criteria: [{{id: a, scale: binary, question: q}}]}}",
+        "3: sections[0]: sections nested more than 12 deep; write them flatter",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), WHOLE_MISTAKES, ids=[expected for _, expected in WHOLE_MISTAKES])
+def test_a_rubric_that_asks_nothing_whole_is_refused(text: str, expected: str) -> None:
+    with pytest.raises(RubricError) as caught:
+        Rubric.loads(text, "r.yaml")
+    assert str(caught.value).startswith(f"r.yaml:{expected}")
+
+
+def test_the_unspoilt_texts_load() -> None:
+    assert [criterion.id for criterion in Rubric.loads(SECTIONED).leaves] == ["points_a", "kind", "length"]
     assert Rubric.loads(GOOD).examples[0].answers["b"].score == "yes"
 
 
@@ -128,6 +224,8 @@ def test_json_mistakes_have_lines_too() -> None:
         Rubric.loads('{"name": "t",\n"name": "t"}', "r.json")
     with pytest.raises(RubricError, match=r"^r\.json:2: not JSON: .*; write valid JSON$"):
         Rubric.loads('{"name":\n', "r.json")
+    with pytest.raises(RubricError, match=r"^r\.json:4: criteria\[0\]\.question: the text holds half of a surrogate"):
+        Rubric.loads(text.replace('"question": 3', '"question": "\\udc00"'), "r.json")
 
 
 def test_plain_data_has_a_path_and_no_line() -> None:
@@ -151,7 +249,7 @@ def test_load_takes_files_and_shipped_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ref", "expected"),
     [
-        ("helpfulnes", "'helpfulnes': no rubric of this name ships; did you mean helpfulness? write one of faithful-"),
+        ("helpfulnes", "'helpfulnes': no rubric of this name ships; did you mean helpfulness? write one of agent-"),
         ("none.yaml", "none.yaml: cannot be read (No such file or directory); write the path"),
         ("a/helpfulness", "a/helpfulness: not a rubric file; write a path that ends in .yaml"),
         (Path("helpfulness"), "helpfulness: not a rubric file"),

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import time
+from typing import Any
 
 import pytest
 
-from rubrics import Rubric
+from rubrics import Rubric, RubricError, answer_schema, overall
 
 LONG = """
 name: long
@@ -98,3 +100,139 @@ def test_the_order_of_an_examples_answers_does_not_matter() -> None:
     rubric = Rubric.parse({**Rubric.loads(LONG).model_dump(), "examples": [example]})
     example["answers"] = dict(reversed(example["answers"].items()))
     assert Rubric.parse({**Rubric.loads(LONG).model_dump(), "examples": [example]}).hash == rubric.hash
+
+
+TREE = """
+name: tree
+instructions: Read it.
+criteria:
+  - {id: first, scale: binary, question: Is it first?, weight: 2}
+sections:
+  - id: outer
+    weight: 3
+    criteria:
+      - {id: second, scale: ordinal, question: How second?, levels: [1, 2], required: 2}
+    sections:
+      - id: inner
+        criteria:
+          - {id: third, scale: numeric, question: How third?, minimum: 0, maximum: 1}
+  - id: gains
+    criteria:
+      - {id: good, scale: points, question: It is good, points: 3}
+      - {id: bad, scale: points, question: It is bad, points: -2}
+      - {id: worse, scale: points, question: It is worse, points: -3}
+examples:
+  - output: x
+    answers:
+      worse: {reason: r6, score: yes}
+      bad: {reason: r5, score: no}
+      good: {reason: r4, score: yes}
+      third: {reason: r3, score: 0.5}
+      second: {reason: r2, score: 2}
+      first: {reason: r1, score: no}
+"""
+
+
+def test_leaves_are_all_criteria_in_the_order_of_writing() -> None:
+    rubric = Rubric.loads(TREE)
+    assert list(rubric.ids) == ["first", "second", "third", "good", "bad", "worse"]
+    assert [criterion.id for criterion in rubric.leaves] == list(rubric.ids)
+    assert rubric.criterion("third") is rubric.leaves[2]
+
+
+def test_parts_keep_their_sections_and_what_their_examples_answer() -> None:
+    rubric = Rubric.loads(TREE)
+    first, second, third = rubric.parts(2)
+    assert [[criterion.id for criterion in part.leaves] for part in (first, second, third)] == [
+        ["first", "second"],
+        ["third", "good"],
+        ["bad", "worse"],
+    ]
+    assert [section.id for section in second.sections] == ["outer", "gains"]
+    assert [section.id for section in second.sections[0].sections] == ["inner"]
+    assert first.sections[0].sections == ()
+    assert list(second.examples[0].answers) == ["good", "third"]
+    assert rubric.parts(6) == (rubric,)
+    assert rubric.parts(6)[0] is rubric
+    assert rubric.parts(2)[1] is second
+
+
+def test_a_part_may_hold_faults_alone() -> None:
+    # As a rubric of its own it could not be scored; as a part of one it is only asked.
+    *_, faults = Rubric.loads(TREE).parts(2)
+    assert list(answer_schema(faults)["properties"]) == ["bad", "worse"]
+    with pytest.raises(RubricError, match="no points can be earned here"):
+        Rubric.parse(faults.model_dump())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "asked_alike"),
+    [
+        ("weight: 3", "weight: 4", True),
+        ("weight: 2", "weight: 5", True),
+        ("points: -2", "points: -4", True),
+        ("required: 2", "required: 1", True),
+        ("name: tree", "name: bush", True),
+        ("Read it.", "Read it twice.", False),
+        ("How third?", "How far third?", False),
+        ("maximum: 1", "maximum: 2", False),
+        ("id: inner", "id: middle", False),
+        ("reason: r4", "reason: r7", False),
+    ],
+)
+def test_the_asked_hash_changes_with_what_a_judge_is_shown_alone(old: str, new: str, asked_alike: bool) -> None:
+    assert old in TREE
+    one, other = Rubric.loads(TREE), Rubric.loads(TREE.replace(old, new))
+    assert (one.asked_hash == other.asked_hash) == asked_alike
+    assert (one.hash == other.hash) == (old == "name: tree")
+
+
+def test_values_of_levels_are_not_asked_and_criteria_named_like_fields_are() -> None:
+    def named_points(**fields: Any) -> Rubric:
+        levels = [{"level": "bad", "value": 0}, {"level": "good", "value": fields.get("value", 1)}]
+        criterion = {"id": "points", "scale": "ordinal", "question": "How?", "levels": levels}
+        answers = {"points": {"reason": fields.get("reason", "r"), "score": "good"}}
+        return Rubric.parse({"name": "t", "criteria": [criterion], "examples": [{"output": "x", "answers": answers}]})
+
+    assert named_points(value=9).asked_hash == named_points().asked_hash
+    assert named_points(reason="other").asked_hash != named_points().asked_hash
+
+
+def test_an_example_may_answer_with_any_number_of_a_range() -> None:
+    with pytest.raises(RubricError) as caught:
+        Rubric.loads(TREE.replace("score: 0.5", "score: 1.5"), "r.yaml")
+    assert str(caught.value) == (
+        "r.yaml:26: examples[0].answers.third.score: 1.5 is no answer to third; write a number from 0 to 1"
+    )
+
+
+def test_sections_nest_twelve_deep_and_no_deeper() -> None:
+    node: dict[str, Any] = {"id": "s0", "criteria": [{"id": "a", "scale": "binary", "question": "Is it?"}]}
+    for depth in range(1, 12):
+        node = {"id": f"s{depth}", "sections": [node]}
+    twelve = Rubric.parse({"name": "deep", "sections": [node]})
+    assert Rubric.loads(twelve.model_dump_json(), "deep.json") == twelve
+    for more in (1, 300, 50_000):
+        for depth in range(more):
+            node = {"id": f"t{depth}", "sections": [node]}
+        with pytest.raises(RubricError) as caught:
+            Rubric.parse({"name": "deep", "sections": [node]})
+        assert str(caught.value).startswith("<data>: sections[0]")
+        assert len(str(caught.value)) < 200
+
+
+def test_two_thousand_leaves_load_and_come_apart_at_once() -> None:
+    leaf = "          - {{id: leaf{n}, scale: binary, question: Is requirement {n} met in full, weight: {w}}}\n"
+    text = "name: large\ninstructions: Read it.\nsections:\n"
+    for outer in range(4):
+        text += f"  - id: outer{outer}\n    sections:\n"
+        for inner in range(5):
+            text += f"      - id: inner{outer}_{inner}\n        criteria:\n"
+            begin = 100 * (5 * outer + inner)
+            text += "".join(leaf.format(n=n, w=1 + n % 3) for n in range(begin, begin + 100))
+    rubric = Rubric.loads(text, "large.yaml")
+    begun = time.perf_counter()
+    parts = rubric.parts(25)
+    assert time.perf_counter() - begun < 5
+    assert (len(rubric.leaves), len(parts), len(parts[-1].leaves)) == (2000, 80, 25)
+    assert overall(rubric, dict.fromkeys(rubric.ids, 1.0)).value == pytest.approx(1.0)
