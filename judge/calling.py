@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from judge.endpoint import Endpoint
 from judge.judges import Judge, Price
 from judge.ledger import CallState, Claimed, Held, Ledger, Settlement, now
 from judge.prices import BYTES_PER_TOKEN_USUALLY, worst_case
-from judge.providers import AnswerLost, CallError, NotSent, Provider, Reading, Rejected, Unreadable
+from judge.providers import AnswerLost, CallError, Image, NotSent, Provider, Reading, Rejected, Unreadable
 from judge.verdicts import Outcome
 
 ATTEMPTS = 4
@@ -77,6 +77,7 @@ class _Call:
 
     key: str
     body: bytes
+    text_bytes: int
     max_tokens: int
     usable: Callable[[Reading], bool]
     deadline: Deadline
@@ -120,10 +121,11 @@ class Caller:
         deadline: Deadline,
         receipt: Receipt,
         usable: Callable[[Reading], bool],
+        images: Sequence[Image] = (),
     ) -> Answer:
         """The answer to a body, from the ledger or from the judge.
 
-        `usable` says whether a reading settles the question.
+        `usable` says whether a reading settles the question, `images` are those in the body.
 
         Raises
         ------
@@ -131,9 +133,11 @@ class Caller:
             When the judge cannot be asked at all: nothing was decided about this call.
         """
         key = self._ledger.key(self._provider.endpoint, body, sample)
-        worst = worst_case(self.price, len(body), max_tokens)
+        # Providers count an image by its pixels, however long its URL is.
+        text_bytes = len(body) - sum(len(image.url) for image in images)
+        worst = worst_case(self.price, text_bytes, max_tokens, len(images))
         receipt.keys.append(key)
-        call = _Call(key, body, max_tokens, usable, deadline, receipt, worst)
+        call = _Call(key, body, text_bytes, max_tokens, usable, deadline, receipt, worst)
         if self.endpoint.metered and (found := await self._ledger.find(key)) is not None:
             return self._reuse(call, found)
         self.endpoint.begun()
@@ -163,7 +167,7 @@ class Caller:
         # A call that would most likely be cut off is not begun: it would be paid for nothing.
         if call.deadline.passed(self.endpoint.response_s):
             return Answer(call.key, call.attempt, cause="deadline")
-        tokens = len(call.body) // BYTES_PER_TOKEN_USUALLY + call.max_tokens
+        tokens = call.text_bytes // BYTES_PER_TOKEN_USUALLY + call.max_tokens
         slot = self.endpoint.slot(tokens)
         try:
             async with asyncio.timeout_at(None if call.deadline.at == math.inf else call.deadline.at):
@@ -268,7 +272,9 @@ class Caller:
         """Writes the answer down; grading goes on meanwhile, and waits for the write before it reports."""
         cost = call.worst_usd
         if self.price is not None and reading.prompt_tokens is not None and reading.completion_tokens is not None:
-            cost = self.price.cost(reading.prompt_tokens, reading.completion_tokens)
+            cost = self.price.cost(
+                reading.prompt_tokens, reading.completion_tokens, reading.cached_tokens, reading.cache_write_tokens
+            )
         self.budget.settle(call.worst_usd, cost)
         receipt = call.receipt
         receipt.pay(cost)
@@ -324,7 +330,8 @@ class Caller:
     def _refused(self, call: _Call, refusal: Rejected) -> Answer:
         """What an error status means. Returns, or raises Again or Paused."""
         status = refusal.status
-        if refusal.cause == "out_of_money" or status in PAUSING_STATUS:
+        # Log probabilities that a model does not give are refused with a 403 too: that is about what was asked.
+        if refusal.cause == "out_of_money" or (status in PAUSING_STATUS and refusal.parameter != "logprobs"):
             self.endpoint.open_breaker(f"{PAUSING_STATUS.get(status, 'the judge is out of money')} ({refusal})")
             assert self.endpoint.broken is not None
             raise self.endpoint.broken

@@ -21,18 +21,49 @@ OUTPUT_MODES: tuple[OutputMode, ...] = ("json_schema", "tool", "json_prompt")
 #: Providers that make verdicts without asking a model, and need no model's name.
 SOURCES = ("recorded", "simulated")
 
+#: Where a provider's own key is, for its own server.
+KEYS = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY", "openai-responses": "OPENAI_API_KEY"}
+
+#: The price of a token written to a cache, as a share of the price of one that is not, where it is unknown.
+CACHE_WRITE_SHARE = 1.25
+
+Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
 
 class Price(BaseModel):
-    """Dollars for a million tokens."""
+    """Dollars for a million tokens.
+
+    `cached` is for prompt tokens read from the provider's cache, `cache_write` for those written to it. Where they are
+    not given, a cached token costs as much as any other, and a written one a quarter more.
+    """
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
-    input: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    output: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    input: Dollars
+    output: Dollars
+    cached: Dollars | None = None
+    cache_write: Dollars | None = None
 
-    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """Dollars for one call."""
-        return (prompt_tokens * self.input + completion_tokens * self.output) / 1_000_000
+    def cost(
+        self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0, cache_write_tokens: int = 0
+    ) -> float:
+        """Dollars for one call. The cached tokens, and those written to the cache, are among the prompt's."""
+        cached = min(cached_tokens, prompt_tokens)
+        written = min(cache_write_tokens, prompt_tokens - cached)
+        cached_price = self.input if self.cached is None else self.cached
+        write_price = self.input * CACHE_WRITE_SHARE if self.cache_write is None else self.cache_write
+        prompt = (prompt_tokens - cached - written) * self.input + cached * cached_price + written * write_price
+        return (prompt + completion_tokens * self.output) / 1_000_000
+
+    def worst(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Dollars for one call at most: nothing is read from a cache, all is written to one where that is dearer."""
+        prompt_price = max(self.input, self.cache_write or 0.0)
+        return (prompt_tokens * prompt_price + completion_tokens * self.output) / 1_000_000
+
+
+#: Fields that do not change how a judge can be asked.
+NOT_PROBED = {"name", "price", "concurrency", "rpm", "tpm", "timeout_s", "api_key_env", "headers", "proxy", "ca_file"}
+NOT_PROBED |= {"criteria_per_call", "images"}
 
 
 class Judge(BaseModel):
@@ -44,13 +75,17 @@ class Judge(BaseModel):
     provider: Annotated[str, Field(min_length=1)]
     model: str = ""
     base_url: str | None = None
-    api_key_env: str | None = Field(default=None, description="Variable that holds the key; OPENAI_API_KEY for OpenAI.")
+    api_key_env: str | None = Field(default=None, description="Variable with the key; the provider's own if null.")
+    proxy: str | None = Field(default=None, description="HTTP proxy that the calls go through.")
+    ca_file: str | None = Field(default=None, description="PEM file of certificates to trust, and no others.")
     headers: dict[str, str] = Field(default_factory=dict)
     mode: OutputMode | None = Field(default=None, description="Form of the answer; probed for if null.")
     max_tokens: Annotated[int, Field(ge=16, le=1_000_000)] = 4096
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     reasoning_effort: str | None = None
     criteria_per_call: Annotated[int, Field(ge=1, le=100)] = Field(default=25, description="Asked for in one call.")
+    logprobs: bool = Field(default=False, description="Ask for the probabilities of tokens, for distributions.")
+    images: bool = Field(default=False, description="Whether the model takes images.")
     timeout_s: Annotated[float, Field(gt=0)] = 180.0
     concurrency: Annotated[int, Field(ge=1, le=4096)] = 16
     rpm: Annotated[float, Field(gt=0)] | None = Field(default=None, description="Requests a minute.")
@@ -58,17 +93,27 @@ class Judge(BaseModel):
     price: Price | None = Field(default=None, description="Overrides the price list.")
     options: dict[str, Any] = Field(default_factory=dict, description="What the provider alone understands.")
 
-    @field_validator("base_url")
+    @field_validator("base_url", "proxy")
     @classmethod
-    def _without_secrets(cls, url: str | None) -> str | None:
-        if url is not None and "@" in url.partition("://")[2].partition("/")[0]:
-            raise ValueError("holds a name or password, which would be written down; use api_key_env")
+    def _an_address(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        scheme, _, rest = url.partition("://")
+        if scheme.lower() not in {"http", "https"} or not rest:
+            raise ValueError("is no http:// or https:// address")
+        if "@" in rest.partition("/")[0]:
+            raise ValueError("holds a name or password, which would be written down; a key belongs in api_key_env")
         return url
 
     @property
     def key_variable(self) -> str | None:
-        """The variable with the key. OpenAI's own is never sent to another server unless the description says so."""
-        return self.api_key_env or ("OPENAI_API_KEY" if self.provider == "openai" and self.base_url is None else None)
+        """The variable with the key. A provider's own goes to no other server unless the description says so."""
+        return self.api_key_env or (KEYS.get(self.provider) if self.base_url is None else None)
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether items with images can be judged. A source makes its verdicts without looking at them."""
+        return self.images or self.provider in SOURCES
 
     @classmethod
     def load(cls, ref: str | Path) -> Judge:
@@ -104,6 +149,8 @@ class Judge(BaseModel):
         options = data.get("options")
         if data.get("provider") in SOURCES and isinstance(options, dict) and isinstance(options.get("file"), str):
             options["file"] = str(path.parent / options["file"])
+        if isinstance(data.get("ca_file"), str):
+            data["ca_file"] = str(path.parent / data["ca_file"])
         try:
             return cls.model_validate(data)
         except ValidationError as error:
@@ -116,9 +163,7 @@ class Judge(BaseModel):
     @property
     def description_hash(self) -> str:
         """SHA-256 of all that decides how this judge can be asked: the key of its stored probe."""
-        asked = self.model_dump(
-            mode="json", exclude={"name", "price", "concurrency", "rpm", "tpm", "timeout_s", "api_key_env", "headers"}
-        )
+        asked = self.model_dump(mode="json", exclude=NOT_PROBED)
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
@@ -126,14 +171,16 @@ class Judge(BaseModel):
 class Asking:
     """How a judge is asked, once a probe has fixed it.
 
-    `parameters` are the sampling parameters that are really sent, by the name the model takes them under.
-    `reported_model` is what the provider said it ran; it is kept beside the fingerprint, not in it.
+    `parameters` are the sampling parameters that are really sent, by their names in the description; `token_limit` is
+    the name of the limit where servers differ; `logprobs` says whether log probabilities come. `reported_model` is what
+    the provider said it ran; it is kept beside the fingerprint, not in it.
     """
 
     mode: OutputMode
     parameters: tuple[tuple[str, float | int | str], ...]
     token_limit: str = "max_completion_tokens"
     reported_model: str | None = None
+    logprobs: bool = False
 
     def fingerprint(self, judge: Judge, endpoint: str, prompt_hash: str, samples: int) -> str:
         """SHA-256 that two judges share only if they are the same model asked in the same way."""
@@ -148,5 +195,7 @@ class Asking:
             "prompt": prompt_hash,
             "samples": samples,
             "criteria_per_call": judge.criteria_per_call,
+            "images": judge.images,
+            "logprobs": self.logprobs,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

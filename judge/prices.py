@@ -7,8 +7,13 @@ from judge.judges import Judge, Price
 
 #: No tokenizer makes more than one token of a byte.
 BYTES_PER_TOKEN_AT_WORST = 1
+#: No provider makes more of an image, however short its address.
+IMAGE_TOKENS_AT_WORST = 50_000
 #: For estimates shown to people, English prose.
 BYTES_PER_TOKEN_USUALLY = 4
+
+#: Providers that the list knows by another name.
+LISTED_AS = {"openai-responses": "openai"}
 
 
 def price_of(judge: Judge, allow_unpriced: bool = False) -> Price | None:
@@ -21,7 +26,7 @@ def price_of(judge: Judge, allow_unpriced: bool = False) -> Price | None:
     """
     if judge.price is not None:
         return judge.price
-    listed = None if judge.base_url else _listed(judge.provider, judge.model)
+    listed = None if judge.base_url else _listed(judge)
     if listed is None and not allow_unpriced:
         raise SetupError(
             f"no price is known for {judge.provider}/{judge.model}"
@@ -31,20 +36,29 @@ def price_of(judge: Judge, allow_unpriced: bool = False) -> Price | None:
     return listed
 
 
-def _listed(provider: str, model: str) -> Price | None:
+def _listed(judge: Judge) -> Price | None:
     from genai_prices import Usage, calc_price  # noqa: PLC0415 - 0.2 s, only for judges without a price of their own
 
     million = 1_000_000
+    provider = LISTED_AS.get(judge.provider, judge.provider)
+
+    def asked(**tokens: int) -> tuple[float, float]:
+        found = calc_price(Usage(**tokens), model_ref=judge.model, provider_id=provider)
+        return float(found.input_price), float(found.output_price)
+
     try:
-        found = calc_price(Usage(input_tokens=million, output_tokens=million), model_ref=model, provider_id=provider)
+        # A long prompt may be priced higher; a million tokens at once gives the higher figure, which is the safe one.
+        read, written = asked(input_tokens=million, output_tokens=million)
+        cached, _ = asked(input_tokens=million, cache_read_tokens=million)
+        cache_write, _ = asked(input_tokens=million, cache_write_tokens=million)
     except LookupError:
         return None
-    # A long prompt may be priced higher; a million tokens at once gives the higher figure, which is the safe one.
-    return Price(input=float(found.input_price), output=float(found.output_price))
+    return Price(input=read, output=written, cached=cached, cache_write=cache_write)
 
 
-def worst_case(price: Price | None, body_bytes: int, max_tokens: int) -> float | None:
-    """Dollars that one call can cost at most; None where the price is unknown."""
+def worst_case(price: Price | None, body_bytes: int, max_tokens: int, images: int = 0) -> float | None:
+    """Dollars that one call can cost at most, whatever is cached; None where the price is unknown."""
     if price is None:
         return None
-    return price.cost(-(-body_bytes // BYTES_PER_TOKEN_AT_WORST), max_tokens)
+    tokens = -(-body_bytes // BYTES_PER_TOKEN_AT_WORST) + images * IMAGE_TOKENS_AT_WORST
+    return price.worst(tokens, max_tokens)

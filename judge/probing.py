@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from functools import cache
 
 from judge import parsing, prompts
@@ -55,14 +56,16 @@ async def probe(judge: Judge, provider: Provider, caller: Caller) -> Asking:
     SetupError
         When no way does, or the judge cannot be asked at all.
     """
-    asking = Asking(judge.mode or OUTPUT_MODES[0], parameters(judge))
+    asking = Asking(judge.mode or OUTPUT_MODES[0], parameters(judge), logprobs=judge.logprobs)
     modes = [judge.mode] if judge.mode else list(OUTPUT_MODES)
     reasons: list[str] = []
     while modes:
-        asking = Asking(modes[0], asking.parameters, asking.token_limit)
+        asking = replace(asking, mode=modes[0])
         answer, reading = await _try(judge, provider, caller, asking)
         if reading is not None:
-            return Asking(asking.mode, asking.parameters, asking.token_limit, reading.model)
+            return replace(
+                asking, reported_model=reading.model, logprobs=asking.logprobs and reading.tokens is not None
+            )
         if answer.refusal is None:
             if answer.reading is None:
                 raise SetupError(f"the judge {judge.name!r} did not answer the probe ({answer.cause}); try again later")
@@ -103,15 +106,14 @@ async def _try(judge: Judge, provider: Provider, caller: Caller, asking: Asking)
 
 def _without(asking: Asking, parameter: str | None, complaint: str) -> Asking | None:
     """The asking without what the provider complained of; None where that is the mode itself."""
+    names = (*TOKEN_LIMITS, *dict(asking.parameters))
     blamed = parameter or next(
-        (
-            name
-            for name in (*TOKEN_LIMITS, *dict(asking.parameters))
-            if f"'{name}'" in complaint or f"`{name}`" in complaint
-        ),
+        (name for name in names if f"'{name}'" in complaint or f"`{name}`" in complaint),
         None,
     )
     if blamed == asking.token_limit == TOKEN_LIMITS[0]:
-        return Asking(asking.mode, asking.parameters, TOKEN_LIMITS[1])
+        return replace(asking, token_limit=TOKEN_LIMITS[1])
+    if blamed == "logprobs" and asking.logprobs:
+        return replace(asking, logprobs=False)
     kept = tuple(pair for pair in asking.parameters if pair[0] != blamed)
-    return None if kept == asking.parameters else Asking(asking.mode, kept, asking.token_limit)
+    return None if kept == asking.parameters else replace(asking, parameters=kept)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from judge import prompts
 from judge.datasets import Scan
 from judge.judges import OUTPUT_MODES, Judge, Price
-from judge.prices import BYTES_PER_TOKEN_AT_WORST, BYTES_PER_TOKEN_USUALLY
+from judge.prices import BYTES_PER_TOKEN_AT_WORST, BYTES_PER_TOKEN_USUALLY, IMAGE_TOKENS_AT_WORST
 from rubrics import Rubric, answer_schema
 
 #: The fence of one item: markers and codes, in bytes, generously.
@@ -28,9 +28,13 @@ class Quote:
 def quote(scan: Scan, rubric: Rubric, judge: Judge, price: Price | None, samples: int) -> Quote:
     """What grading a scanned dataset comes to at most: every answer as long as allowed, no call in the ledger."""
     mode = judge.mode or OUTPUT_MODES[0]
-    shared = len(prompts.system(rubric, mode).encode()) + len(json.dumps(answer_schema(rubric)))
-    sent = samples * (scan.text_bytes + scan.count * (shared + FENCE_BYTES))
-    calls = samples * scan.count
+    parts = rubric.parts(judge.criteria_per_call)
+    shared = sum(
+        len(prompts.system(part, mode).encode()) + len(json.dumps(answer_schema(part))) + FENCE_BYTES for part in parts
+    )
+    sent = samples * (len(parts) * scan.text_bytes + scan.count * shared)
+    calls = samples * scan.count * len(parts)
     answers = calls * judge.max_tokens
-    worst = None if price is None else price.cost(-(-sent // BYTES_PER_TOKEN_AT_WORST), answers)
+    seen = samples * len(parts) * scan.images * IMAGE_TOKENS_AT_WORST
+    worst = None if price is None else price.worst(-(-sent // BYTES_PER_TOKEN_AT_WORST) + seen, answers)
     return Quote(calls, -(-sent // BYTES_PER_TOKEN_USUALLY), answers, worst)

@@ -1,9 +1,10 @@
-"""The stub judge, as the real SDK sees it."""
+"""The stub judge, as the real SDKs see it."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+import anthropic
 import openai
 import pytest
 
@@ -49,6 +51,23 @@ def ask(url: str, item: str = "ITEM-1", **request: Any) -> Any:
             return (await client.chat.completions.create(**given)).choices[0]
 
     return asyncio.run(asyncio.wait_for(one(), WAIT_S))
+
+
+def respond(url: str, item: str = "ITEM-1", **request: Any) -> Any:
+    """One response."""
+    form = {"type": "json_schema", "name": "grades", "schema": SCHEMA}
+    given: dict[str, Any] = {"model": "m", "instructions": "Grade.", "input": item, "text": {"format": form}} | request
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        return client.responses.create(**given)
+
+
+def message(url: str, item: str = "ITEM-1", **request: Any) -> Any:
+    """One message."""
+    output = {"format": {"type": "json_schema", "schema": SCHEMA}}
+    messages = [{"role": "user", "content": item}]
+    given: dict[str, Any] = {"model": "m", "max_tokens": 99, "messages": messages, "output_config": output} | request
+    with anthropic.Anthropic(base_url=url, api_key="none", max_retries=0) as client:
+        return client.messages.create(**given)
 
 
 def http(url: str, body: dict[str, Any] | None = None) -> Any:
@@ -195,3 +214,97 @@ def test_what_never_arrives_is_never_answered(mode: str) -> None:
         call, status = http(f"{url}/calls")[0], http(f"{url}/stats")["status"]
     assert call["answered"] is None
     assert status == {{"cut_stream": "cut", "reset": "reset"}.get(mode, "client_gone"): 1}
+
+
+def test_every_dialect_brings_the_same_verdict() -> None:
+    function = {"type": "function", "name": "grades", "parameters": SCHEMA, "strict": True}
+    tool = {"name": "grades", "input_schema": SCHEMA}
+    with stub() as url:
+        response, called = respond(url), respond(url, tools=[function], text=openai.omit)
+        said, used = message(url), message(url, tools=[tool], output_config=anthropic.omit)
+        calls = http(f"{url}/calls")
+    assert scores(response.output_text) == scores(said.content[0].text) == expected("ITEM-1")
+    assert scores(called.output[-1].arguments) == scores(json.dumps(used.content[0].input)) == expected("ITEM-1")
+    assert (said.stop_reason, used.stop_reason, response.status) == ("end_turn", "tool_use", "completed")
+    assert [call["path"] for call in calls] == ["/v1/responses"] * 2 + ["/v1/messages"] * 2
+    assert {call["answered"] for call in calls} == {200}
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "error"),
+    [
+        ({"status": 402}, anthropic.PaymentRequiredError),
+        ({"status": 413}, anthropic.ContentTooLargeError),
+        ({"status": 429, "code": "rate_limit_exceeded"}, anthropic.RateLimitError),
+        ({"status": 529}, anthropic.OverloadedError),
+    ],
+)
+def test_errors_are_what_anthropics_sdk_expects(
+    behaviour: dict[str, Any], error: type[anthropic.APIStatusError]
+) -> None:
+    with stub() as url:
+        http(f"{url}/behave", {"mode": "status", **behaviour})
+        with pytest.raises(error) as raised:
+            message(url)
+        http(f"{url}/behave", {"mode": "status", "status": 429, "code": "insufficient_quota"})
+        with pytest.raises(anthropic.RateLimitError) as limit:
+            message(url)
+    assert raised.value.api_message == f"told to answer {behaviour['status']}"
+    assert limit.value.error_code == "enforced_spend_limit_reached"
+
+
+def test_how_answers_end_in_every_dialect() -> None:
+    with stub() as url:
+        http(f"{url}/behave", {"mode": "length"})
+        cut, short = respond(url), message(url)
+        http(f"{url}/behave", {"mode": "content_filter"})
+        filtered, stopped = respond(url), message(url)
+        http(f"{url}/behave", {"mode": "refusal"})
+        refused = respond(url)
+        http(f"{url}/behave", {"mode": "failed", "code": "bio_policy"})
+        failed = respond(url)
+        http(f"{url}/behave", {"mode": "cached", "cached": 6, "cache_write": 4})
+        chat = http(f"{url}/v1/chat/completions", {"messages": [{"role": "user", "content": "x" * 80}]})
+        cached, kept = respond(url, "x" * 80), message(url, "x" * 80)
+    assert (cut.incomplete_details.reason, short.stop_reason) == ("max_output_tokens", "max_tokens")
+    assert (filtered.incomplete_details.reason, stopped.stop_details.category) == ("content_filter", "general_harms")
+    assert refused.output[-1].content[0].refusal == "I cannot help with that."
+    assert (failed.status, failed.error.code) == ("failed", "bio_policy")
+    assert chat["usage"]["prompt_tokens_details"] == {"cached_tokens": 6, "cache_write_tokens": 4}
+    details = cached.usage.input_tokens_details
+    assert (details.cached_tokens, details.cache_write_tokens) == (6, 4)
+    assert (kept.usage.cache_read_input_tokens, kept.usage.cache_creation_input_tokens) == (6, 4)
+
+
+@pytest.mark.parametrize("item", [f"ITEM-{number}" for number in range(6)])
+def test_the_tokens_of_a_score_carry_the_shares_of_all_scores(item: str) -> None:
+    levels = [1, 10, 12, "not_clear", "not_so"]
+    score = {"type": ["integer", "string"], "enum": levels}
+    schema = {"type": "object", "properties": {"a": {**SCORE, "properties": {**SCORE["properties"], "score": score}}}}
+    form = {"type": "json_schema", "json_schema": {"name": "grades", "schema": schema}}
+    with stub() as url:
+        choice = ask(url, item, response_format=form, logprobs=True, top_logprobs=20)
+        silent = ask(url, item, response_format=form)
+    text, tokens = choice.message.content, choice.logprobs.content
+    assert b"".join(bytes(token.bytes) for token in tokens).decode() == text
+    given = json.dumps(json.loads(text)["a"]["score"])
+    begin = text.rindex(given)
+    share, at = 1.0, 0
+    for token in tokens:
+        # The token after a number tells that the number ends there.
+        if begin <= at <= begin + len(given):
+            share *= math.exp(token.logprob)
+            assert sum(math.exp(one.logprob) for one in token.top_logprobs) == pytest.approx(1.0, abs=1e-4)
+        at += len(token.bytes)
+    assert share == pytest.approx(by_hand(item, levels)[given], abs=1e-4)
+    assert silent.logprobs is None
+
+
+def by_hand(item: str, levels: list[int | str]) -> dict[str, float]:
+    """The share of each level: 98% by weights from 1 to 9, a hash of the item's hash, the path and the level."""
+    seed = blake2b(item.encode(), digest_size=16).digest()
+    weights = {}
+    for level in map(json.dumps, levels):
+        digest = blake2b(seed + f"$.a.score={level}".encode(), digest_size=8).digest()
+        weights[level] = 1 + int.from_bytes(digest, "big") % 9
+    return {level: 0.98 * weight / sum(weights.values()) for level, weight in weights.items()}

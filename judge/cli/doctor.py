@@ -11,14 +11,13 @@ import typer
 import rubrics
 from judge.cli.exits import Exit
 from judge.errors import JudgeError
-from judge.settings import Settings
 from judge.store import open_store
 from rubrics import Rubric
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-PACKAGES = ("calibrated-judge", "openai", "pydantic", "sqlalchemy")
-KEYS = ("OPENAI_API_KEY",)
+PACKAGES = ("calibrated-judge", "anthropic", "openai", "pydantic", "sqlalchemy")
+KEYS = {"OPENAI_API_KEY": "openai/...", "ANTHROPIC_API_KEY": "anthropic/..."}
 
 
 @app.command()
@@ -44,12 +43,11 @@ def _package(name: str) -> tuple[bool, str]:
 
 def _store() -> tuple[bool, str]:
     try:
-        url = Settings().database_url
         with open_store() as store:
             count = len(store.ask(store.results.runs))
     except JudgeError as error:
         return False, str(error)
-    return True, f"database {url}: {count:,} runs"
+    return True, f"database {store.place}: {count:,} runs"
 
 
 def _shipped() -> tuple[bool, str]:
@@ -61,4 +59,4 @@ def _shipped() -> tuple[bool, str]:
 
 def _key(name: str) -> tuple[bool, str]:
     """A key that is not there is no fault: not every judge needs it."""
-    return True, f"{name} is {'set' if os.environ.get(name) else 'not set: openai/... judges cannot be asked'}"
+    return True, f"{name} is {'set' if os.environ.get(name) else f'not set: {KEYS[name]} judges cannot be asked'}"

@@ -52,6 +52,8 @@ async def _probed(judge: Judge, allow_unpriced: bool) -> None:
             asking = session.asking
             left_out = {n for n in ("temperature", "reasoning_effort") if getattr(judge, n) is not None}
             left_out -= {name for name, _ in asking.parameters}
+            if judge.logprobs and not asking.logprobs:
+                left_out.add("logprobs")
             typer.echo(f"{judge.name}: answers in {time.monotonic() - began:.1f} s")
             typer.echo(f"  mode         {asking.mode}")
             typer.echo(f"  parameters   {dict(asking.parameters) or 'none'}")

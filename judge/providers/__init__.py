@@ -21,7 +21,9 @@ from judge.verdicts import Verdict
 from rubrics import Rubric
 
 BUILT_IN = {
+    "anthropic": "judge.providers.anthropic:Anthropic",
     "openai": "judge.providers.openai:OpenAI",
+    "openai-responses": "judge.providers.openai_responses:OpenAIResponses",
     "recorded": "judge.providers.recorded:Recorded",
     "simulated": "judge.providers.simulated:Simulated",
 }
@@ -96,7 +98,8 @@ class CallError(Exception):
 class Rejected(CallError):
     """The provider answered with an error status; nothing was done, nothing is owed.
 
-    `retry_after_s` is the wait that the provider named, in seconds. `parameter` is what a 400 complained of.
+    `retry_after_s` is the wait that the provider named, in seconds. `parameter` is what it complained of, by the
+    name that the field has in a judge's description.
     """
 
     def __init__(

@@ -1,51 +1,67 @@
 """OpenAI chat completions, and every server that speaks them.
 
-The exact bytes of the body are ours, because they are the key under which the answer is kept; the SDK brings
-authentication, transport and its errors. Its retries are off: calling owns them.
+The exact bytes of the body are ours, because they are the key under which the answer is kept.
 """
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
 from typing import Any
 
-from judge.errors import SetupError
 from judge.judges import Judge
-from judge.providers import AnswerLost, Body, CallError, Image, NotSent, Reading, Rejected, Request, Unreadable
-from judge.providers.retry_after import retry_after
+from judge.providers import Body, Image, Reading, Request, Token, Unreadable, wire
+from judge.providers.transport import Transport
 
 OPENAI_URL = "https://api.openai.com/v1"
 PATH = "/chat/completions"
 TOOL = "record_grades"
-CONNECT_TIMEOUT_S = 10.0
-#: No reply has more; a count beyond it is none.
-MOST_TOKENS = 10**9
-DETAIL_CHARACTERS = 300
+#: The most that OpenAI gives.
+TOP_LOGPROBS = 20
 
 OUT_OF_MONEY = frozenset({"insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached"})
+#: How servers that say it without OpenAI's code say that a prompt is too long: vLLM, llama.cpp.
+TOO_LONG = ("maximum context length", "exceeds the available context size")
+#: Of fields of a body, the field of a judge that put them there.
+FIELDS = {"top_logprobs": "logprobs", "include": "logprobs", "reasoning": "reasoning_effort"}
 
 
-class OpenAI:
+class OpenAIServer(Transport):
+    """A path of OpenAI's, or of a server like it."""
+
+    def __init__(self, judge: Judge, path: str) -> None:
+        import openai  # noqa: PLC0415 - 0.7 s, only for those who ask OpenAI
+
+        super().__init__(judge, openai, openai.AsyncOpenAI, OPENAI_URL, path)
+        if judge.base_url is not None:  # the SDK takes these from the environment, and they are OpenAI's business
+            self._client.organization = self._client.project = None
+
+    def explain(self, error: dict[str, Any]) -> tuple[str | None, str | None]:
+        """OpenAI's codes, and the words of servers that give none."""
+        code, said = wire.text(error.get("code")), str(error.get("message"))
+        cause = code if code in {"context_length_exceeded", "content_filter"} else None
+        if code in OUT_OF_MONEY or error.get("type") in OUT_OF_MONEY:
+            cause = "out_of_money"
+        elif any(words in said for words in TOO_LONG):
+            cause = "context_length_exceeded"
+        field = wire.text(error.get("param"))
+        if field is None:
+            # OpenAI refuses log probabilities of some models without naming the parameter.
+            return cause, "logprobs" if "logprobs" in said.lower() else None
+        return cause, FIELDS.get(field.partition("[")[0].partition(".")[0], field)
+
+
+class OpenAI(OpenAIServer):
     """One model behind one chat completions endpoint."""
 
     def __init__(self, judge: Judge) -> None:
-        if not judge.model:
-            raise SetupError(f"the judge {judge.name!r} names no model; write model: NAME, or openai/NAME")
-        if judge.options:
-            raise SetupError(
-                f"the judge {judge.name!r}: openai has no options; the fields are {', '.join(Judge.model_fields)}"
-            )
-        self.endpoint = (judge.base_url or OPENAI_URL).rstrip("/") + PATH
-        self._model = judge.model
-        self._key = _key(judge)
-        self._client = _client(judge, self._key)
+        super().__init__(judge, PATH)
 
     def compile(self, request: Request) -> Body:
         """Everything but the user message and the token limit is serialised once."""
         asking = request.asking
-        shared: dict[str, Any] = {"model": self._model, **dict(asking.parameters)}
+        shared: dict[str, Any] = {"model": self.model, **dict(asking.parameters)}
+        if asking.logprobs:
+            shared |= {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
         if asking.mode == "json_schema":
             schema = {"name": "grades", "strict": True, "schema": request.schema}
             shared["response_format"] = {"type": "json_schema", "json_schema": schema}
@@ -54,51 +70,33 @@ class OpenAI:
             shared["tools"] = [{"type": "function", "function": function}]
             shared["tool_choice"] = {"type": "function", "function": {"name": TOOL}}
         shared["messages"] = [{"role": "system", "content": request.system}]
-        prefix = _json(shared).removesuffix(b"}]}") + b'},{"role":"user","content":'
+        prefix = wire.encode(shared).removesuffix(b"}]}") + b'},{"role":"user","content":'
         limit = b'}],"%s":' % asking.token_limit.encode()
 
         def body(user: str, max_tokens: int, images: Sequence[Image] = ()) -> bytes:
-            return b"%s%s%s%d}" % (prefix, _json(user), limit, max_tokens)
+            return b"%s%s%s%d}" % (prefix, wire.encode(_content(user, images)), limit, max_tokens)
 
         return body
 
-    async def send(self, body: bytes) -> bytes:
-        """The raw reply. The caller bounds the time."""
-        from openai import APIConnectionError, APIStatusError  # noqa: PLC0415 - 0.5 s, only for those who ask OpenAI
-
-        failure: CallError
-        try:
-            raw: bytes = await self._client.post(PATH, cast_to=bytes, content=body, options={"headers": _JSON_HEADERS})
-            return raw
-        except APIStatusError as error:
-            failure = self._rejected(error.status_code, error.body, error.response.headers)
-        except APIConnectionError as error:
-            detail = " ".join(str(error.__cause__).split())[:DETAIL_CHARACTERS] or type(error.__cause__).__name__
-            if _never_connected(error):
-                failure = NotSent("no_connection", f"no connection to {self.endpoint}: {detail}")
-            else:
-                failure = AnswerLost("connection_lost", f"the connection broke before the answer came: {detail}")
-        # Raised out here: the SDK's error holds the key and the prompt in its request, and must not travel along.
-        raise failure
-
     def read(self, raw: bytes) -> Reading:
         """The first choice of a chat completion."""
-        try:
-            reply = json.loads(raw)
-        except (ValueError, RecursionError):
-            raise Unreadable("not_json", "the reply is not JSON") from None
+        reply = wire.decode(raw)
         try:
             choice = reply["choices"][0]
-            message, finish = choice["message"], choice.get("finish_reason")
+            message = choice["message"]
             usage = reply.get("usage") or {}
+            details = usage.get("prompt_tokens_details") or {}
             reading = Reading(
                 text=_text(message),
-                finish=_finish(finish, message),
-                prompt_tokens=_count(usage.get("prompt_tokens")),
-                completion_tokens=_count(usage.get("completion_tokens")),
-                model=_string(reply.get("model")),
-                reply_id=_string(reply.get("id")),
-                refusal=_string(message.get("refusal")),
+                finish=_finish(choice.get("finish_reason"), message),
+                prompt_tokens=wire.count(usage.get("prompt_tokens")),
+                completion_tokens=wire.count(usage.get("completion_tokens")),
+                model=wire.text(reply.get("model")),
+                reply_id=wire.text(reply.get("id")),
+                refusal=wire.text(message.get("refusal")),
+                cached_tokens=wire.count(details.get("cached_tokens")) or 0,
+                cache_write_tokens=wire.count(details.get("cache_write_tokens")) or 0,
+                tokens=tokens((choice.get("logprobs") or {}).get("content")),
             )
         except (AttributeError, IndexError, KeyError, TypeError):
             raise Unreadable("not_a_completion", "the reply is JSON, but not a chat completion") from None
@@ -106,96 +104,42 @@ class OpenAI:
             raise Unreadable("empty_completion", "the reply holds no text")
         return reading
 
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._client.close()
 
-    def _rejected(self, status: int, body: object, headers: Any) -> Rejected:
-        error = body if isinstance(body, dict) else {}
-        if isinstance(error.get("error"), dict):
-            error = error["error"]
-        code = _string(error.get("code")) or ""
-        detail = " ".join(str(error.get("message") or f"HTTP status {status}").split())
-        if self._key:
-            detail = detail.replace(self._key, "***")
-        cause = f"http_{status}"
-        if code in OUT_OF_MONEY or status == 402:
-            cause = "out_of_money"
-        elif code in {"context_length_exceeded", "content_filter"}:
-            cause = code
-        return Rejected(cause, detail[:DETAIL_CHARACTERS], status, retry_after(headers), _string(error.get("param")))
-
-
-_JSON_HEADERS = {"Content-Type": "application/json"}
-
-
-def _key(judge: Judge) -> str | None:
-    if judge.key_variable is None:
+def tokens(given: Any) -> tuple[Token, ...] | None:
+    """The tokens of an answer, where their probabilities were given in OpenAI's form."""
+    try:
+        return tuple(Token(_raw(one), _alternatives(one)) for one in given) if given else None
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
-    key = os.environ.get(judge.key_variable, "").strip()
-    if not key:
-        raise SetupError(
-            f"the judge {judge.name!r} needs a key: set {judge.key_variable}, or in the judge's YAML api_key_env "
-            "to the variable that holds it (a server without keys needs none beside its base_url)"
-        )
-    return key
 
 
-def _client(judge: Judge, key: str | None) -> Any:
-    from openai import AsyncOpenAI, DefaultAioHttpClient, Timeout  # noqa: PLC0415 - 0.5 s, only for those who ask OpenAI
-
-    client = AsyncOpenAI(
-        base_url=judge.base_url or OPENAI_URL,
-        api_key=key or "none",
-        max_retries=0,
-        timeout=Timeout(None, connect=CONNECT_TIMEOUT_S),
-        # Replies are small; an encoded one could unpack to any size.
-        default_headers={**judge.headers, "Accept-Encoding": "identity"},
-        http_client=DefaultAioHttpClient(follow_redirects=False, trust_env=False),
-    )
-    if judge.base_url is not None:  # the SDK takes these from the environment, and they are OpenAI's business
-        client.organization = client.project = None
-    return client
+def _alternatives(token: dict[str, Any]) -> tuple[tuple[bytes, float], ...]:
+    weighed = {_raw(one): float(one["logprob"]) for one in token.get("top_logprobs") or ()}
+    weighed.setdefault(_raw(token), float(token["logprob"]))
+    return tuple(weighed.items())
 
 
-def _never_connected(error: BaseException) -> bool:
-    """Whether a failure came before a connection was there.
-
-    The SDK's transport calls a reset in mid-answer a failed connect too, so the cause below it decides.
-    """
-    from aiohttp import ClientConnectorError, ConnectionTimeoutError, InvalidURL  # noqa: PLC0415 - loaded by the SDK
-
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ClientConnectorError | ConnectionTimeoutError | InvalidURL):
-            return True
-        cause = cause.__cause__
-    return False
+def _raw(token: dict[str, Any]) -> bytes:
+    """The bytes of a token; those of its text where a server gives none."""
+    given = token.get("bytes")
+    return bytes(given) if isinstance(given, list) else token["token"].encode("utf-8", "replace")
 
 
-def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+def _content(user: str, images: Sequence[Image]) -> str | list[dict[str, Any]]:
+    if not images:
+        return user
+    parts = [{"type": "image_url", "image_url": {"url": image.url}} for image in images]
+    return [{"type": "text", "text": user}, *parts]
 
 
 def _text(message: dict[str, Any]) -> str | None:
     calls = message.get("tool_calls")
     if calls:
-        return _string(calls[0]["function"]["arguments"]) if len(calls) == 1 else None
-    return _string(message.get("content"))
+        return wire.text(calls[0]["function"]["arguments"]) if len(calls) == 1 else None
+    return wire.text(message.get("content"))
 
 
 def _finish(reason: object, message: dict[str, Any]) -> Any:
     if message.get("refusal") or reason == "content_filter":
         return "refused"
     return "length" if reason == "length" else "stop"
-
-
-def _string(value: object) -> str | None:
-    """Text from outside, made fit to be stored."""
-    return value.encode("utf-8", "replace").decode().replace("\x00", "\ufffd") if isinstance(value, str) else None
-
-
-def _count(value: object) -> int | None:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS:
-        return value
-    return None

@@ -75,7 +75,7 @@ class Simulated:
     def _verdict(self, item: Item, criterion: Criterion, earliness: float, sample: int) -> Verdict:
         options = self.options
         quality = self._quality(item, criterion)
-        doublings = math.log2(max(len(item.output), 1) / options.usual_length)
+        doublings = math.log2(max(sum(map(len, item.output_texts)), 1) / options.usual_length)
         noise = NormalDist().inv_cdf(self._draw("noise", item, criterion, sample)) * options.noise
         share = quality + options.leniency + options.position_bias * earliness + options.length_bias * doublings + noise
         mark = _nearest(criterion, share)

@@ -17,7 +17,7 @@ from judge.costs import Budget, Receipt
 from judge.endpoint import Endpoint
 from judge.judges import Asking, Price
 from judge.ledger import Ledger
-from judge.providers import Reading, Request
+from judge.providers import Provider, Reading, Request, Source, connect
 from judge.providers.openai import OpenAI
 from judge.store.store import Store
 from rubrics import Rubric, answer_schema
@@ -113,5 +113,22 @@ def desk(store: Store, rubric: Rubric, judge_at: Callable[..., Judge]) -> MakeDe
             yield Desk(caller, provider, ledger, store, rubric)
         finally:
             await provider.close()
+
+    return opened
+
+
+@pytest.fixture
+def adapter_at(judge_at: Callable[..., Judge]) -> Callable[..., AbstractAsyncContextManager[Provider]]:
+    """Opens the adapter of a provider for a server: `async with adapter_at("anthropic", url) as adapter`."""
+
+    @asynccontextmanager
+    async def opened(provider: str, url: str, **fields: Any) -> AsyncIterator[Provider]:
+        base_url = url if provider == "anthropic" else f"{url}/v1"
+        adapter = connect(judge_at(base_url, provider=provider, **fields))
+        assert not isinstance(adapter, Source)
+        try:
+            yield adapter
+        finally:
+            await adapter.close()
 
     return opened

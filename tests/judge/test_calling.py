@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sqlite3
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from judge import Outcome, Paused, calling
 from judge.calling import ATTEMPTS, Deadline
 from judge.costs import Budget
+from judge.store import open_store
 
 pytestmark = pytest.mark.anyio
 
@@ -51,14 +51,27 @@ async def test_an_answer_is_paid_once_and_kept(stub: Any, desk: Any) -> None:
     assert (second.calls, second.reused, second.cost_usd) == (0, 1, 0.0)
 
 
-async def test_the_row_is_on_disk_before_the_answer_comes(stub: Any, desk: Any, tmp_path: Path) -> None:
+async def test_cached_tokens_are_paid_at_their_price(stub: Any, desk: Any) -> None:
+    server = stub()
+    server.behave("cached", cached=30, cache_write=20)
+    async with desk(server.base_url, price={"input": 1.0, "output": 2.0, "cached": 0.1, "cache_write": 1.5}) as one:
+        _, receipt = await one.ask()
+        (row,) = one.rows()
+    fresh = server.stats()["prompt_tokens"] - 50
+    cost = (fresh * 1.0 + 30 * 0.1 + 20 * 1.5 + server.stats()["completion_tokens"] * 2.0) / 1e6
+    assert receipt.cost_usd == pytest.approx(cost)
+    assert row.cost_usd == pytest.approx(cost)
+    assert row.reserved_usd == pytest.approx((len(one.body()) * 1.5 + 100 * 2.0) / 1e6)
+
+
+async def test_the_row_is_on_disk_before_the_answer_comes(stub: Any, desk: Any, database_url: str) -> None:
     server = stub("--latency-ms", "400")
     async with desk(server.base_url) as one:
         asking = asyncio.create_task(one.ask())
         await until(lambda: server.stats()["requests"])
-        reader = sqlite3.connect(tmp_path / "judge.db")
-        found = reader.execute("SELECT state, raw, cost_usd FROM call").fetchall()
-        reader.close()
+        with open_store(database_url) as beside:
+            query = text("SELECT state, raw, cost_usd FROM call")
+            found = beside.ask(lambda connection, _: [tuple(row) for row in connection.execute(query)])
         await asking
     assert found == [("sent", None, None)]
 

@@ -1,56 +1,19 @@
-"""The OpenAI adapter: exact bytes out, readings and named failures back."""
+"""OpenAI chat completions: exact bytes out, readings and named failures back."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import traceback
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import math
 from typing import Any
 
 import pytest
 
-from judge import Judge, SetupError
 from judge.judges import Asking, OutputMode
-from judge.providers import AnswerLost, NotSent, Reading, Rejected, Request, Unreadable
-from judge.providers.openai import OpenAI
+from judge.providers import Image, Reading, Rejected, Request, Token, Unreadable
 
 pytestmark = pytest.mark.anyio
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
-KEY = "sk-secret-0123456789"
-
-
-@asynccontextmanager
-async def opened(judge: Judge) -> AsyncIterator[OpenAI]:
-    provider = OpenAI(judge)
-    try:
-        yield provider
-    finally:
-        await provider.close()
-
-
-@asynccontextmanager
-async def answering(reply: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A server that gives every request the same bytes: its address, and the heads that came."""
-    heads: list[bytes] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heads.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(reply)
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", heads
-    finally:
-        server.close()
-
-
-def http(status: str, body: bytes, *head: str) -> bytes:
-    lines = [f"HTTP/1.1 {status}", "content-type: application/json", f"content-length: {len(body)}", *head, "", ""]
-    return "\r\n".join(lines).encode() + body
+NOWHERE = "http://127.0.0.1:9"
 
 
 @pytest.mark.parametrize(
@@ -81,15 +44,16 @@ def http(status: str, body: bytes, *head: str) -> bytes:
     ],
 )
 async def test_the_body_says_what_is_asked_and_nothing_else(
-    judge_at: Callable[..., Judge], mode: OutputMode, asked: dict[str, Any]
+    adapter_at: Any, mode: OutputMode, asked: dict[str, Any]
 ) -> None:
-    async with opened(judge_at("http://127.0.0.1:9/v1/")) as provider:
-        asking = Asking(mode, (("temperature", 0.5),), "max_tokens")
+    async with adapter_at("openai", NOWHERE) as provider:
+        asking = Asking(mode, (("temperature", 0.5), ("reasoning_effort", "low")), "max_tokens")
         body = provider.compile(Request(asking, 'sys "é"', SCHEMA))
         first, second = body('user {x} % "\n', 7), body("other", 7)
     assert json.loads(first) == {
         "model": "m",
         "temperature": 0.5,
+        "reasoning_effort": "low",
         **asked,
         "messages": [{"role": "system", "content": 'sys "é"'}, {"role": "user", "content": 'user {x} % "\n'}],
         "max_tokens": 7,
@@ -99,10 +63,10 @@ async def test_the_body_says_what_is_asked_and_nothing_else(
     assert provider.endpoint == "http://127.0.0.1:9/v1/chat/completions"
 
 
-async def test_a_call_and_its_reading(stub: Any, judge_at: Callable[..., Judge]) -> None:
-    server = stub()
+async def test_a_call_and_its_reading(shared_stub: Any, adapter_at: Any) -> None:
+    shared_stub.reset()
     for mode in ("json_schema", "tool"):
-        async with opened(judge_at(server.base_url)) as provider:
+        async with adapter_at("openai", shared_stub.url) as provider:
             raw = await provider.send(provider.compile(Request(Asking(mode, ()), "s", SCHEMA))("u", 10))
             reading = provider.read(raw)
         assert reading.text is not None
@@ -126,9 +90,9 @@ async def test_a_call_and_its_reading(stub: Any, judge_at: Callable[..., Judge])
     ],
 )
 async def test_how_a_completion_ended(
-    judge_at: Callable[..., Judge], message: dict[str, Any], finish: str | None, expected: Reading
+    adapter_at: Any, message: dict[str, Any], finish: str | None, expected: Reading
 ) -> None:
-    async with opened(judge_at("http://127.0.0.1:9/v1")) as provider:
+    async with adapter_at("openai", NOWHERE) as provider:
         assert (
             provider.read(json.dumps({"choices": [{"message": message, "finish_reason": finish}]}).encode()) == expected
         )
@@ -154,24 +118,24 @@ async def test_how_a_completion_ended(
         b"\xff",
     ],
 )
-async def test_what_is_no_completion_is_unreadable(judge_at: Callable[..., Judge], raw: bytes) -> None:
-    async with opened(judge_at("http://127.0.0.1:9/v1")) as provider:
+async def test_what_is_no_completion_is_unreadable(adapter_at: Any, raw: bytes) -> None:
+    async with adapter_at("openai", NOWHERE) as provider:
         with pytest.raises(Unreadable):
             provider.read(raw)
 
 
 @pytest.mark.parametrize("tokens", [-1, True, "7", 1.5, None, 10**30])
-async def test_a_count_that_is_no_count_is_unknown(judge_at: Callable[..., Judge], tokens: object) -> None:
+async def test_a_count_that_is_no_count_is_unknown(adapter_at: Any, tokens: object) -> None:
     reply = {"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": tokens, "completion_tokens": 3}}
-    async with opened(judge_at("http://127.0.0.1:9/v1")) as provider:
+    async with adapter_at("openai", NOWHERE) as provider:
         reading = provider.read(json.dumps(reply).encode())
     assert (reading.prompt_tokens, reading.completion_tokens) == (None, 3)
 
 
-async def test_what_a_reply_says_of_itself_can_be_stored(judge_at: Callable[..., Judge]) -> None:
+async def test_what_a_reply_says_of_itself_can_be_stored(adapter_at: Any) -> None:
     odd = "a\ud800\x00b"
     reply = {"id": odd, "model": odd, "choices": [{"message": {"content": None, "refusal": odd}}]}
-    async with opened(judge_at("http://127.0.0.1:9/v1")) as provider:
+    async with adapter_at("openai", NOWHERE) as provider:
         reading = provider.read(json.dumps(reply).encode())
     for said in (reading.model, reading.reply_id, reading.refusal):
         assert said is None or said.encode()
@@ -190,97 +154,112 @@ async def test_what_a_reply_says_of_itself_can_be_stored(judge_at: Callable[...,
     ],
 )
 async def test_an_error_status_is_named(
-    stub: Any, judge_at: Callable[..., Judge], behaviour: dict[str, Any], cause: str, status: int, wait: float | None
+    shared_stub: Any, adapter_at: Any, behaviour: dict[str, Any], cause: str, status: int, wait: float | None
 ) -> None:
-    server = stub()
-    server.behave("status", **behaviour)
-    async with opened(judge_at(server.base_url)) as provider:
+    shared_stub.reset()
+    shared_stub.behave("status", **behaviour)
+    async with adapter_at("openai", shared_stub.url) as provider:
         with pytest.raises(Rejected) as raised:
             await provider.send(b'{"messages": []}')
     assert (raised.value.cause, raised.value.status, raised.value.retry_after_s) == (cause, status, wait)
-    assert server.stats()["requests"] == 1  # the SDK's own retries are off
+    assert shared_stub.stats()["requests"] == 1  # the SDK's own retries are off
 
 
-async def test_a_parameter_that_is_refused_is_named(stub: Any, judge_at: Callable[..., Judge]) -> None:
-    server = stub()
-    server.behave("no_temperature")
-    async with opened(judge_at(server.base_url)) as provider:
+async def test_a_parameter_that_is_refused_is_named(shared_stub: Any, adapter_at: Any) -> None:
+    shared_stub.reset()
+    shared_stub.behave("no_temperature")
+    async with adapter_at("openai", shared_stub.url) as provider:
         with pytest.raises(Rejected) as raised:
             await provider.send(b'{"messages": [], "temperature": 1}')
     assert raised.value.parameter == "temperature"
 
 
-@pytest.mark.parametrize("mode", ["reset", "cut_stream"])
-async def test_an_answer_that_breaks_off_is_lost(stub: Any, judge_at: Callable[..., Judge], mode: str) -> None:
-    server = stub()
-    server.behave(mode)
-    async with opened(judge_at(server.base_url)) as provider:
-        with pytest.raises(AnswerLost, match="broke before the answer came"):
-            await provider.send(b'{"messages": []}')
-    assert server.stats()["requests"] == 1
-
-
-async def test_a_server_that_is_not_there_was_sent_nothing(judge_at: Callable[..., Judge]) -> None:
-    async with opened(judge_at("http://127.0.0.1:9/v1")) as provider:
-        with pytest.raises(NotSent, match=r"no connection to http://127\.0\.0\.1:9/v1/chat/completions"):
-            await provider.send(b"{}")
-
-
-async def test_a_redirect_is_not_followed(judge_at: Callable[..., Judge]) -> None:
-    async with answering(http("200 OK", b"{}")) as (elsewhere, reached):
-        redirect = http("307 Temporary Redirect", b"", f"location: {elsewhere}/chat/completions")
-        async with answering(redirect) as (url, heads), opened(judge_at(url)) as provider:
+async def test_words_of_other_servers_that_a_prompt_is_too_long(shared_stub: Any, adapter_at: Any) -> None:
+    told = {
+        "vllm": "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens.",
+        "llama.cpp": "the request exceeds the available context size. try increasing the context size",
+    }
+    for message in told.values():
+        shared_stub.reset()
+        shared_stub.behave("status", status=400, message=message)
+        async with adapter_at("openai", shared_stub.url) as provider:
             with pytest.raises(Rejected) as raised:
-                await provider.send(b"{}")
-    assert (raised.value.status, len(heads), reached) == (307, 1, [])
+                await provider.send(b'{"messages": []}')
+        assert raised.value.cause == "context_length_exceeded"
 
 
-async def test_no_proxy_of_the_environment_is_used(
-    stub: Any, judge_at: Callable[..., Judge], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(400, "Logprobs is not enabled for this model"), (403, "You are not allowed to request logprobs from this model")],
+)
+async def test_log_probabilities_that_are_refused_in_words_alone(
+    shared_stub: Any, adapter_at: Any, status: int, message: str
 ) -> None:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    async with opened(judge_at(stub().base_url)) as provider:
-        assert b"choices" in await provider.send(b'{"messages": []}')
-
-
-async def test_the_key_is_sent_and_never_said(judge_at: Callable[..., Judge], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", f" {KEY}\n")
-    error = json.dumps({"error": {"message": f"Incorrect API key provided: {KEY}"}}).encode()
-    async with (
-        answering(http("401 Unauthorized", error)) as (url, heads),
-        opened(judge_at(url, headers={"X-Team": "eval"}, api_key_env="OPENAI_API_KEY")) as provider,
-    ):
+    shared_stub.reset()
+    shared_stub.behave("status", status=status, message=message)
+    async with adapter_at("openai", shared_stub.url) as provider:
         with pytest.raises(Rejected) as raised:
-            await provider.send(b"{}")
-    assert f"authorization: bearer {KEY}".encode() in heads[0].lower()
-    assert b"x-team: eval" in heads[0].lower()
-    assert b"accept-encoding: identity" in heads[0].lower()
-    told = "".join(traceback.format_exception(raised.value))
-    assert KEY not in told
-    assert "Incorrect API key provided: ***" in str(raised.value)
+            await provider.send(b'{"messages": []}')
+    assert raised.value.parameter == "logprobs"
 
 
-async def test_which_key_and_when_none(judge_at: Callable[..., Judge], monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SetupError, match="needs a key: set OPENAI_API_KEY"):
-        OpenAI(Judge.load("openai/some-model"))
-    with pytest.raises(SetupError, match="set OTHER_KEY"):
-        OpenAI(judge_at("http://127.0.0.1:9/v1", api_key_env="OTHER_KEY"))
-    with pytest.raises(SetupError, match="names no model"):
-        OpenAI(judge_at("http://127.0.0.1:9/v1", model=""))
-    for judge in (judge_at("http://127.0.0.1:9/v1"), judge_at("http://127.0.0.1:9/v1", api_key_env=None)):
-        async with opened(judge) as provider:
-            assert provider.endpoint == "http://127.0.0.1:9/v1/chat/completions"
+async def test_images_follow_the_text(adapter_at: Any) -> None:
+    urls = ["https://example.org/a.png", "data:image/png;base64,AAAA"]
+    async with adapter_at("openai", NOWHERE) as provider:
+        body = provider.compile(Request(Asking("json_prompt", ()), "s", SCHEMA))
+        sent = json.loads(body("u", 7, [Image(url) for url in urls]))
+    assert sent["messages"][1]["content"] == [
+        {"type": "text", "text": "u"},
+        {"type": "image_url", "image_url": {"url": urls[0]}},
+        {"type": "image_url", "image_url": {"url": urls[1]}},
+    ]
+    assert sent["max_completion_tokens"] == 7
 
 
-async def test_openais_own_key_goes_to_no_other_server(
-    judge_at: Callable[..., Judge], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setenv("OPENAI_ORG_ID", "org-secret")
-    error = json.dumps({"error": {"message": "no"}}).encode()
-    async with answering(http("401 Unauthorized", error)) as (url, heads), opened(judge_at(url)) as provider:
-        with pytest.raises(Rejected):
-            await provider.send(b"{}")
-    assert KEY.encode() not in heads[0]
-    assert b"org-secret" not in heads[0]
+async def test_log_probabilities_are_asked_for_and_read(shared_stub: Any, adapter_at: Any) -> None:
+    shared_stub.reset()
+    async with adapter_at("openai", shared_stub.url) as provider:
+        asked = provider.compile(Request(Asking("json_schema", (), logprobs=True), "s", SCHEMA))("u", 10)
+        reading = provider.read(await provider.send(asked))
+        plain = provider.compile(Request(Asking("json_schema", ()), "s", SCHEMA))("u", 10)
+        without = provider.read(await provider.send(plain))
+    assert (json.loads(asked)["logprobs"], json.loads(asked)["top_logprobs"]) == (True, 20)
+    assert b"".join(token.raw for token in reading.tokens) == reading.text.encode()
+    for token in reading.tokens:
+        assert token.raw in dict(token.alternatives)
+        assert math.fsum(math.exp(logprob) for _, logprob in token.alternatives) <= 1.0 + 1e-9
+    assert without.tokens is None
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, None),
+        ([], None),
+        ([{"token": "a", "logprob": -0.5}], (Token(b"a", ((b"a", -0.5),)),)),
+        ([{"token": "?", "bytes": [195], "logprob": 0}], (Token(b"\xc3", ((b"\xc3", 0.0),)),)),
+        (
+            [{"token": "a", "logprob": -2.0, "top_logprobs": [{"token": "b", "bytes": None, "logprob": -0.1}]}],
+            (Token(b"a", ((b"b", -0.1), (b"a", -2.0))),),
+        ),
+        ([{"token": "a"}], None),
+        ([{"token": "a", "bytes": [300], "logprob": 0}], None),
+        ([{"token": 3, "logprob": 0}], None),
+        ("text", None),
+    ],
+)
+async def test_tokens_of_another_form_are_none(adapter_at: Any, given: Any, expected: Any) -> None:
+    reply = {"choices": [{"message": {"content": "a"}, "logprobs": {"content": given}}]}
+    async with adapter_at("openai", NOWHERE) as provider:
+        reading = provider.read(json.dumps(reply).encode())
+    assert (reading.text, reading.tokens) == ("a", expected)
+
+
+async def test_cached_tokens_are_among_the_prompts(shared_stub: Any, adapter_at: Any) -> None:
+    shared_stub.reset()
+    shared_stub.behave("cached", cached=5, cache_write=2)
+    async with adapter_at("openai", shared_stub.url) as provider:
+        body = provider.compile(Request(Asking("json_schema", ()), "s" * 100, SCHEMA))("u", 10)
+        reading = provider.read(await provider.send(body))
+    assert (reading.cached_tokens, reading.cache_write_tokens) == (5, 2)
+    assert reading.prompt_tokens == shared_stub.stats()["prompt_tokens"]

@@ -46,6 +46,21 @@ async def test_the_first_mode_that_works(stub: Any, session: Any, behaviour: str
     assert server.stats()["requests"] == requests
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "mode", "requests"),
+    [("normal", "json_schema", 1), ("no_json_schema", "tool", 2), ("no_tools_no_schema", "json_prompt", 3)],
+)
+@pytest.mark.parametrize("provider", ["anthropic", "openai-responses"])
+async def test_other_providers_are_probed_alike(
+    stub: Any, session: Any, provider: str, behaviour: str, mode: str, requests: int
+) -> None:
+    server = stub()
+    server.behave(behaviour)
+    url = server.url if provider == "anthropic" else server.base_url
+    assert (await session(url, provider=provider)).asking == Asking(mode, (), reported_model="m")
+    assert server.stats()["requests"] == requests
+
+
 async def test_a_mode_without_a_usable_answer_is_tried_twice_and_left(stub: Any, session: Any) -> None:
     server = stub()
     server.behave("prose", count=2)
@@ -76,6 +91,46 @@ async def test_a_parameter_that_the_model_refuses_is_dropped_and_not_in_the_fing
     kept = await session(server.base_url, fresh=True, temperature=0.5, reasoning_effort="low")
     assert kept.asking.parameters == (("temperature", 0.5), ("reasoning_effort", "low"))
     assert kept.fingerprint != dropped.fingerprint
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai-responses"])
+@pytest.mark.parametrize(("behaviour", "left"), [("no_temperature", "reasoning_effort"), ("no_effort", "temperature")])
+async def test_a_parameter_is_dropped_whatever_its_field_is_called(
+    stub: Any, session: Any, provider: str, behaviour: str, left: str
+) -> None:
+    server = stub()
+    server.behave(behaviour)
+    url = server.url if provider == "anthropic" else server.base_url
+    found = await session(url, provider=provider, temperature=0.5, reasoning_effort="low")
+    assert [name for name, _ in found.asking.parameters] == [left]
+    assert found.asking.mode == "json_schema"
+
+
+@pytest.mark.parametrize("provider", ["openai", "openai-responses"])
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        {"mode": "no_logprobs"},
+        {"mode": "status", "status": 403, "message": "You are not allowed to request logprobs", "count": 1},
+    ],
+)
+async def test_log_probabilities_that_the_model_refuses_are_dropped(
+    stub: Any, session: Any, provider: str, behaviour: dict[str, Any]
+) -> None:
+    server = stub("--bodies")
+    server.behave(**behaviour)
+    dropped = await session(server.base_url, provider=provider, logprobs=True)
+    assert (dropped.asking.mode, dropped.asking.logprobs) == ("json_schema", False)
+    assert ["logprobs" in call["body"] for call in server.calls()] == [True, False]
+    server.behave("normal")
+    kept = await session(server.base_url, fresh=True, provider=provider, logprobs=True)
+    assert kept.asking.logprobs
+    assert kept.fingerprint != dropped.fingerprint
+
+
+async def test_log_probabilities_that_do_not_come_are_not_asked_for_again(stub: Any, session: Any) -> None:
+    found = await session(stub().base_url, mode="tool", logprobs=True)
+    assert found.asking == Asking("tool", (), reported_model="m")
 
 
 class Older(OpenAI):

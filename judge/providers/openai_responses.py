@@ -1,0 +1,119 @@
+"""OpenAI's Responses, asked for one answer and told to keep nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from judge.judges import Judge
+from judge.providers import Body, Image, Reading, Request, Token, Unreadable, wire
+from judge.providers.openai import TOOL, TOP_LOGPROBS, OpenAIServer, tokens
+
+PATH = "/responses"
+
+#: Failures of a response that are a refusal of what was asked, and not of the server's making.
+REFUSALS = frozenset(
+    {"bio_policy", "cyber_policy", "image_content_policy_violation", "invalid_prompt", "misalignment_policy_violation"}
+)
+
+
+class OpenAIResponses(OpenAIServer):
+    """One model behind one responses endpoint."""
+
+    def __init__(self, judge: Judge) -> None:
+        super().__init__(judge, PATH)
+
+    def compile(self, request: Request) -> Body:
+        """Everything but the user message and the token limit is serialised once."""
+        asking, parameters = request.asking, dict(request.asking.parameters)
+        effort = parameters.pop("reasoning_effort", None)
+        shared: dict[str, Any] = {"model": self.model, "store": False, **parameters}
+        if effort is not None:
+            shared["reasoning"] = {"effort": effort}
+        if asking.logprobs:
+            shared |= {"top_logprobs": TOP_LOGPROBS, "include": ["message.output_text.logprobs"]}
+        if asking.mode == "json_schema":
+            form = {"type": "json_schema", "name": "grades", "strict": True, "schema": request.schema}
+            shared["text"] = {"format": form}
+        elif asking.mode == "tool":
+            shared["tools"] = [{"type": "function", "name": TOOL, "strict": True, "parameters": request.schema}]
+            shared["tool_choice"] = {"type": "function", "name": TOOL}
+        shared["instructions"] = request.system
+        prefix = wire.encode(shared).removesuffix(b"}") + b',"input":[{"role":"user","content":'
+
+        def body(user: str, max_tokens: int, images: Sequence[Image] = ()) -> bytes:
+            return b'%s%s}],"max_output_tokens":%d}' % (prefix, wire.encode(_content(user, images)), max_tokens)
+
+        return body
+
+    def read(self, raw: bytes) -> Reading:
+        """The one message of a response, or the one call of the tool."""
+        reply = wire.decode(raw)
+        try:
+            refused = _failed(reply)
+            parts = list(_parts(reply["output"]))
+            usage = reply.get("usage") or {}
+            details = usage.get("input_tokens_details") or {}
+            refusal = refused or next((part["refusal"] for part in parts if part["type"] == "refusal"), None)
+            reading = Reading(
+                text=_text(parts),
+                finish="refused" if refusal is not None else _finish(reply),
+                prompt_tokens=wire.count(usage.get("input_tokens")),
+                completion_tokens=wire.count(usage.get("output_tokens")),
+                model=wire.text(reply.get("model")),
+                reply_id=wire.text(reply.get("id")),
+                refusal=wire.text(refusal),
+                cached_tokens=wire.count(details.get("cached_tokens")) or 0,
+                cache_write_tokens=wire.count(details.get("cache_write_tokens")) or 0,
+                tokens=_tokens(parts),
+            )
+        except (AttributeError, KeyError, TypeError):
+            raise Unreadable("not_a_response", "the reply is JSON, but not a response") from None
+        if reading.finish == "stop" and reading.text is None:
+            raise Unreadable("empty_response", "the reply holds no text")
+        return reading
+
+
+def _failed(reply: dict[str, Any]) -> str | None:
+    """Why a response that failed is a refusal; None for one that did not. Raises Unreadable for any other failure."""
+    if reply.get("status") != "failed":
+        return None
+    error = reply.get("error") or {}
+    code, said = wire.text(error.get("code")), wire.text(error.get("message"))
+    if code in REFUSALS:
+        return said or code
+    raise Unreadable(code or "failed", f"the response failed: {said}")
+
+
+def _finish(reply: dict[str, Any]) -> Any:
+    if reply.get("status") == "incomplete":
+        return "refused" if reply["incomplete_details"]["reason"] == "content_filter" else "length"
+    return "stop"
+
+
+def _parts(output: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The parts of messages, and calls; reasoning is neither."""
+    for one in output:
+        if one["type"] == "message":
+            yield from one["content"]
+        elif one["type"] == "function_call":
+            yield one
+
+
+def _text(parts: Sequence[dict[str, Any]]) -> str | None:
+    calls = [part["arguments"] for part in parts if part["type"] == "function_call"]
+    if calls:
+        return wire.text(calls[0]) if len(calls) == 1 else None
+    said = [part["text"] for part in parts if part["type"] == "output_text"]
+    return wire.text("".join(said)) if said else None
+
+
+def _tokens(parts: Sequence[dict[str, Any]]) -> tuple[Token, ...] | None:
+    return tokens([token for part in parts if part["type"] == "output_text" for token in part.get("logprobs") or ()])
+
+
+def _content(user: str, images: Sequence[Image]) -> str | list[dict[str, Any]]:
+    if not images:
+        return user
+    parts = [{"type": "input_image", "detail": "auto", "image_url": image.url} for image in images]
+    return [{"type": "input_text", "text": user}, *parts]

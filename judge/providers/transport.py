@@ -1,0 +1,151 @@
+"""What adapters that go through an SDK share: the key, one HTTP client, and what a failure means.
+
+The SDK brings authentication, transport and its errors. Its retries are off: calling owns them. No redirect is
+followed, and no proxy of the environment is used.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from judge.errors import SetupError
+from judge.judges import Judge
+from judge.providers import AnswerLost, CallError, NotSent, Rejected
+from judge.providers.retry_after import retry_after
+
+CONNECT_TIMEOUT_S = 10.0
+DETAIL_CHARACTERS = 300
+#: What a status means, whoever answers with it.
+CAUSES = {402: "out_of_money", 413: "request_too_large", 529: "overloaded"}
+
+_AS_JSON = {"headers": {"Content-Type": "application/json"}}
+
+
+class Transport:
+    """One path of one server, through an SDK: bytes out, bytes back, its errors made ours.
+
+    Parameters
+    ----------
+    sdk
+        The SDK's module.
+    make
+        What makes its client, from what every SDK takes.
+    own_url
+        The provider's own server, where the judge names no other.
+    """
+
+    def __init__(self, judge: Judge, sdk: Any, make: Callable[..., Any], own_url: str, path: str) -> None:
+        _check(judge, f"{sdk.__name__.upper()}_CUSTOM_HEADERS")
+        self.endpoint = (judge.base_url or own_url).rstrip("/") + path
+        self.model = judge.model
+        self._sdk, self._path = sdk, path
+        self._key = _key(judge)
+        self._client = make(
+            base_url=judge.base_url or own_url,
+            api_key=self._key or "none",
+            max_retries=0,
+            timeout=sdk.Timeout(None, connect=CONNECT_TIMEOUT_S),
+            # Replies are small; an encoded one could unpack to any size.
+            default_headers={**judge.headers, "Accept-Encoding": "identity"},
+            http_client=sdk.DefaultAioHttpClient(
+                follow_redirects=False, trust_env=False, proxy=judge.proxy, verify=_trusted(judge)
+            ),
+        )
+
+    async def send(self, body: bytes) -> bytes:
+        """The raw reply. The caller bounds the time. Raises Rejected, NotSent or AnswerLost."""
+        failure: CallError
+        try:
+            raw: bytes = await self._client.post(self._path, cast_to=bytes, content=body, options=_AS_JSON)
+            return raw
+        except self._sdk.APIStatusError as error:
+            failure = self._rejected(error.status_code, error.body, error.response.headers)
+        except self._sdk.APIConnectionError as error:
+            detail = " ".join(str(error.__cause__).split())[:DETAIL_CHARACTERS] or type(error.__cause__).__name__
+            if _never_connected(error):
+                failure = NotSent("no_connection", f"no connection to {self.endpoint}: {detail}")
+            else:
+                failure = AnswerLost("connection_lost", f"the connection broke before the answer came: {detail}")
+        # Raised out here: the SDK's error holds the key and the prompt in its request, and must not travel along.
+        raise failure
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._client.close()
+
+    def explain(self, error: dict[str, Any]) -> tuple[str | None, str | None]:
+        """What the error object of a reply says beside its status: a cause, and the judge's field it complains of."""
+        raise NotImplementedError
+
+    def _rejected(self, status: int, body: object, headers: Any) -> Rejected:
+        error = body if isinstance(body, dict) else {}
+        if isinstance(error.get("error"), dict):
+            error = error["error"]
+        detail = " ".join(str(error.get("message") or f"HTTP status {status}").split())
+        if self._key:
+            detail = detail.replace(self._key, "***")
+        cause, parameter = self.explain(error)
+        cause = cause or CAUSES.get(status, f"http_{status}")
+        return Rejected(cause, detail[:DETAIL_CHARACTERS], status, retry_after(headers), parameter)
+
+
+def _check(judge: Judge, ambient: str) -> None:
+    if not judge.model:
+        raise SetupError(f"the judge {judge.name!r} names no model; write model: NAME, or {judge.provider}/NAME")
+    if judge.options:
+        raise SetupError(
+            f"the judge {judge.name!r}: {judge.provider} has no options; the fields are {', '.join(Judge.model_fields)}"
+        )
+    if judge.base_url is not None and ambient in os.environ:
+        raise SetupError(
+            f"the judge {judge.name!r}: {ambient} is set, and would be sent to {judge.base_url}; unset it, and write "
+            "what is meant for that server under headers"
+        )
+
+
+def _key(judge: Judge) -> str | None:
+    if judge.key_variable is None:
+        return None
+    key = os.environ.get(judge.key_variable, "").strip()
+    if not key:
+        raise SetupError(
+            f"the judge {judge.name!r} needs a key: set {judge.key_variable}, or in the judge's YAML api_key_env "
+            "to the variable that holds it (a server without keys needs none beside its base_url)"
+        )
+    return key
+
+
+def _trusted(judge: Judge) -> ssl.SSLContext | bool:
+    """The certificates that a server must have: those of the system, or of the judge's file."""
+    if judge.ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=judge.ca_file)
+    except OSError as error:
+        raise SetupError(
+            f"the judge {judge.name!r}: ca_file {judge.ca_file} cannot be used ({error.strerror or error}); name a PEM "
+            "file with the certificates to trust"
+        ) from None
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Whether a failure came before a connection was there.
+
+    The SDK's transport calls a reset in mid-answer a failed connect too, so the cause below it decides.
+    """
+    from aiohttp import (  # noqa: PLC0415 - loaded by the SDK
+        ClientConnectorError,
+        ClientHttpProxyError,
+        ConnectionTimeoutError,
+        InvalidURL,
+    )
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ClientConnectorError | ClientHttpProxyError | ConnectionTimeoutError | InvalidURL):
+            return True
+        cause = cause.__cause__
+    return False

@@ -1,0 +1,55 @@
+"""How a stub judge replies: the modes it can be put in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MODES = (
+    "normal prose two_objects out_of_range nan missing extra duplicate_key html empty_object cut_body cut_stream reset "
+    "refusal content_filter length status no_json_schema no_tools_no_schema no_temperature no_effort no_logprobs "
+    "max_completion_tokens failed hang trickle copy_to_reason wrap_candidate model cached"
+)
+#: Modes that refuse what a request asks for: the features, and the code.
+REFUSED = {
+    "no_json_schema": (("json_schema",), None),
+    "no_tools_no_schema": (("json_schema", "tool"), None),
+    "no_temperature": (("temperature",), "unsupported_parameter"),
+    "no_effort": (("effort",), "unsupported_parameter"),
+    "no_logprobs": (("logprobs",), "unsupported_parameter"),
+    "max_completion_tokens": (("max_tokens",), "unsupported_parameter"),
+}
+#: Modes in which a reply is sent in another way than whole.
+WAYS = frozenset({"hang", "reset", "trickle", "cut_stream"})
+
+
+@dataclass(slots=True)
+class Behaviour:
+    """How replies look: after `after` normal ones, for `count` requests or for good.
+
+    `status`, `code`, `message`, `retry_after` and `location` are for the mode `status`, `cached` and `cache_write` are
+    token counts for the mode `cached`.
+    """
+
+    mode: str = "normal"
+    after: int = 0
+    count: int | None = None
+    status: int = 500
+    code: str | None = None
+    message: str | None = None
+    retry_after: float | str | None = None
+    location: str | None = None
+    model: str | None = None
+    finish: str = "length"
+    cached: int = 0
+    cache_write: int = 0
+
+    def next(self) -> Behaviour:
+        if self.after > 0:
+            self.after -= 1
+            return NORMAL
+        if self.count is not None:
+            self.count -= 1
+        return NORMAL if self.count is not None and self.count < 0 else self
+
+
+NORMAL = Behaviour()
