@@ -28,6 +28,7 @@ from api.problems import (
 from api.request_ids import HEADER
 from judge import Paused, RubricError, SetupError, StoreError
 from judge.endpoint import BREAKER_COOLS_S
+from judge.messages import TAGS
 
 MOST_FAULTS = 100
 LONGEST_STEP = 64
@@ -81,7 +82,8 @@ def rubric_fault(error: RubricError, pointer: str = "/rubric") -> Fault:
 
 
 def _fault(error: dict[str, Any]) -> Fault:
-    return Fault(detail=error["msg"].removeprefix("Value error, "), pointer=pointer_to(error["loc"][1:]))
+    place = [step for step in error["loc"][1:] if step not in TAGS]
+    return Fault(detail=error["msg"].removeprefix("Value error, "), pointer=pointer_to(place))
 
 
 def pointer_to(path: Iterable[int | str]) -> str:

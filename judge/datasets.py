@@ -1,8 +1,7 @@
-"""A file of items: read line by line, checked as a whole before anything is spent."""
+"""A file of items: read row by row, checked as a whole before anything is spent."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import shutil
@@ -18,6 +17,9 @@ from typing import Any, BinaryIO
 from pydantic import ValidationError
 
 from judge.errors import InputError
+from judge.fences import NONCE_DIGITS, shown, urls
+from judge.formats import Rows, columnar, delimited, jsonl
+from judge.images import NOT_SEEN, Folder
 from judge.items import FIELDS, Item, plain
 from judge.settings import MAX_OUTPUT_BYTES
 from rubrics import RubricError
@@ -32,9 +34,9 @@ class Scan:
 
     hash: str
     count: int
-    text_bytes: int  #: of all texts that a judge will see
-    longest_bytes: int
-    bad: tuple[str, ...]  #: one line for every line that is no item
+    text_bytes: int  #: of all items, as a judge is shown them
+    images: int
+    bad: tuple[str, ...]  #: one line for every row that is no item
     kept: tuple[str, ...]  #: columns that are not fields, kept as metadata
 
 
@@ -43,13 +45,13 @@ class _Seen:
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("")
-        self._db.execute("CREATE TABLE seen (id TEXT PRIMARY KEY, line INTEGER) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE seen (id TEXT PRIMARY KEY, row INTEGER) WITHOUT ROWID")
 
-    def first(self, item_id: str, line: int) -> int | None:
-        """The line that had the id before, or None."""
-        if self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (item_id, line)).rowcount:
+    def first(self, item_id: str, row: int) -> int | None:
+        """The row that had the id before, or None."""
+        if self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (item_id, row)).rowcount:
             return None
-        found = self._db.execute("SELECT line FROM seen WHERE id = ?", (item_id,)).fetchone()
+        found = self._db.execute("SELECT row FROM seen WHERE id = ?", (item_id,)).fetchone()
         return int(found[0])
 
     def close(self) -> None:
@@ -58,10 +60,11 @@ class _Seen:
 
 @dataclass
 class Dataset:
-    """A JSONL or CSV file of items, read line by line as often as needed.
+    """Items in a JSONL, CSV or Parquet file, or in a folder that `datasets` saved, read as often as needed.
 
     `columns` maps a field of an item to the column that holds it. `path` "-" is standard input, which is kept
-    in a temporary file. With `skip_bad`, lines that are no item are left out instead of refused.
+    in a temporary file. With `skip_bad`, rows that are no item are left out instead of refused; without `images`,
+    those with an image are none. `csv` says whether a file is CSV or JSONL, where its name does not tell.
     """
 
     path: str
@@ -70,30 +73,36 @@ class Dataset:
     skip_bad: bool = False
     csv: bool | None = None
     max_output_bytes: int = MAX_OUTPUT_BYTES
+    images: bool = True
 
     def __post_init__(self) -> None:
         self.name = "standard input" if self.path == "-" else self.path
-        if self.csv is None:
-            self.csv = self.path.lower().endswith((".csv", ".tsv"))
+        path = Path(self.path)
+        folder = self.path != "-" and path.is_dir()
+        self._suffix = path.suffix.lower()
+        self._columnar = folder or (self.csv is None and self._suffix == ".parquet")
+        self._beside = path if folder else path.parent  # where the paths of images are relative to
         self._kept: dict[str, None] = {}
 
     def scan(self) -> Scan:
-        """Reads and checks everything once. Raises InputError for the first bad line, unless bad ones are skipped."""
+        """Reads and checks everything once. Raises InputError for the first bad row, unless bad ones are skipped."""
         digest = hashlib.sha256()
-        count = total = longest = 0
+        count = total = images = 0
         bad: list[str] = []
-        for line, item in self._checked():
+        for number, item in self._checked():
             if isinstance(item, str):
                 if not self.skip_bad:
-                    raise InputError(f"{self.name}:{line}: {item}")
-                bad.append(f"{self.name}:{line}: {item}")
+                    raise InputError(f"{self.name}:{number}: {item}")
+                bad.append(f"{self.name}:{number}: {item}")
                 continue
             digest.update(_digested(item))
-            size = sum(len(t.encode()) for t in (item.input, item.output, item.reference, item.context) if t)
-            count, total, longest = count + 1, total + size, max(longest, size)
+            fences = item.fences
+            count += 1
+            total += len(shown(fences, "0" * NONCE_DIGITS).encode())
+            images += sum(1 for _ in urls(fences))
         if not count:
             raise InputError(f"{self.name}: no items to grade; write one JSON object a line, with id and output")
-        return Scan(digest.hexdigest(), count, total, longest, tuple(bad), tuple(self._kept))
+        return Scan(digest.hexdigest(), count, total, images, tuple(bad), tuple(self._kept))
 
     def __iter__(self) -> Iterator[Item]:
         """The items that a scan accepted, in order."""
@@ -111,20 +120,21 @@ class Dataset:
             raise InputError(f"{self.name}: changed while it was read; start again when nobody writes to it")
 
     def _checked(self) -> Iterator[tuple[int, Item | str]]:
-        """(line, item or what is wrong with the line), up to the limit."""
+        """(number, item or what is wrong with the row), up to the limit."""
         seen, count = _Seen(), 0
         try:
-            for line, row in self._rows():
+            for number, row in self._rows():
                 if self.limit is not None and count >= self.limit:
                     return
                 item = self._item(row) if isinstance(row, dict) else row
                 if isinstance(item, Item):
-                    earlier = seen.first(item.id, line)
+                    earlier = seen.first(item.id, number)
                     if earlier is not None:
-                        item = f"the id {item.id!r} was used in line {earlier}; ids must differ"
+                        unit = "row" if self._columnar else "line"
+                        item = f"the id {item.id!r} was used in {unit} {earlier}; ids must differ"
                     else:
                         count += 1
-                yield line, item
+                yield number, item
         finally:
             seen.close()
 
@@ -143,7 +153,8 @@ class Dataset:
             if own is None or isinstance(own, dict):
                 mapped["metadata"] = {**extra, **(own or {})}
         try:
-            item = Item.model_validate({k: v for k, v in mapped.items() if v is not None or k in ("id", "output")})
+            given = {name: value for name, value in mapped.items() if value is not None or name in ("id", "output")}
+            item = Item.model_validate(given, context=Folder(self._beside))
         except ValidationError as error:
             return plain(error)
         except RecursionError:
@@ -152,7 +163,9 @@ class Dataset:
             item.own_rubric  # noqa: B018 - it is parsed here, so that it cannot fail later
         except RubricError as error:
             return str(error)
-        size = len(item.output.encode())
+        if not self.images and any(urls(item.fences)):
+            return NOT_SEEN
+        size = item.output_bytes
         if size > self.max_output_bytes:
             return (
                 f"`output` has {size:,} bytes, more than the limit of {self.max_output_bytes:,}; "
@@ -160,58 +173,42 @@ class Dataset:
             )
         return item
 
-    def _rows(self) -> Iterator[tuple[int, dict[str, Any] | str]]:
-        with self._open() as file:
-            yield from self._csv_rows(file) if self.csv else self._json_rows(file)
-
-    def _json_rows(self, file: BinaryIO) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    def _rows(self) -> Rows:
         longest = LINE_BYTES_PER_OUTPUT_BYTE * self.max_output_bytes
-        number = 0
-        while raw := file.readline(longest + 1):
-            number += 1
-            if len(raw) > longest:
-                yield number, f"the line is longer than {longest:,} bytes; raise JUDGE_MAX_OUTPUT_BYTES to read it"
-                while raw and not raw.endswith(b"\n"):
-                    raw = file.readline(longest + 1)
-                continue
-            if number == 1:
-                raw = raw.removeprefix(b"\xef\xbb\xbf")
-            if raw.strip():
-                yield number, _json_row(raw)
+        if self._columnar:
+            self._exists()
+            yield from columnar.rows(Path(self.path), self._fields, longest)
+            return
+        with self._open() as file:
+            if self.csv or (self.csv is None and self._suffix in (".csv", ".tsv")):
+                output = self.columns.get("output", "output")
+                delimiter = "\t" if self._suffix == ".tsv" else ","
+                yield from delimited.rows(file, delimiter, longest, self.name, output)
+            else:
+                yield from jsonl.rows(file, longest)
 
-    def _csv_rows(self, file: BinaryIO) -> Iterator[tuple[int, dict[str, Any] | str]]:
-        csv.field_size_limit(LINE_BYTES_PER_OUTPUT_BYTE * self.max_output_bytes)
-        lines = (raw.decode("utf-8-sig" if n == 0 else "utf-8", "surrogateescape") for n, raw in enumerate(file))
-        reader = csv.DictReader(lines, delimiter="\t" if self.path.lower().endswith(".tsv") else ",", strict=True)
-        try:
-            for row in reader:
-                if any(isinstance(value, str) and not _is_utf8(value) for value in row.values()):
-                    yield reader.line_num, "not UTF-8; save the file as UTF-8"
-                elif None in row or None in row.values():
-                    yield reader.line_num, f"has not the {len(reader.fieldnames or ())} columns of the header"
-                else:
-                    # An empty cell is an absent value, except that an empty output is an output.
-                    yield reader.line_num, {k: v if v or self._is_output(k) else None for k, v in row.items()}
-        except csv.Error as error:
-            raise InputError(f"{self.name}:{reader.line_num + 1}: not CSV ({error}); repair the quotes") from None
-
-    def _is_output(self, column: str) -> bool:
-        return column == self.columns.get("output", "output")
+    @property
+    def _fields(self) -> set[str]:
+        """Columns that are fields of an item."""
+        return set(self.columns.values()) | set(FIELDS) - set(self.columns)
 
     def _open(self) -> BinaryIO:
         if self.path == "-":
             spool = self._standard_input
             spool.seek(0)
             return open(spool.fileno(), "rb", closefd=False)
-        path = Path(self.path)
-        if not path.exists():
-            raise InputError(f"{self.path}: there is no such file")
-        if path.is_dir():
-            raise InputError(f"{self.path}: is a folder; name a JSONL or CSV file in it")
+        self._exists()
         try:
-            return path.open("rb")
+            return Path(self.path).open("rb")
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read ({error.strerror})") from None
+
+    def _exists(self) -> None:
+        path = Path(self.path)
+        if not path.exists():
+            others = columnar.splits(path.parent)
+            told = f"; the splits are {', '.join(others)}" if others else ""
+            raise InputError(f"{self.path}: there is no such file{told}")
 
     @cached_property
     def _standard_input(self) -> BinaryIO:
@@ -223,31 +220,3 @@ class Dataset:
 def _digested(item: Item) -> bytes:
     """What makes an item of a dataset another one: metadata too, since it is exported with the grades."""
     return json.dumps([item.id, item.hash, item.metadata]).encode()
-
-
-def _json_row(raw: bytes) -> dict[str, Any] | str:
-    try:
-        row = json.loads(raw.decode(), parse_constant=_not_a_number, object_pairs_hook=_without_duplicates)
-    except UnicodeDecodeError as error:
-        return f"not UTF-8 ({error.reason} at byte {error.start}); save the file as UTF-8"
-    except json.JSONDecodeError as error:
-        return f"not JSON ({error.msg} at column {error.colno}); write one JSON object a line"
-    except (ValueError, RecursionError) as error:
-        return f"not JSON ({error}); write one JSON object a line"
-    return row if isinstance(row, dict) else "not a JSON object; write one JSON object a line"
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key of an object occurs twice")
-    return found
-
-
-def _is_utf8(text: str) -> bool:
-    """Whether text that was read with surrogate escapes has none."""
-    return not any("\udc80" <= character <= "\udcff" for character in text)
-
-
-def _not_a_number(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")

@@ -1,9 +1,11 @@
-"""A run's grades outside the store: one by one, as flat rows, as a data frame."""
+"""A run's grades outside the store: one by one, as flat rows, as a data frame, in files."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import IO, TYPE_CHECKING
 
 from judge.errors import InputError, SetupError
 from judge.grades import Grade
@@ -16,7 +18,12 @@ if TYPE_CHECKING:
     from judge.store.store import Store
 
 PAGE = 500
+ROWS_A_GROUP = 5_000
 LATEST = "latest"
+
+#: Columns of a flat row that hold numbers, by the end of their names; and those that stand last.
+NUMBERS = frozenset({"score", "low", "high", "cost_usd"})
+LAST = ("cost_usd", "judge", "kind")
 
 
 def find_run(store: Store, ref: str) -> RunInfo:
@@ -51,7 +58,7 @@ def run_grades(run: str = LATEST, *, store: Store | None = None) -> Iterator[Gra
 
 
 def flat(grade: Grade) -> dict[str, object]:
-    """One grade as a row: the overall first, then four columns a criterion. A score that is missing is None."""
+    """One grade as a row: the overall first, then five columns a criterion. What is missing is None."""
     row: dict[str, object] = {
         "item": grade.item,
         "outcome": grade.outcome.value,
@@ -62,9 +69,48 @@ def flat(grade: Grade) -> dict[str, object]:
         "trust": grade.trust,
     }
     for id, one in grade.criteria.items():
-        row |= {f"{id}.score": one.score, f"{id}.outcome": one.outcome.value}
-        row |= {f"{id}.reason": one.reason, f"{id}.cause": one.cause}
+        row |= {f"{id}.score": one.score, f"{id}.level": None if one.level is None else str(one.level)}
+        row |= {f"{id}.outcome": one.outcome.value, f"{id}.reason": one.reason, f"{id}.cause": one.cause}
     return row | {"cost_usd": grade.usage.cost_usd, "judge": grade.judge.name, "kind": grade.judge.kind}
+
+
+def write_csv(file: IO[str], store: Store, info: RunInfo) -> None:
+    """A run as CSV, a row an item. Text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    writer = csv.DictWriter(file, _columns(store, info))
+    writer.writeheader()
+    for grade in grades_of(store, info):
+        writer.writerow({name: _inert(value) for name, value in flat(grade).items()})
+
+
+def write_parquet(file: IO[bytes], store: Store, info: RunInfo) -> None:
+    """A run as Parquet, a row an item. Raises SetupError where pyarrow is not installed."""
+    try:
+        import pyarrow.parquet  # noqa: PLC0415 - an extra, and heavy
+    except ImportError:
+        raise SetupError("Parquet needs pyarrow; install this project with its extra: parquet") from None
+    kinds = {float: pyarrow.float64(), bool: pyarrow.bool_(), str: pyarrow.string()}
+    schema = pyarrow.schema([(name, kinds[_kind(name)]) for name in _columns(store, info)])
+    rows = map(flat, grades_of(store, info))
+    with pyarrow.parquet.ParquetWriter(file, schema) as writer:
+        while group := list(islice(rows, ROWS_A_GROUP)):
+            writer.write_table(pyarrow.Table.from_pylist(group, schema=schema))
+
+
+def _columns(store: Store, info: RunInfo) -> list[str]:
+    # Items with a rubric of their own bring columns of their own, so the columns are known only after a first look.
+    found = dict.fromkeys(name for grade in grades_of(store, info) for name in flat(grade))
+    return [name for name in found if name not in LAST] + list(LAST)
+
+
+def _kind(column: str) -> type:
+    """What a column of `flat` holds."""
+    last = column.rpartition(".")[2]
+    return float if last in NUMBERS else bool if last == "passed" else str
+
+
+def _inert(value: object) -> object:
+    formula = isinstance(value, str) and value[:1] in tuple("=+-@\t\r\n＝＋－＠")
+    return f"'{value}" if formula else value
 
 
 def to_frame(grades: Iterable[Grade]) -> DataFrame:

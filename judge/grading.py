@@ -11,8 +11,9 @@ from typing import Any
 from judge import distributions, parsing, prompts
 from judge.calling import Answer, Caller, Deadline
 from judge.costs import Receipt
-from judge.errors import SetupError
+from judge.errors import InputError, SetupError
 from judge.grades import CriterionGrade, Grade, Graded, Judged, JudgeRef, RubricRef, Usage
+from judge.images import NOT_SEEN
 from judge.items import Item
 from judge.judges import Asking, Judge
 from judge.providers import Body, Provider, Reading, Request, Source
@@ -90,7 +91,8 @@ class Grader:
     async def grade(self, item: Item, deadline: Deadline | None = None) -> Graded:
         """The grade of one item, within its own deadline or one that is shared.
 
-        Raises Paused, StoreError or RubricError; anything else is an outcome in the grade.
+        Raises Paused, StoreError, RubricError, or InputError for images that the judge does not take; anything else
+        is an outcome in the grade.
         """
         deadline = deadline or Deadline(self._deadline_s)
         plan = self._plan if item.own_rubric is None else self._own(item.own_rubric)
@@ -127,6 +129,9 @@ class Grader:
         """One call of one sample: asked, and asked again where the answer was cut or cannot be parsed."""
         assert self._caller is not None
         text, max_tokens, note = prompts.user(item), self._judge.max_tokens, None
+        images = prompts.images(item)
+        if images and not self._judge.takes_images:
+            raise InputError(f"item {item.id} {NOT_SEEN}")
         judged: list[tuple[Verdict, ...]] = []
 
         def usable(reading: Reading) -> bool:
@@ -134,8 +139,9 @@ class Grader:
             return all(verdict.outcome in SETTLED for verdict in judged[-1])
 
         for _ in range(1 + ASKED_AGAIN):
-            body = part.body(f"{note}\n\n{text}" if note else text, max_tokens)
-            answer = await self._caller.ask(body, max_tokens, sample, deadline, receipt, usable)
+            said = f"{note}\n\n{text}" if note else text
+            body = part.body(said, max_tokens, images) if images else part.body(said, max_tokens)
+            answer = await self._caller.ask(body, max_tokens, sample, deadline, receipt, usable, images)
             verdicts = self._concluded(answer, part.rubric, judged)
             worst = next((v for v in verdicts if v.outcome in (Outcome.TRUNCATED, Outcome.INVALID)), None)
             if worst is None or answer.reading is None:

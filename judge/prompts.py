@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 
+from judge.fences import Fence, shown, urls
 from judge.items import Item
 from judge.judges import OutputMode
+from judge.providers import Image
 from rubrics import CANNOT_TELL, NOT_APPLICABLE, Criterion, Example, Rubric, answer_schema
 from rubrics.section import Node
 
@@ -20,32 +21,6 @@ BY_PROMPT = "Answer with exactly one JSON object and nothing else, by this JSON 
 BY_TOOL = "Answer by calling the tool once."
 
 PARTS = ("input", "context", "reference", "output")
-
-
-def nonce(texts: Iterable[str]) -> str:
-    """Hexadecimal digits that occur in none of the texts, fixed by the texts alone.
-
-    The first 128 bits of their SHA-256, lengthened until absent.
-    """
-    texts = tuple(texts)
-    digest = hashlib.sha256()
-    for text in texts:
-        raw = text.encode()
-        digest.update(len(raw).to_bytes(8, "big"))
-        digest.update(raw)
-    digits, length = digest.hexdigest(), 32
-    while any(digits[:length] in text for text in texts):
-        length += 1
-        if length > len(digits):
-            digits += hashlib.sha256(digits.encode()).hexdigest()
-    return digits[:length]
-
-
-def fenced(item: Item | Example) -> str:
-    """The texts of an item, each between two lines that carry the nonce; the output last."""
-    texts = {part: text for part in PARTS if (text := getattr(item, part)) is not None}
-    code = nonce(texts.values())
-    return "\n\n".join(f"<{part} {code}>\n{text}\n</{part} {code}>" for part, text in texts.items())
 
 
 def system(rubric: Rubric, mode: OutputMode) -> str:
@@ -64,7 +39,12 @@ def system(rubric: Rubric, mode: OutputMode) -> str:
 
 def user(item: Item) -> str:
     """The item."""
-    return fenced(item)
+    return shown(item.fences)
+
+
+def images(item: Item) -> tuple[Image, ...]:
+    """The images of an item, in the order of the marks that stand for them in its text."""
+    return tuple(Image(url) for url in urls(item.fences))
 
 
 def correction(problem: str) -> str:
@@ -94,7 +74,8 @@ def _criterion(criterion: Criterion) -> str:
 def _example(number: int, example: Example, rubric: Rubric) -> str:
     given = {id: example.answers[id] for id in rubric.ids}
     answers = {id: {"reason": answer.reason, "score": answer.score} for id, answer in given.items()}
-    return f"Example {number}\n\n{fenced(example)}\n\n{json.dumps(answers, ensure_ascii=False)}"
+    parts = [Fence(part, text) for part in PARTS if (text := getattr(example, part)) is not None]
+    return f"Example {number}\n\n{shown(parts)}\n\n{json.dumps(answers, ensure_ascii=False)}"
 
 
 def _sample_rubric() -> Rubric:
@@ -147,9 +128,25 @@ def _sample_rubric() -> Rubric:
     )
 
 
+def _sample_items() -> list[Item]:
+    """Items that have everything a prompt can show, one of text and one of messages."""
+    picture = {"type": "url", "url": "https://example.org/sum.png"}
+    asked = [{"type": "text", "text": "What is it?"}, {"type": "image", "source": picture}]
+    steps = [
+        {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "add", "arguments": {"a": 2, "b": 2}}}]},
+        {"role": "tool", "tool_call_id": "1", "content": "4"},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "2", "is_error": True}]},
+        {"role": "assistant", "content": "4"},
+    ]
+    said = {"input": [{"role": "user", "content": asked}], "context": ["Sums.", "Signs."], "output": steps}
+    return [
+        Item(id="text", input="What is 2+2?", context="Sums.", reference="4", output="4"),
+        Item.model_validate({"id": "messages", **said, "images": [picture["url"]]}),
+    ]
+
+
 def version(mode: OutputMode) -> str:
-    """SHA-256 of the messages and schema for one fixed item and rubric: it changes when, and only when, they do."""
+    """SHA-256 of the messages and schema for fixed items and one rubric: it changes when, and only when, they do."""
     rubric = _sample_rubric()
-    item = Item(id="prompt-version", input="What is 2+2?", context="Sums.", reference="4", output="4")
-    parts = [system(rubric, mode), user(item), correction("x"), answer_schema(rubric)]
+    parts = [system(rubric, mode), *map(user, _sample_items()), correction("x"), answer_schema(rubric)]
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()

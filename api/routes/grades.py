@@ -29,6 +29,7 @@ from api.problems import (
 from api.routes.examples import GRADES, GRADES_REQUEST
 from api.shelf import Shelf
 from judge import Item, Judge
+from judge.fences import urls
 from judge.grades import RubricRef
 from judge.ledger import Ledger
 from rubrics import Rubric, RubricError
@@ -63,7 +64,7 @@ async def grade_items(body: Annotated[GradesRequest, Body(examples=[GRADES_REQUE
     rubric, judge = _rubric(desk.shelf, body.rubric), _judge(desk.shelf, body.judge)
     _refuse_duplicates(body.items)
     for place, item in enumerate(body.items):
-        _check(item, f"/items/{place}", desk.max_output_bytes)
+        _check(item, f"/items/{place}", judge, desk.max_output_bytes)
     session = await desk.sessions.get(judge, body.samples)
     batch = Batch(session, rubric, session.caller(Ledger(desk.store, resend_lost=body.resend_lost)), body.deadline_s)
     grades = await batch.grade(body.items)
@@ -103,11 +104,14 @@ def _refuse_duplicates(items: Sequence[Item]) -> None:
         raise Refused(INVALID_REQUEST, "Every item needs an id of its own.", *faults)
 
 
-def _check(item: Item, pointer: str, max_output_bytes: int) -> None:
+def _check(item: Item, pointer: str, judge: Judge, max_output_bytes: int) -> None:
     """Refuses what would fail halfway, when other items may have been paid."""
-    if len(item.output.encode()) > max_output_bytes:
+    if item.output_bytes > max_output_bytes:
         fault = Fault(detail=f"The limit is {max_output_bytes:,} bytes.", pointer=f"{pointer}/output")
         raise Refused(INVALID_REQUEST, "An output is too large; shorten it, or leave it out.", fault)
+    if not judge.takes_images and any(urls(item.fences)):
+        fault = Fault(detail="The judge takes no images; name one that does, or leave them out.", pointer=pointer)
+        raise Refused(INVALID_REQUEST, "An item has an image that the judge cannot see.", fault)
     if item.rubric is not None:
         try:
             Rubric.parse(item.rubric)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
-from judge import Grade, Item, Judge, Rubric, grade
+from judge import Grade, Item, Judge, Rubric, grade, prompts
 from judge.store.store import Store
 
 JUDGE = """
@@ -59,6 +60,54 @@ def test_an_item_may_bring_a_rubric_of_its_own(service: Any) -> None:
     data = service.grades([], items=items).json["data"]
     assert [list(one["criteria"]) for one in data] == [["helpfulness"], ["polite"]]
     assert data[0]["metadata"] == {"big": 10**30}
+
+
+CHAT = {
+    "id": "chat",
+    "input": [{"role": "user", "content": [{"type": "text", "text": "Where is my order?"}]}],
+    "output": [
+        {"role": "assistant", "tool_calls": [{"id": "c1", "function": {"name": "look_up", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "c1", "content": "shipped"},
+        {"role": "assistant", "content": "On its way."},
+    ],
+    "context": ["Orders are shipped in a day.", "Parcels take a week."],
+}
+SEEN = {"id": "seen", "output": "A parcel.", "images": ["https://a.example/parcel.png"]}
+
+
+def test_chats_and_contexts_reach_the_judge_as_from_a_file(serve: Any, stub: Any, local_judge: Any) -> None:
+    judge = stub("--bodies")
+    client = serve(JUDGES_DIR=local_judge(judge.base_url))
+    reply = client.grades([], items=[CHAT], judge="local")
+    assert (reply.status, reply.json["data"][0]["outcome"]) == (200, "scored")
+    body = json.loads(judge.calls()[-1]["body"])
+    assert body["messages"][-1]["content"] == prompts.user(Item.model_validate(CHAT))
+
+
+def test_images_go_to_a_judge_that_takes_them_and_to_no_other(serve: Any, stub: Any, local_judge: Any) -> None:
+    judge = stub("--bodies")
+    folder = local_judge(judge.base_url)
+    client = serve(JUDGES_DIR=folder)
+    reply = client.grades([], items=[CHAT, SEEN], judge="local")
+    assert (reply.status, reply.json["errors"][0]["pointer"]) == (422, "/items/1")
+    assert judge.stats()["requests"] == 0
+    (folder / "sees.yaml").write_text((folder / "local.yaml").read_text("utf-8") + "images: true\n")
+    assert serve(JUDGES_DIR=folder).grades([], items=[SEEN], judge="sees").status == 200
+    _, picture = json.loads(judge.calls()[-1]["body"])["messages"][-1]["content"]
+    assert picture["image_url"]["url"] == "https://a.example/parcel.png"
+
+
+def test_items_of_every_shape_are_as_described(service: Any) -> None:
+    schemas = service.get("/openapi.json").json["components"]["schemas"]
+    validator = Draft202012Validator({"components": {"schemas": schemas}, "$ref": "#/components/schemas/GradesRequest"})
+    for item in (CHAT, SEEN, {**SEEN, "images": SEEN["images"][0]}, {"id": 1, "output": "x"}):
+        request = {"items": [item], "rubric": "helpfulness", "judge": "simulated"}
+        validator.validate(request)
+        assert service.grades([], items=[item]).status == 200
+    for wrong in ({"output": [{"content": "x"}]}, {"context": 3}, {"output": [{"role": "user", "content": [{}]}]}):
+        request = {"items": [CHAT | wrong], "rubric": "helpfulness", "judge": "simulated"}
+        assert not validator.is_valid(request)
+        assert service.grades([], items=[CHAT | wrong]).status == 422
 
 
 def test_equal_requests_at_once_are_paid_once(serve: Any, stub: Any, local_judge: Any) -> None:

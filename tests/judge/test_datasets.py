@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from judge import InputError
+from judge import InputError, prompts
 from judge.datasets import Dataset
+from judge.images import data_url
 
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 OWN = {"name": "own", "criteria": [{"id": "a", "scale": "binary", "question": "Is it"}]}
 
 
@@ -37,7 +39,8 @@ def test_jsonl_in_order_with_what_is_no_field_kept_as_metadata(file: Any) -> Non
     one, two = list(dataset)
     assert (one.id, one.input, one.reference, one.metadata) == ("1", "q", None, {"system": "s", "m": 1})
     assert two.rubric == OWN
-    assert (scan.count, scan.text_bytes, scan.longest_bytes, scan.bad, scan.kept) == (2, 4, 2, (), ("system",))
+    assert (scan.count, scan.images, scan.bad, scan.kept) == (2, 0, (), ("system",))
+    assert scan.text_bytes == sum(len(prompts.user(item).encode()) for item in (one, two))
     assert [item.id for item in dataset] == ["1", "2"]
 
 
@@ -119,7 +122,7 @@ def test_skip_bad_leaves_out_and_names_what_is_no_item(file: Any) -> None:
 
 def test_the_size_limit_is_the_outputs_and_at_it_is_within(file: Any) -> None:
     dataset = Dataset(file(line(output="x" * 100)), max_output_bytes=100)
-    assert dataset.scan().longest_bytes == 100
+    assert dataset.scan().count == 1
 
 
 def test_a_limit_takes_the_first_items_and_looks_no_further(file: Any) -> None:
@@ -184,3 +187,44 @@ def test_memory_does_not_grow_with_the_number_of_items(file: Any) -> None:
 
     peak(10)  # what is made once
     assert peak(4000) < peak(400) + 100_000
+
+
+def test_images_are_read_beside_the_file_each_time_that_it_is_read(tmp_path: Path, file: Any) -> None:
+    (tmp_path / "a.png").write_bytes(PNG)
+    seen = [{"type": "image_url", "image_url": {"url": "a.png"}}]
+    path = file(line(images=["a.png", "https://a.example/b.png"], input=[{"role": "user", "content": seen}]))
+    dataset = Dataset(path)
+    scan = dataset.scan()
+    assert (scan.count, scan.images) == (1, 3)
+    (item,) = dataset
+    assert [image.url for image in prompts.images(item)] == [data_url(PNG), data_url(PNG), "https://a.example/b.png"]
+    (tmp_path / "a.png").write_bytes(PNG + b"\x01")
+    with pytest.raises(InputError, match="changed while it was read"):
+        list(dataset.unchanged_since(scan))
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(InputError, match=r"items\.jsonl:1: `input\.0\.content\.0\.image_url\.url` names 'a\.png'"):
+        dataset.scan()
+
+
+def test_a_cell_of_csv_is_text_or_one_image(tmp_path: Path, file: Any) -> None:
+    (tmp_path / "a.png").write_bytes(PNG)
+    chat = json.dumps([{"role": "user", "content": "Hi"}]).replace('"', '""')
+    (item,) = Dataset(file(f'id,output,images,context\n1,"{chat}",a.png,"[""a""]"\n', "items.csv"))
+    assert (item.output, item.context) == ('[{"role": "user", "content": "Hi"}]', '["a"]')
+    assert item.images == [data_url(PNG)]
+
+
+def test_images_are_refused_by_their_line_where_the_judge_takes_none(file: Any) -> None:
+    path = file(line() + line(id="2", images=["https://a.example/a.png"]))
+    with pytest.raises(
+        InputError, match=r"items\.jsonl:2: has an image, and the judge takes none; write `images: true`"
+    ):
+        Dataset(path, images=False).scan()
+    scan = Dataset(path, images=False, skip_bad=True).scan()
+    assert (scan.count, len(scan.bad)) == (1, 1)
+
+
+def test_a_limit_is_on_all_texts_of_an_output(file: Any) -> None:
+    steps = [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "x" * 60}}]}] * 2
+    with pytest.raises(InputError, match=r"items\.jsonl:1: `output` has 136 bytes, more than the limit of 100"):
+        Dataset(file(line(output=steps)), max_output_bytes=100).scan()

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from judge import Item, Judge, Outcome, Paused
+from judge import InputError, Item, Judge, Outcome, Paused, SetupError
 from judge.grades import CriterionGrade
-from judge.grading import Graded, Grader, overall_outcome
+from judge.grading import Graded, Grader, overall_outcome, weighed
+from judge.images import data_url
 from judge.judges import Asking
 from judge.providers import connect
 from judge.verdicts import Verdict
@@ -27,11 +28,18 @@ def grader(desk: Any, rubric: Rubric, judge_at: Callable[..., Judge]) -> Any:
     """Opens a grader at an address."""
 
     @asynccontextmanager
-    async def opened(base_url: str, samples: int = 1, budget_usd: float | None = None) -> AsyncIterator[Any]:
+    async def opened(
+        base_url: str,
+        samples: int = 1,
+        budget_usd: float | None = None,
+        by: Rubric = rubric,
+        parameters: tuple[tuple[str, Any], ...] = (),
+        **fields: Any,
+    ) -> AsyncIterator[Any]:
         async with desk(base_url, budget_usd=budget_usd) as one:
-            asking = Asking("json_schema", ())
-            judge = judge_at(base_url)
-            yield Grader(judge, rubric, one.provider, "f" * 64, asking, one.caller, samples)
+            judge = judge_at(base_url, **fields)
+            asking = Asking("json_schema", parameters)
+            yield Grader(judge, by, one.provider, "f" * 64, asking, one.caller, samples)
 
     return opened
 
@@ -230,3 +238,107 @@ def test_one_sample_is_itself(rubric: Rubric) -> None:
 )
 def test_the_outcome_of_the_whole(outcomes: list[str], expected: str) -> None:
     assert overall_outcome([Outcome(one) for one in outcomes]) == expected
+
+
+WIDE = Rubric.loads("""
+name: wide
+criteria:
+  - {id: clear, scale: ordinal, question: Clear?, levels: [1, 2, 3]}
+  - {id: kind, scale: categorical, question: Which?, levels: [note, letter, list]}
+  - {id: far, scale: numeric, question: How far?, minimum: 0, maximum: 10, step: 1}
+sections:
+  - id: facts
+    weight: 3
+    criteria:
+      - {id: names, scale: points, question: It names the place., points: 5}
+      - {id: lies, scale: points, question: It states what is wrong., points: -3}
+""")
+
+
+async def test_a_rubric_is_asked_in_parts_and_comes_to_the_same_grade(stub: Any, grader: Any) -> None:
+    server = stub("--seed-regex", r"ITEM-\d+", "--bodies")
+    grades = []
+    for most in (25, 2, 1):
+        async with grader(server.base_url, by=WIDE, criteria_per_call=most) as one:
+            grades.append((await graded(one)).grade)
+    # The last part of twos is one of ones, too: the same bytes are not paid again.
+    assert [(grade.usage.calls, grade.usage.reused) for grade in grades] == [(1, 0), (3, 0), (4, 1)]
+    assert grades[0].criteria == grades[1].criteria == grades[2].criteria
+    assert grades[0].score == grades[1].score == grades[2].score
+    schemas = [body["response_format"]["json_schema"]["schema"]["required"] for body in sent(server)]
+    assert schemas[0] == ["clear", "kind", "far", "names", "lies"]
+    assert sorted(schemas[1:4]) == [["clear", "kind"], ["far", "names"], ["lies"]]
+    systems = [body["messages"][0]["content"] for body in sent(server)]
+    assert all(
+        ("Section facts" in text) == bool({"names", "lies"} & set(ids))
+        for text, ids in zip(systems, schemas, strict=True)
+    )
+
+
+async def test_a_part_that_fails_leaves_the_others_their_scores(stub: Any, grader: Any) -> None:
+    server = stub("--seed-regex", r"ITEM-\d+")
+    server.behave("out_of_range", after=1, count=4)  # the second part, and all that is asked again for it
+    async with grader(server.base_url, by=WIDE, criteria_per_call=3, concurrency=1) as one:
+        made = (await graded(one)).grade
+    assert {id_: str(one.outcome) for id_, one in made.criteria.items()} == {
+        "clear": "scored", "kind": "scored", "far": "scored", "names": "invalid", "lies": "scored",
+    }  # fmt: skip
+    assert (made.outcome, made.score) == ("invalid", None)
+    clear, far, lies = (made.criteria[id_].score for id_ in ("clear", "far", "lies"))
+    assert clear is not None
+    assert far is not None
+    assert lies is not None
+    # By hand: clear and far weigh 1, the section 3; names may be 0 or 5 of the 5 points to be had.
+    rest = (clear - 1) / 2 + far / 10
+    assert made.low == pytest.approx((rest + 3 * (0 + lies) / 5) / 5)
+    assert made.high == pytest.approx((rest + 3 * (5 + lies) / 5) / 5)
+
+
+async def test_a_label_has_no_number_and_the_samples_vote(rubric: Rubric) -> None:
+    kind = WIDE.criterion("kind")
+
+    def said(*labels: str) -> CriterionGrade:
+        return CriterionGrade.combined(kind, [Verdict("kind", Outcome.SCORED, label, None, label) for label in labels])
+
+    made = said("note", "list", "note")
+    assert (made.outcome, made.score, made.level, made.reason) == ("scored", None, "note", "note")
+    assert made.distribution is not None
+    assert made.distribution.shares == {"note": pytest.approx(2 / 3), "letter": 0.0, "list": pytest.approx(1 / 3)}
+    assert made.expected is None
+    tied = said("note", "list")
+    assert (tied.outcome, tied.level, tied.cause) == ("abstained", None, "the samples tie between note and list")
+
+
+async def test_labels_alone_have_no_overall() -> None:
+    labels = Rubric.parse({"name": "l", "criteria": [WIDE.criterion("kind").model_dump()]})
+    made = weighed(labels, [Verdict("kind", Outcome.SCORED, "note")])
+    assert (made["outcome"], made["score"], made["criteria"]["kind"].level) == ("not_applicable", None, "note")
+    made = weighed(labels, [Verdict("kind", Outcome.INVALID, cause="off")])
+    assert (made["outcome"], made["score"]) == ("invalid", None)
+
+
+async def test_pairs_are_not_graded_one_by_one(desk: Any, judge_at: Callable[..., Judge]) -> None:
+    pairs = Rubric.loads("{name: p, criteria: [{id: better, scale: preference, question: Which is better?}]}")
+    async with desk("http://127.0.0.1:9/v1") as one:
+        with pytest.raises(SetupError, match="pairs come with judge compare"):
+            Grader(
+                judge_at("http://127.0.0.1:9/v1"), pairs, one.provider, "f" * 64, Asking("json_schema", ()), one.caller
+            )
+
+
+async def test_an_image_is_refused_by_a_judge_that_takes_none(stub: Any, grader: Any) -> None:
+    server = stub()
+    async with grader(server.base_url) as one:
+        with pytest.raises(InputError, match="item 1 has an image, and the judge takes none; write `images: true`"):
+            await graded(one, Item(id="1", output="x", images=["https://a.example/1"]))
+    assert server.stats()["requests"] == 0
+
+
+async def test_an_image_goes_along_and_its_bytes_are_not_reserved_as_tokens(stub: Any, grader: Any) -> None:
+    server = stub("--bodies")
+    url = data_url(b"\x89PNG\r\n\x1a\n" + bytes(600_000))  # as tokens: 0.8 dollars
+    async with grader(server.base_url, images=True, budget_usd=0.1) as one:
+        grade = (await graded(one, Item(id="1", output="x", images=[url]))).grade
+    assert grade.outcome is Outcome.SCORED
+    [body] = sent(server)
+    assert body["messages"][-1]["content"][1]["image_url"]["url"] == url

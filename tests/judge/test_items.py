@@ -36,6 +36,13 @@ def test_an_item_is_what_was_given() -> None:
         ({"input": "\ud800"}, "`input` contains half of a surrogate pair"),
         ({"metadata": {"a": {"\udfff": 1}}}, "`metadata` contains half of a surrogate pair"),
         ({"metadata": "a"}, "`metadata` "),
+        ({"metadata": {"a": [float("inf")]}}, "`metadata` holds inf, which is no JSON number"),
+        ({"metadata": {"a": b"b"}}, "`metadata` holds a value of type bytes, which JSON has not"),
+        ({"context": 3}, "`context` is neither text nor a list of texts"),
+        ({"context": ["a", 3]}, "`context.1` "),
+        ({"context": ["\x00"]}, "`context.0` contains a NUL character; remove it"),
+        ({"images": 3}, "`images` "),
+        ({"images": [None]}, "`images.0` "),
         ({"score": 3}, "`score` is not a field of an item; the fields are id, input, output"),
     ],
 )
@@ -68,6 +75,27 @@ def test_the_hash_is_of_what_is_graded_alone() -> None:
         {"input": "q", "output": "a", "rubric": own(["poor", "good"])},
         {"input": "q", "output": "a", "rubric": own(["good", "poor"])},
     ]
-    assert len({item.hash, *(Item.model_validate({"id": "1", **other}).hash for other in others)}) == 7
+    said = {"role": "user", "content": "a"}
+    image = {"type": "image_url", "image_url": {"url": "https://a.example/1"}}
+    others += [
+        {"input": "q", "output": [said]},
+        {"input": "q", "output": [{**said, "role": "assistant"}]},
+        {"input": "q", "output": [said, said]},
+        {"input": "q", "output": [{**said, "content": [image]}]},
+        {"input": "q", "output": "a", "context": ["c"]},
+        {"input": "q", "output": "a", "images": ["https://a.example/1"]},
+        {"input": "q", "output": "a", "images": ["https://a.example/2"]},
+    ]
+    assert len({item.hash, *(Item.model_validate({"id": "1", **other}).hash for other in others)}) == 14
     turned = dict(reversed(own(["poor", "good"]).items()))
     assert Item(id="1", output="a", rubric=turned).hash == Item(id="1", output="a", rubric=own(["poor", "good"])).hash
+
+
+def test_items_of_text_have_the_hash_that_they_always_had() -> None:
+    item = Item(id="1", input="q", output="a", reference="r", context="c")
+    assert item.hash == "fb3f8321aa07317d224aa4cd36e03ad1cfd3bc3d8b6a3815944b086fc79cb07e"
+    assert Item(id="1", output="é").hash == "acecf7b68276a311c8c8c7c5f5a11cd45fc5bea3e289df9a7d81bbeb7656dad5"
+
+
+def test_text_that_looks_like_an_escape_can_be_stored() -> None:
+    assert Item(id="1", output="x", metadata={"code": r"\u0000"}).metadata == {"code": r"\u0000"}

@@ -36,3 +36,19 @@ async def test_a_quote_is_no_less_than_all_the_calls_reserve(
     assert 3 * sum(reserved) <= made.worst_usd <= 4.5 * sum(reserved)
     assert made.prompt_tokens > 0
     assert quote(dataset.scan(), rubric, judge, None, samples=3).worst_usd is None
+
+
+def test_images_are_quoted_by_their_number_and_not_by_their_bytes(
+    tmp_path: Path, rubric: Rubric, judge_at: Callable[..., Judge]
+) -> None:
+    (tmp_path / "large.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(3_000_000))
+    path = tmp_path / "items.jsonl"
+    path.write_text('{"id": 1, "output": "x"}\n')
+    judge = judge_at("http://127.0.0.1:9/v1", images=True)
+    plain = quote(Dataset(str(path)).scan(), rubric, judge, judge.price, samples=2)
+    path.write_text('{"id": 1, "output": "x", "images": ["large.png", "https://a.example/b.png"]}\n')
+    seen = quote(Dataset(str(path)).scan(), rubric, judge, judge.price, samples=2)
+    assert plain.worst_usd is not None
+    assert seen.worst_usd is not None
+    shown = seen.worst_usd - plain.worst_usd - 2 * 2 * 50_000 / 1e6
+    assert 0 < shown < 2 * 1000 / 1e6  # the marks of the images
