@@ -79,7 +79,7 @@ def of_tokens(text: str, tokens: Sequence[Token], criteria: Sequence[Criterion])
         if criterion.id in spans and criterion.listed:
             begin, end = (len(text[:at].encode()) for at in spans[criterion.id])
             masses = _masses(tokens, begin, end, criterion)
-            on_scale = {str(level): masses[_written(level)] for level in criterion.listed}
+            on_scale = {str(level): masses.get(_written(level), 0.0) for level in criterion.listed}
             mass = math.fsum(on_scale.values())
             if mass >= LEAST_MASS:
                 shares = {name: share / mass for name, share in on_scale.items()}
@@ -88,7 +88,10 @@ def of_tokens(text: str, tokens: Sequence[Token], criteria: Sequence[Criterion])
 
 
 def _masses(tokens: Sequence[Token], begin: int, end: int, criterion: Criterion) -> Mapping[bytes, float]:
-    """The probability of every answer, as it is written: of the one that was given, and of those turned from it."""
+    """The probability of every answer, as it is written: of the one that was given, and of those it turned from.
+
+    None at all where a token is not among those that were weighed at its place.
+    """
     answers = [_written(answer) for answer in criterion.answers]
     masses: defaultdict[bytes, float] = defaultdict(float)
     path, given, at = 1.0, b"", 0
@@ -96,6 +99,8 @@ def _masses(tokens: Sequence[Token], begin: int, end: int, criterion: Criterion)
         start, at = at, at + len(token.raw)
         if at <= begin:
             continue
+        if token.raw not in dict(token.alternatives):
+            return {}
         head = token.raw[: max(begin - start, 0)]
         chosen = 0.0
         for raw, logprob in token.alternatives:

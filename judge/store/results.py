@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Integer, Row, and_, case, cast, func, or_, select
 
-from judge.distributions import Distribution
 from judge.grades import OVERALL, CriterionGrade, Grade, JudgeRef, RubricRef, Sample, Usage
 from judge.ledger import CallState, unpacked
 from judge.store.tables import call, grade, item, run, run_item, verdict
 from judge.store.tables import judge as judges
 from judge.store.tables import rubric as rubrics
-from judge.verdicts import Outcome, Verdict
+from judge.store.verdicts import by_place, stored_rubric, verdict_of
+from judge.verdicts import Outcome
 from rubrics import Criterion, Rubric
 
-_LATEST = and_(
+#: A grade is joined to its item in the newest revision.
+LATEST = and_(
     grade.c.tenant == run_item.c.tenant,
     grade.c.run == run_item.c.run,
     grade.c.seq == run_item.c.seq,
@@ -34,6 +34,7 @@ class RunInfo:
     id: str
     state: str
     dataset: str
+    dataset_hash: str
     rubric: RubricRef
     judge: JudgeRef
     round: int
@@ -43,6 +44,7 @@ class RunInfo:
     held: int
     created_at: float
     cost_usd: float | None
+    rescored_from: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ def _info(connection: Connection, tenant: str, row: Row[Any]) -> RunInfo:
         id=row.id,
         state=row.state,
         dataset=row.dataset_name,
+        dataset_hash=row.dataset_hash,
         rubric=RubricRef(name=row.rubric_name, hash=row.rubric_hash),
         judge=JudgeRef(**json.loads(row.body)["ref"]),
         round=row.round,
@@ -126,6 +129,7 @@ def _info(connection: Connection, tenant: str, row: Row[Any]) -> RunInfo:
         held=states.get("held", 0),
         created_at=row.created_at,
         cost_usd=_cost(connection, tenant, row.id),
+        rescored_from=row.rescored_from,
     )
 
 
@@ -136,7 +140,7 @@ def cells(connection: Connection, tenant: str, run_id: str) -> list[Cell]:
     columns = (grade.c.criterion, grade.c.outcome, grade.c.score, label)
     counted = (
         select(*columns, func.count().label("n"))
-        .join(run_item, _LATEST)
+        .join(run_item, LATEST)
         .where(grade.c.tenant == tenant, grade.c.run == run_id)
         # Criteria of an item's own rubric are other criteria, whatever their ids: only its overall is counted.
         .where(or_(grade.c.criterion == OVERALL, run_item.c.rubric_hash.is_(None)))
@@ -153,7 +157,7 @@ def bounds(connection: Connection, tenant: str, run_id: str) -> tuple[float, flo
     """Sums of the lowest and of the highest overall that each item could have, those without a score included."""
     summed = (
         select(func.coalesce(func.sum(grade.c.low), 0.0), func.coalesce(func.sum(grade.c.high), 0.0))
-        .join(run_item, _LATEST)
+        .join(run_item, LATEST)
         .where(grade.c.tenant == tenant, grade.c.run == run_id, grade.c.criterion == OVERALL)
         .where(grade.c.outcome != Outcome.NOT_APPLICABLE)
     )
@@ -188,7 +192,7 @@ def totals(connection: Connection, tenant: str, run_id: str) -> Totals:
     )
     passed = (
         select(grade.c.passed, func.count())
-        .join(run_item, _LATEST)
+        .join(run_item, LATEST)
         .where(grade.c.tenant == tenant, grade.c.run == run_id, grade.c.criterion == OVERALL)
         .group_by(grade.c.passed)
     )
@@ -241,8 +245,8 @@ def grades(
     if not places:
         return []
     among = [place.seq for place in places]
-    graded = _by_place(connection, select(grade).join(run_item, _LATEST), grade, tenant, info.id, among)
-    said = _by_place(
+    graded = by_place(connection, select(grade).join(run_item, LATEST), grade, tenant, info.id, among)
+    said = by_place(
         connection, select(verdict).order_by(verdict.c.member, verdict.c.sample), verdict, tenant, info.id, among
     )
     used = {place.rubric_hash or info.rubric.hash for place in places}
@@ -253,37 +257,11 @@ def grades(
     ]
 
 
-def rubric_body(connection: Connection, tenant: str, rubric_hash: str) -> str:
-    """A rubric as JSON."""
-    stored = select(rubrics.c.body).where(rubrics.c.tenant == tenant, rubrics.c.hash == rubric_hash)
-    return str(connection.execute(stored).scalar_one())
-
-
-def stored_rubric(connection: Connection, tenant: str, rubric_hash: str) -> Rubric:
-    """A rubric of a run or an item."""
-    return _parsed(rubric_body(connection, tenant, rubric_hash))
-
-
-@lru_cache(maxsize=64)
-def _parsed(body: str) -> Rubric:
-    return Rubric.model_validate_json(body)
-
-
 def judge_body(connection: Connection, tenant: str, fingerprint: str) -> dict[str, Any]:
     """A judge's description and reference, and where a model was asked how, and with which version of the prompt."""
     stored = select(judges.c.body).where(judges.c.tenant == tenant, judges.c.fingerprint == fingerprint)
     body: dict[str, Any] = json.loads(connection.execute(stored).scalar_one())
     return body
-
-
-def _by_place(
-    connection: Connection, query: Any, table: Any, tenant: str, run_id: str, seqs: Sequence[int]
-) -> dict[int, list[Row[Any]]]:
-    found: dict[int, list[Row[Any]]] = {}
-    here = query.where(table.c.tenant == tenant, table.c.run == run_id, table.c.seq.in_(seqs))
-    for row in connection.execute(here):
-        found.setdefault(row.seq, []).append(row)
-    return found
 
 
 def _grade(info: RunInfo, place: Row[Any], rows: list[Row[Any]], said: list[Row[Any]], rubric: Rubric) -> Grade:
@@ -325,19 +303,6 @@ def _criterion(criterion: Criterion, row: Row[Any], said: list[Row[Any]]) -> Cri
     return CriterionGrade.of(criterion, Outcome(row.outcome), row.score, level, row.cause, samples)
 
 
-def verdict_of(row: Row[Any]) -> Verdict:
-    """A stored verdict."""
-    return Verdict(
-        criterion=row.criterion,
-        outcome=Outcome(row.outcome),
-        level=None if row.level is None else json.loads(row.level),
-        value=row.value,
-        reason=row.reason,
-        cause=row.cause,
-        distribution=None if row.distribution is None else Distribution.model_validate_json(row.distribution),
-    )
-
-
 def places(
     connection: Connection,
     tenant: str,
@@ -350,7 +315,7 @@ def places(
     """Which items of a run to show: by id, by overall outcome, or the lowest scored ones."""
     wanted = (
         select(run_item.c.seq)
-        .join(grade, _LATEST)
+        .join(grade, LATEST)
         .where(run_item.c.tenant == tenant, run_item.c.run == run_id, grade.c.criterion == OVERALL)
     )
     if item_id is not None:
@@ -402,7 +367,7 @@ def causes(connection: Connection, tenant: str, run_id: str) -> list[tuple[Outco
     """Why grades of a run have no score: (outcome, cause, count), the most frequent first."""
     counted = (
         select(grade.c.outcome, grade.c.cause, func.count())
-        .join(run_item, _LATEST)
+        .join(run_item, LATEST)
         .where(grade.c.tenant == tenant, grade.c.run == run_id, grade.c.criterion != OVERALL)
         .where(grade.c.outcome.not_in([Outcome.SCORED, Outcome.NOT_APPLICABLE]))
         .group_by(grade.c.outcome, grade.c.cause)

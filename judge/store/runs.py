@@ -6,8 +6,20 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, select, update
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import (
+    Connection,
+    Row,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    update,
+)
 
 from judge.costs import Receipt
 from judge.errors import RunBusy
@@ -15,6 +27,8 @@ from judge.grades import OVERALL, Grade, Graded
 from judge.items import Item
 from judge.ledger import CallState, now
 from judge.owner import describe, is_dead
+from judge.store.conflicts import ignoring
+from judge.store.locks import Lock, hold
 from judge.store.tables import call, grade, item, rubric, run, run_item, verdict
 from judge.verdicts import Outcome
 from rubrics import Rubric
@@ -27,14 +41,11 @@ _SUMMED = ("calls", "reused", "possible_duplicates", "prompt_tokens", "completio
 _FINISH = (
     update(run_item)
     .where(run_item.c.tenant == bindparam("b_tenant"), run_item.c.run == bindparam("b_run"))
-    .where(run_item.c.seq == bindparam("b_seq"))
+    # Where it was done before, it is not added up again.
+    .where(run_item.c.seq == bindparam("b_seq"), run_item.c.revision == bindparam("b_revision"))
+    .where(run_item.c.state == "open")
     .values({name: run_item.c[name] + bindparam(f"b_{name}") for name in _SUMMED})
 )
-
-
-def ignoring(table: Any) -> Any:
-    """An insert that leaves a row as it is where one has the key."""
-    return sqlite.insert(table).on_conflict_do_nothing()
 
 
 def find(connection: Connection, tenant: str, fingerprint: str) -> Row[Any] | None:
@@ -42,7 +53,8 @@ def find(connection: Connection, tenant: str, fingerprint: str) -> Row[Any] | No
 
     Raises RunBusy while a live process loads it.
     """
-    found = connection.execute(select(run).where(run.c.tenant == tenant, run.c.fingerprint == fingerprint)).first()
+    wanted = select(run).where(run.c.tenant == tenant, run.c.fingerprint == fingerprint)
+    found = connection.execute(wanted.with_for_update()).first()
     if found is None or found.state != "loading":
         return found
     if not is_dead(found.owner):
@@ -53,23 +65,39 @@ def find(connection: Connection, tenant: str, fingerprint: str) -> Row[Any] | No
 
 def begin(connection: Connection, row: dict[str, Any]) -> None:
     """A run without items, in the state `loading`."""
-    if not connection.execute(ignoring(run), {**row, "state": "loading"}).rowcount:
+    if not connection.execute(ignoring(connection, run), {**row, "state": "loading"}).rowcount:
         raise RunBusy("another process has just begun this very run; wait for it, or start again")
 
 
 def load(connection: Connection, tenant: str, run_id: str, lowest: float, first: int, items: Sequence[Item]) -> None:
     """Items of a run that is loading, from a place on. `lowest` is the lowest overall that its rubric allows."""
+    hold(connection, Lock.ITEMS, shared=True)
     own = {one.own_rubric.hash: one.own_rubric for one in items if one.own_rubric is not None}
     if own:
-        connection.execute(ignoring(rubric), [_rubric_row(tenant, each) for each in own.values()])
+        connection.execute(ignoring(connection, rubric), [_rubric_row(tenant, own[hash_]) for hash_ in sorted(own)])
     bodies = {one.hash: one.model_dump_json(exclude={"id", "metadata"}).encode() for one in items}
-    rows = [{"tenant": tenant, "hash": hash_, "body": body} for hash_, body in bodies.items()]
-    connection.execute(ignoring(item), rows)
+    # In one order, whoever loads: two that wait for each other's rows would wait for ever.
+    rows = [{"tenant": tenant, "hash": hash_, "body": bodies[hash_]} for hash_ in sorted(bodies)]
+    connection.execute(ignoring(connection, item), rows)
     places = [
         {**_place(tenant, run_id, seq, one, len(bodies[one.hash])), "lowest": _lowest(one, lowest)}
         for seq, one in enumerate(items, first)
     ]
     connection.execute(insert(run_item), places)
+
+
+def copy(connection: Connection, tenant: str, source: str, changed: dict[str, Any], lowest: float) -> None:
+    """A run like another one but for what is changed, with its items, all open. Nothing was spent on it."""
+    hold(connection, Lock.ITEMS, shared=True)
+    original = connection.execute(select(run).where(run.c.tenant == tenant, run.c.id == source)).one()
+    begin(connection, {**original._mapping, "finished_at": None, "committed_usd": None, **changed})
+    fresh: dict[str, Any] = {name: literal(0) for name in (*_SUMMED, "revision", "lost")}
+    fresh |= {"run": literal(changed["id"]), "state": literal("open"), "model": null(), "call_keys": null()}
+    fresh["lowest"] = case((run_item.c.rubric_hash.is_(None), literal(lowest)), else_=run_item.c.lowest)
+    items = select(*(fresh.get(column.name, column).label(column.name) for column in run_item.c)).where(
+        run_item.c.tenant == tenant, run_item.c.run == source
+    )
+    connection.execute(insert(run_item).from_select([column.name for column in run_item.c], items))
 
 
 def _lowest(one: Item, usual: float) -> float:
@@ -122,7 +150,8 @@ def take(connection: Connection, tenant: str, run_id: str, new_owner: str, by_fo
 
     Calls that a dead owner left in flight can no longer be answered: they are lost.
     """
-    held = owner(connection, tenant, run_id)
+    this = select(run.c.owner).where(run.c.tenant == tenant, run.c.id == run_id)
+    held: str | None = connection.execute(this.with_for_update()).scalar()
     if held is not None and held != new_owner and not is_dead(held) and not by_force:
         raise RunBusy(
             f"run {run_id} is being graded by {describe(held)}; wait for it, or stop it; if that machine is gone, "
@@ -225,11 +254,16 @@ def finish_for(tenant: str, run_id: str) -> Callable[[Connection, Sequence[tuple
             verdicts += _verdict_rows(at, graded)
             grades += _grade_rows(at, graded.grade)
             places.append(_place_row(at, graded.grade.outcome, graded.receipt))
-        connection.execute(ignoring(verdict), verdicts)
-        connection.execute(ignoring(grade), grades)
+        connection.execute(ignoring(connection, verdict), verdicts)
+        connection.execute(ignoring(connection, grade), grades)
         connection.execute(_FINISH, places)
 
     return finish
+
+
+def finish_now(connection: Connection, tenant: str, run_id: str, finished: Sequence[tuple[int, int, Graded]]) -> None:
+    """See `finish_for`, outside the flow of grading."""
+    finish_for(tenant, run_id)(connection, finished)
 
 
 def _verdict_rows(at: dict[str, Any], graded: Graded) -> Iterator[dict[str, Any]]:
@@ -284,6 +318,7 @@ def _place_row(at: dict[str, Any], outcome: Outcome, receipt: Receipt) -> dict[s
         "b_tenant": at["tenant"],
         "b_run": at["run"],
         "b_seq": at["seq"],
+        "b_revision": at["revision"],
         "state": "held" if outcome is Outcome.LOST else "finished",
         "b_calls": receipt.calls,
         "b_reused": receipt.reused,
@@ -300,6 +335,7 @@ def _place_row(at: dict[str, Any], outcome: Outcome, receipt: Receipt) -> dict[s
 
 def remove(connection: Connection, tenant: str, run_id: str) -> None:
     """Deletes a run, its grades, and the items that no other run has. What was paid stays in the ledger."""
+    hold(connection, Lock.ITEMS)
     for table in (verdict, grade, run_item):
         connection.execute(delete(table).where(table.c.tenant == tenant, table.c.run == run_id))
     connection.execute(delete(run).where(run.c.tenant == tenant, run.c.id == run_id))
