@@ -51,15 +51,15 @@ class Anthropic(Transport):
 
     def compile(self, request: Request) -> Body:
         """Everything but the user message and the token limit is serialised once."""
-        asking, parameters = request.asking, dict(request.asking.parameters)
+        asking, parameters, schema = request.asking, dict(request.asking.parameters), _untyped(request.schema)
         output: dict[str, Any] = {}
         if "reasoning_effort" in parameters:
             output["effort"] = parameters.pop("reasoning_effort")
         shared: dict[str, Any] = {"model": self.model, **parameters}
         if asking.mode == "json_schema":
-            output["format"] = {"type": "json_schema", "schema": request.schema}
+            output["format"] = {"type": "json_schema", "schema": schema}
         elif asking.mode == "tool":
-            shared["tools"] = [{"name": TOOL, "strict": True, "input_schema": request.schema}]
+            shared["tools"] = [{"name": TOOL, "strict": True, "input_schema": schema}]
             shared["tool_choice"] = {"type": "tool", "name": TOOL, "disable_parallel_tool_use": True}
         if output:
             shared["output_config"] = output
@@ -97,7 +97,8 @@ class Anthropic(Transport):
             raise Unreadable("empty_message", "the reply holds no text")
         return reading
 
-    def explain(self, error: dict[str, Any]) -> tuple[str | None, str | None]:
+    @staticmethod
+    def explain(error: dict[str, Any]) -> tuple[str | None, str | None]:
         """Anthropic's error codes, and its words where it has none."""
         details, said = error.get("details"), str(error.get("message"))
         code = details.get("error_code") if isinstance(details, dict) else None
@@ -109,6 +110,15 @@ class Anthropic(Transport):
         elif any(words in said for words in TOO_LONG):
             cause = "context_length_exceeded"
         return cause, next((ours for theirs, ours in FIELDS.items() if re.search(rf"\b{theirs}\b", said)), None)
+
+
+def _untyped(schema: Any) -> Any:
+    """The schema as the SDK's own `transform_schema` leaves it: an enum stands without a type."""
+    if isinstance(schema, list):
+        return [_untyped(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {name: _untyped(part) for name, part in schema.items() if not (name == "type" and "enum" in schema)}
 
 
 def _text(blocks: Sequence[dict[str, Any]], raw: bytes) -> str | None:

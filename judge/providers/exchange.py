@@ -72,7 +72,7 @@ class Carrier:
         self, headers: Mapping[str, str], proxy: str | None, trusted: ssl.SSLContext | bool, connect_timeout_s: float
     ) -> None:
         # Replies are small; an encoded one could unpack to any size.
-        self._headers = {**headers, "Accept-Encoding": "identity"}
+        self._headers = {name.lower(): value for name, value in headers.items()} | {"accept-encoding": "identity"}
         self._proxy, self._trusted = proxy, trusted
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s)
         self._session: aiohttp.ClientSession | None = None
@@ -108,8 +108,7 @@ class Carrier:
                 timeout=self._timeout,
                 auto_decompress=False,
             )
-        headers = aiohttp.typedefs.CIMultiDict(request.headers)
-        headers.update(self._headers)
+        headers = {**request.headers, **self._headers}
         url, body = URL(str(request.url), encoded=True), await request.aread()
         asked = self._session.request(
             request.method, url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy

@@ -35,7 +35,8 @@ class OpenAIServer(Transport):
         if judge.base_url is not None:  # the SDK takes these from the environment, and they are OpenAI's business
             self._client.organization = self._client.project = None
 
-    def explain(self, error: dict[str, Any]) -> tuple[str | None, str | None]:
+    @staticmethod
+    def explain(error: dict[str, Any]) -> tuple[str | None, str | None]:
         """OpenAI's codes, and the words of servers that give none."""
         code, said = wire.text(error.get("code")), str(error.get("message"))
         cause = code if code in {"context_length_exceeded", "content_filter"} else None
@@ -50,11 +51,10 @@ class OpenAIServer(Transport):
         return cause, FIELDS.get(field.partition("[")[0].partition(".")[0], field)
 
 
-class OpenAI(OpenAIServer):
-    """One model behind one chat completions endpoint."""
+class ChatCompletions:
+    """How chat completions are asked for and read, whoever carries them."""
 
-    def __init__(self, judge: Judge) -> None:
-        super().__init__(judge, PATH)
+    model: str
 
     def compile(self, request: Request) -> Body:
         """Everything but the user message and the token limit is serialised once."""
@@ -103,6 +103,13 @@ class OpenAI(OpenAIServer):
         if reading.finish == "stop" and reading.text is None:
             raise Unreadable("empty_completion", "the reply holds no text")
         return reading
+
+
+class OpenAI(ChatCompletions, OpenAIServer):
+    """One model behind one chat completions endpoint."""
+
+    def __init__(self, judge: Judge) -> None:
+        super().__init__(judge, PATH)
 
 
 def tokens(given: Any) -> tuple[Token, ...] | None:

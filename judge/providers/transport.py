@@ -38,11 +38,11 @@ class Transport:
     """
 
     def __init__(self, judge: Judge, sdk: Any, make: Callable[..., Any], own_url: str, path: str) -> None:
-        _check(judge, f"{sdk.__name__.upper()}_CUSTOM_HEADERS")
+        check(judge, f"{sdk.__name__.upper()}_CUSTOM_HEADERS")
         self.endpoint = (judge.base_url or own_url).rstrip("/") + path
         self.model = judge.model
         self._sdk, self._path = sdk, path
-        self._key = _key(judge)
+        self._key = key_of(judge)
         self._client = make(
             base_url=judge.base_url or own_url,
             api_key=self._key or "none",
@@ -51,7 +51,7 @@ class Transport:
             # Replies are small; an encoded one could unpack to any size.
             default_headers={**judge.headers, "Accept-Encoding": "identity"},
             http_client=sdk.DefaultAioHttpClient(
-                follow_redirects=False, trust_env=False, proxy=judge.proxy, verify=_trusted(judge)
+                follow_redirects=False, trust_env=False, proxy=judge.proxy, verify=trusted(judge)
             ),
         )
 
@@ -62,7 +62,7 @@ class Transport:
             raw: bytes = await self._client.post(self._path, cast_to=bytes, content=body, options=_AS_JSON)
             return raw
         except self._sdk.APIStatusError as error:
-            failure = self._rejected(error.status_code, error.body, error.response.headers)
+            failure = rejected(error.status_code, error.body, error.response.headers, self.explain, self._key)
         except self._sdk.APIConnectionError as error:
             detail = " ".join(str(error.__cause__).split())[:DETAIL_CHARACTERS] or type(error.__cause__).__name__
             if _never_connected(error):
@@ -76,23 +76,33 @@ class Transport:
         """Closes the connections."""
         await self._client.close()
 
-    def explain(self, error: dict[str, Any]) -> tuple[str | None, str | None]:
+    @staticmethod
+    def explain(error: dict[str, Any]) -> tuple[str | None, str | None]:
         """What the error object of a reply says beside its status: a cause, and the judge's field it complains of."""
         raise NotImplementedError
 
-    def _rejected(self, status: int, body: object, headers: Any) -> Rejected:
-        error = body if isinstance(body, dict) else {}
-        if isinstance(error.get("error"), dict):
-            error = error["error"]
-        detail = " ".join(str(error.get("message") or f"HTTP status {status}").split())
-        if self._key:
-            detail = detail.replace(self._key, "***")
-        cause, parameter = self.explain(error)
-        cause = cause or CAUSES.get(status, f"http_{status}")
-        return Rejected(cause, detail[:DETAIL_CHARACTERS], status, retry_after(headers), parameter)
+
+def rejected(
+    status: int,
+    body: object,
+    headers: Any,
+    explain: Callable[[dict[str, Any]], tuple[str | None, str | None]],
+    *secrets: str | None,
+) -> Rejected:
+    """What a reply with an error status says, with every secret struck out; `explain` as a transport's."""
+    error = body if isinstance(body, dict) else {}
+    if isinstance(error.get("error"), dict):
+        error = error["error"]
+    detail = " ".join(str(error.get("message") or f"HTTP status {status}").split())
+    for secret in filter(None, secrets):
+        detail = detail.replace(secret, "***")
+    cause, parameter = explain(error)
+    cause = cause or CAUSES.get(status, f"http_{status}")
+    return Rejected(cause, detail[:DETAIL_CHARACTERS], status, retry_after(headers), parameter)
 
 
-def _check(judge: Judge, ambient: str) -> None:
+def check(judge: Judge, ambient: str) -> None:
+    """Raises SetupError for a description that an adapter cannot follow; `ambient` is a variable with headers."""
     if not judge.model:
         raise SetupError(f"the judge {judge.name!r} names no model; write model: NAME, or {judge.provider}/NAME")
     if judge.options:
@@ -106,7 +116,8 @@ def _check(judge: Judge, ambient: str) -> None:
         )
 
 
-def _key(judge: Judge) -> str | None:
+def key_of(judge: Judge) -> str | None:
+    """The key that a judge's description names. Raises SetupError where it is not there."""
     if judge.key_variable is None:
         return None
     key = os.environ.get(judge.key_variable, "").strip()
@@ -118,7 +129,7 @@ def _key(judge: Judge) -> str | None:
     return key
 
 
-def _trusted(judge: Judge) -> ssl.SSLContext | bool:
+def trusted(judge: Judge) -> ssl.SSLContext | bool:
     """The certificates that a server must have: those of the system, or of the judge's file."""
     if judge.ca_file is None:
         return True

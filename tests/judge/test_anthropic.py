@@ -12,6 +12,7 @@ from opentelemetry import trace
 from judge import Judge, SetupError
 from judge.judges import Asking, OutputMode
 from judge.providers import Image, Reading, Rejected, Request, Unreadable, connect
+from rubrics import Rubric, answer_schema, shipped
 
 pytestmark = pytest.mark.anyio
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
@@ -220,3 +221,12 @@ async def test_no_prompt_goes_into_a_trace(shared_stub: Any, adapter_at: Any, mo
     async with adapter_at("anthropic", shared_stub.url) as provider:
         await provider.send(json.dumps(asked).encode())
     assert traced == []
+
+
+@pytest.mark.parametrize("name", shipped())
+async def test_the_schema_that_is_sent_is_one_that_the_sdk_would_not_change(adapter_at: Any, name: str) -> None:
+    given = answer_schema(Rubric.load(name))
+    async with adapter_at("anthropic", NOWHERE) as provider:
+        body = json.loads(provider.compile(Request(Asking("json_schema", ()), "Grade.", given))("x", 10))
+    schema = body["output_config"]["format"]["schema"]
+    assert schema == anthropic.transform_schema(given) == anthropic.transform_schema(schema)
