@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from judge.grades import OVERALL
+from judge.sections import SectionSummary, section_summaries
 from judge.verdicts import Outcome
 from rubrics import Criterion, Rubric, lowest
 
@@ -33,6 +34,9 @@ class CriterionSummary:
         Of the scale; None for labels without values, which have no mean and no bounds either.
     distribution
         (value, count) of every score that occurs, ascending; of labels without values, (label, count).
+    answers
+        (name, value) of every answer on the scale, where they can be listed; of labels without values,
+        (label, None).
     """
 
     criterion: str
@@ -46,6 +50,21 @@ class CriterionSummary:
     maximum: float | None
     distribution: tuple[tuple[float | int | str, int], ...]
     outcomes: dict[str, int]
+    answers: tuple[tuple[str, float | None], ...] = ()
+
+    @property
+    def by_answer(self) -> tuple[tuple[str, int], ...]:
+        """(name, count) of every answer on the scale, those nobody gave too; answers of one value share a count.
+
+        Empty where they are not listed, or some score lies between them, as a mean of samples may.
+        """
+        counts = {told if isinstance(told, float) else str(told): count for told, count in self.distribution}
+        names: dict[float | str, list[str]] = {}
+        for name, value in self.answers:
+            names.setdefault(name if value is None else value, []).append(name)
+        if not counts.keys() <= names.keys():
+            return ()
+        return tuple((", ".join(several), counts.get(told, 0)) for told, several in names.items())
 
     @property
     def scored_share(self) -> float | None:
@@ -60,6 +79,7 @@ class Summary:
     run: RunInfo
     open: int
     criteria: tuple[CriterionSummary, ...]
+    sections: tuple[SectionSummary, ...]
     overall: CriterionSummary
     totals: Totals
     causes: tuple[tuple[Outcome, str, int], ...]
@@ -71,10 +91,10 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        shares = {one.criterion: one.scored_share for one in (*self.criteria, self.overall)}
         data = asdict(self)
-        for one in (*data["criteria"], data["overall"]):
-            one["scored_share"] = shares[one["criterion"]]
+        told: tuple[CriterionSummary | SectionSummary, ...] = (*self.criteria, *self.sections, self.overall)
+        for one, plain in zip(told, (*data["criteria"], *data["sections"], data["overall"]), strict=True):
+            plain["scored_share"] = one.scored_share
         for part in ("rubric", "judge"):
             data["run"][part] = getattr(self.run, part).model_dump(mode="json")
         data["trust"] = "uncalibrated"
@@ -84,7 +104,7 @@ class Summary:
 def summarise(store: Store, run_id: str) -> Summary:
     """The summary of a run, from its stored grades."""
     (info,) = store.ask(store.results.runs, run_id)
-    rubric = store.ask(store.results.stored_rubric, info.rubric.hash)
+    rubric = store.ask(store.verdicts.stored_rubric, info.rubric.hash)
     missing = info.items - info.finished - info.held
     counted: dict[str, list[Cell]] = {}
     for cell in store.ask(store.results.cells, info.id):
@@ -94,6 +114,7 @@ def summarise(store: Store, run_id: str) -> Summary:
         run=info,
         open=missing,
         criteria=tuple(criteria),
+        sections=section_summaries(store, info, rubric, missing),
         overall=_overall(rubric, counted.get(OVERALL, []), missing, *store.ask(store.results.bounds, info.id)),
         totals=store.ask(store.results.totals, info.id),
         causes=tuple(store.ask(store.results.causes, info.id)),
@@ -138,10 +159,16 @@ def _criterion(criterion: Criterion, cells: Iterable[Cell], missing: int) -> Cri
     if not criterion.valued:
         order = {label: place for place, label in enumerate(criterion.listed)}
         labels = tuple(sorted(count.distribution, key=lambda pair: order[pair[0]]))
-        return _summary(criterion.id, count, labels)
+        return replace(_summary(criterion.id, count, labels), answers=_answers(criterion))
     absent = count.n - count.scored
     sums = (count.total + absent * criterion.lowest, count.total + absent * criterion.highest)
-    return _summary(criterion.id, count, count.distribution, (criterion.lowest, criterion.highest), sums)
+    found = _summary(criterion.id, count, count.distribution, (criterion.lowest, criterion.highest), sums)
+    return replace(found, answers=_answers(criterion))
+
+
+def _answers(criterion: Criterion) -> tuple[tuple[str, float | None], ...]:
+    marks = ((level, criterion.read(level)) for level in criterion.listed)
+    return tuple((str(level), mark.value) for level, mark in marks if mark is not None)
 
 
 def _overall(rubric: Rubric, cells: Iterable[Cell], missing: int, low: float, high: float) -> CriterionSummary:

@@ -1,11 +1,13 @@
-"""The file that `--out` names."""
+"""The file that `--out` names: written whole or not at all, and never over something else."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from judge.errors import InputError
 from judge.exports import grades_of
@@ -15,8 +17,34 @@ if TYPE_CHECKING:
     from judge.store.store import Store
 
 
+@contextmanager
+def new_file(path: Path, text: bool, force: bool = False) -> Iterator[IO[Any]]:
+    """A file to write text or bytes to. Raises InputError where it is there, unless by force, or cannot be written."""
+    if path.exists() and not force:
+        raise InputError(f"{path}: is there already; name another file")
+    try:
+        with _whole(path, text) as file:
+            yield file
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}); name another file") from None
+
+
+@contextmanager
+def _whole(path: Path, text: bool = True) -> Iterator[IO[Any]]:
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="") if text else partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
 class Output:
-    """A JSONL file of grades, written whole or not at all, never over something else."""
+    """A JSONL file of grades, which may hold an earlier state of the same run."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -48,18 +76,13 @@ class Output:
     def write(self, store: Store, info: RunInfo) -> int:
         """Writes all graded items in the order of the input. Returns how many."""
         self.check(info.id, info.rubric.hash, info.judge.fingerprint)
-        partial = self._path.with_name(self._path.name + ".partial")
         count = 0
         try:
-            with partial.open("w", encoding="utf-8") as file:
+            with _whole(self._path) as file:
                 for grade in grades_of(store, info):
                     file.write(grade.model_dump_json() + "\n")
                     count += 1
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self._path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise InputError(
                 f"{self._path}: cannot be written ({error.strerror}); the grades are kept: judge runs export {info.id}"
             ) from None

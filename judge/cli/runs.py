@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from judge import prompts
 from judge.cli import draw
+from judge.cli.comparison import compared
 from judge.cli.exits import Exit, expected, say
-from judge.cli.output import Output
+from judge.cli.output import Output, new_file
+from judge.diffs import diff as compare
 from judge.errors import InputError, RunBusy
-from judge.exports import find_run, flat, grades_of
+from judge.exports import find_run, grades_of, write_csv, write_parquet
 from judge.items import Item
 from judge.owner import is_dead
+from judge.report import gather, page
+from judge.rescoring import rescore as make_rescored
 from judge.store import open_store
 from judge.summary import summarise
 from judge.verdicts import Outcome
@@ -43,6 +44,7 @@ class Format(StrEnum):
 
     JSONL = "jsonl"
     CSV = "csv"
+    PARQUET = "parquet"
 
 
 @app.command("list")
@@ -75,6 +77,7 @@ def _plain(info: RunInfo) -> dict[str, object]:
         "finished": info.finished,
         "lost": info.held,
         "created_at": info.created_at,
+        "rescored_from": info.rescored_from,
         "cost_usd": info.cost_usd,
     }
 
@@ -102,11 +105,13 @@ def show(
         by_seq = dict(store.ask(store.results.grades, info, seqs=seqs))
         if not by_seq:
             raise InputError(f"run {info.id} has no such item; see: judge runs show {info.id}")
+        judge = store.ask(store.results.judge_body, info.judge.fingerprint)
+        probabilities = bool(judge.get("asking", {}).get("logprobs"))
         for grade in (by_seq[seq] for seq in seqs):
             if as_json:
                 typer.echo(grade.model_dump_json())
                 continue
-            draw.grade(grade)
+            draw.grade(grade, store.ask(store.verdicts.stored_rubric, grade.rubric.hash), probabilities)
             if item is not None:
                 _request(store, info, item)
                 for one in store.ask(store.results.exchanges, info.id, item):
@@ -116,7 +121,7 @@ def show(
 def _request(store: Store, info: RunInfo, item_id: str) -> None:
     """What the judge was shown: built again from rubric and item, which is exact while the prompt's version is."""
     item = Item(id=item_id, **store.ask(store.results.item_body, info.id, item_id))
-    rubric = Rubric.model_validate_json(store.ask(store.results.rubric_body, info.rubric.hash))
+    rubric = store.ask(store.verdicts.stored_rubric, info.rubric.hash)
     if item.own_rubric is not None:
         rubric = item.own_rubric
     mode = info.judge.mode
@@ -126,8 +131,9 @@ def _request(store: Store, info: RunInfo, item_id: str) -> None:
     judge = store.ask(store.results.judge_body, info.judge.fingerprint)
     if judge["prompt"] != prompts.version(mode):
         say("this version of the program words its messages differently; what was sent had the same rubric and item")
-    draw.messages({"system": prompts.system(rubric, mode), "user": prompts.user(item)})
-    draw.asking(judge["description"]["model"], mode, dict(judge["asking"]["parameters"]), answer_schema(rubric))
+    for part in rubric.parts(judge["description"]["criteria_per_call"]):
+        draw.messages({"system": prompts.system(part, mode), "user": prompts.user(item)})
+        draw.asking(judge["description"]["model"], mode, dict(judge["asking"]["parameters"]), answer_schema(part))
 
 
 @app.command()
@@ -140,43 +146,75 @@ def export(
     """All grades of a run, in the order of the input."""
     with open_store() as store:
         info = find_run(store, run)
-        if format_ is Format.JSONL and out is not None:
+        if out is None:
+            _printed(store, info, format_)
+        elif format_ is Format.JSONL:
             say(f"{Output(out).write(store, info):,} grades written to {out}")
-            return
-        with _opened(out) as file:
-            if format_ is Format.CSV:
-                _csv(file, store, info)
-            else:
-                file.writelines(grade.model_dump_json() + "\n" for grade in grades_of(store, info))
+        elif format_ is Format.CSV:
+            with new_file(out, text=True) as file:
+                write_csv(file, store, info)
+        else:
+            with new_file(out, text=False) as file:
+                write_parquet(file, store, info)
 
 
-@contextmanager
-def _opened(out: Path | None) -> Iterator[IO[str]]:
-    if out is None:
-        yield sys.stdout
-        return
-    try:
-        with out.open("x", encoding="utf-8", newline="") as file:
-            yield file
-    except FileExistsError:
-        raise InputError(f"{out}: is there already; name another file") from None
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror}); name another file") from None
+def _printed(store: Store, info: RunInfo, format_: Format) -> None:
+    if format_ is Format.PARQUET:
+        raise InputError("Parquet is not text; name a file with --out")
+    if format_ is Format.CSV:
+        write_csv(sys.stdout, store, info)
+    else:
+        sys.stdout.writelines(grade.model_dump_json() + "\n" for grade in grades_of(store, info))
 
 
-def _csv(file: IO[str], store: Store, info: RunInfo) -> None:
-    """A row an item. Text that a spreadsheet would take for a formula gets an apostrophe before it."""
-    # Items with a rubric of their own bring columns of their own, so the columns are known only after a first look.
-    columns = dict.fromkeys(name for grade in grades_of(store, info) for name in flat(grade))
-    writer = csv.DictWriter(file, list(columns))
-    writer.writeheader()
-    for grade in grades_of(store, info):
-        writer.writerow({name: _inert(value) for name, value in flat(grade).items()})
+@app.command()
+@expected
+def report(
+    run: RunArgument,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file; report-RUN.html without.")] = None,
+    lowest: Annotated[int, typer.Option(min=1, max=1000, help="Show so many of the lowest grades in full.")] = 10,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Write what a run came to as one HTML file, to read or to send: no script, nothing fetched."""
+    with open_store() as store:
+        info = find_run(store, run)
+        out = out or Path(f"report-{info.id}.html")
+        with new_file(out, text=True, force=force) as file:
+            file.write(page(gather(store, info, lowest)))
+    say(f"report written to {out}")
 
 
-def _inert(value: object) -> object:
-    formula = isinstance(value, str) and value[:1] in tuple("=+-@\t\r\n＝＋－＠")
-    return f"'{value}" if formula else value
+@app.command()
+@expected
+def diff(
+    before: RunArgument,
+    after: RunArgument,
+    most: Annotated[int, typer.Option(min=0, help="Tell so many of the items that differ most.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare two runs item by item, by the ids of their items."""
+    with open_store() as store:
+        found = compare(store, find_run(store, before), find_run(store, after), most)
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), ensure_ascii=False))
+    else:
+        compared(found)
+
+
+@app.command()
+@expected
+def rescore(
+    run: RunArgument,
+    rubric: Annotated[str, typer.Option("--rubric", "-r", help="The rubric, changed in weights and the like alone.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Count a run's verdicts anew by other weights, points, values or required levels. Nothing is asked or paid."""
+    with open_store() as store:
+        found = summarise(store, make_rescored(store, find_run(store, run), Rubric.load(rubric)))
+        if as_json:
+            typer.echo(json.dumps(found.as_dict(), ensure_ascii=False))
+        else:
+            draw.summary(found)
 
 
 @app.command()

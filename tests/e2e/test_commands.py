@@ -33,6 +33,7 @@ def test_runs_list_show_and_export_tell_the_same(terminal: Terminal) -> None:
     (listed,) = terminal.run("runs", "list", "--json").json
     assert listed.keys() == {
         "run", "state", "dataset", "rubric", "judge", "round", "samples", "items", "finished", "lost", "created_at",
+        "rescored_from",
         "cost_usd",
     }  # fmt: skip
     assert (listed["run"], listed["state"], listed["finished"]) == (id, "done", 6)
@@ -161,3 +162,39 @@ def test_doctor_says_what_is_fine_and_what_to_mend(terminal: Terminal) -> None:
     broken = terminal.run("doctor", JUDGE_DATABASE_URL="sqlite:///items.jsonl/judge.db")
     assert broken.status == 1
     assert [line for line in broken.out.splitlines() if line.startswith("MEND")]
+
+
+def test_a_run_is_counted_anew_and_set_beside_the_first(terminal: Terminal) -> None:
+    first = run_of(terminal)["run"]["id"]
+    heavy = (terminal.folder / "reply.yaml").read_text("utf-8").replace("scale: binary", "scale: binary\n    weight: 3")
+    terminal.write("heavy.yaml", heavy)
+    made = terminal.run("runs", "rescore", first, "--rubric", "heavy.yaml", "--json").json
+    assert (made["run"]["rescored_from"], made["overall"]["n"], made["totals"]["calls"]) == (first, 6, 0)
+    means = {one["criterion"]: one["mean"] for one in made["criteria"]}
+    assert made["overall"]["mean"] == pytest.approx(((means["clear"] - 1) / 2 + 3 * means["right"]) / 4)
+    found = terminal.run("runs", "diff", first, made["run"]["id"], "--json").json
+    assert (found["shared"], found["only_before"], found["only_after"]) == (6, 0, 0)
+    assert {one["criterion"]: one["up"] + one["down"] > 0 for one in found["criteria"]} == {
+        "clear": False, "right": False, "overall": True,
+    }  # fmt: skip
+    drawn = terminal.run("runs", "diff", first, made["run"]["id"], "--most", "2").out
+    assert first in drawn
+    assert "6 items in both" in drawn
+    terminal.write("other.yaml", heavy.replace("easy", "quick"))
+    refused = terminal.run("runs", "rescore", first, "--rubric", "other.yaml")
+    assert (refused.status, refused.out) == (2, "")
+    assert "asks something else" in refused.err
+
+
+def test_each_criterion_alone_and_what_it_costs(terminal: Terminal, quick: Stub) -> None:
+    terminal.judge(quick)
+    grade = ("grade", "items.jsonl", "-r", "reply.yaml", "-j", "judge.yaml", "--limit", "3")
+    together = terminal.run(*grade, "--dry-run").out
+    apart = terminal.run(*grade, "--criteria-per-call", "1", "--dry-run").out
+    assert "3 items · 3 calls" in together
+    assert "3 items · 6 calls" in apart
+    assert apart.count("ITEM-0: where is my order?") == 2 * together.count("ITEM-0: where is my order?")
+    found = terminal.run(*grade, "--criteria-per-call", "1", "--json").json
+    assert (found["totals"]["calls"], found["overall"]["scored"]) == (6, 3)
+    shown = terminal.run("runs", "show", "latest", "--item", "i0").out
+    assert shown.count("asked stub-1, json_schema") == 2

@@ -6,7 +6,19 @@ import sys
 import judge
 
 #: Each takes longer to import than all the rest that a small program needs.
-HEAVY = ("sqlalchemy", "alembic", "openai", "aiohttp", "genai_prices", "tenacity", "typer", "rich", "fastapi", "polars")
+HEAVY = (
+    "sqlalchemy",
+    "alembic",
+    "openai",
+    "aiohttp",
+    "genai_prices",
+    "tenacity",
+    "typer",
+    "rich",
+    "fastapi",
+    "polars",
+    "jinja2",
+)
 
 
 def test_what_the_package_exports() -> None:

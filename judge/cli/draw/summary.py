@@ -1,0 +1,126 @@
+"""What a run came to, in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from judge.cli.draw.line import COLOURS, OTHER, fact, line, paragraph
+from judge.cli.draw.table import Row, table
+from judge.notation import bounds, money, number, plain, scale, share, shortened, visible
+from judge.report.charts import binned
+from judge.sections import SectionSummary
+from judge.summary import CriterionSummary, Summary
+from judge.verdicts import Outcome
+
+BARS = " ▁▂▃▄▅▆▇█"
+MOST_ANSWERS = 12
+CAUSES_SHOWN = 8
+LONGEST_CAUSE = 100
+INDENT = "  "
+
+
+def summary(found: Summary) -> None:
+    """The summary of a run."""
+    run = found.run
+    paragraph(
+        ("run ", "dim"), (run.id, "bold"), f"  {visible(run.dataset)} · {run.rubric.name} · {visible(run.judge.name)}"
+    )
+    if run.judge.kind != "model":
+        paragraph((f"The judge is {run.judge.kind}: no model read these outputs.", "bold yellow"))
+    head = Row("criterion", ("mean", "scale", "n", "scored", "bounds"), ("distribution",))
+    table(head, [*_rows(found), _row(found.overall, "", "bold")])
+    if not found.clean:
+        paragraph(("bounds: what the mean would be if every missing score were the worst, or the best", "dim"))
+    if found.sections:
+        paragraph(("name/: a section, on 0..1, over the items on which all of it is known", "dim"))
+    _causes(found)
+    _totals(found)
+
+
+def _rows(found: Summary) -> Iterator[Row]:
+    """The criteria that stand in no section, then every section with its own."""
+    by_id = {one.criterion: one for one in found.criteria}
+    within = {id_ for section in found.sections for id_ in section.criteria}
+    yield from (_row(one) for one in found.criteria if one.criterion not in within)
+    for section in found.sections:
+        yield Row(INDENT * section.depth + _named(section), _figures(section, section.minimum, 1.0), style="bold")
+        yield from (_row(by_id[id_], INDENT * (section.depth + 1)) for id_ in section.criteria)
+
+
+def _named(section: SectionSummary) -> str:
+    return f"{section.section}/"
+
+
+def _row(one: CriterionSummary, indent: str = "", style: str = "") -> Row:
+    return Row(indent + one.criterion, _figures(one, one.minimum, one.maximum), distribution(one), style)
+
+
+def _figures(one: CriterionSummary | SectionSummary, minimum: float | None, maximum: float | None) -> tuple[str, ...]:
+    between = "" if one.scored == one.n else bounds(one.low, one.high)
+    return number(one.mean), scale(minimum, maximum), f"{one.n:,}", share(one.scored_share), between
+
+
+def distribution(one: CriterionSummary) -> tuple[str, ...]:
+    """A bar for every answer that was given, in the order of the scale; or one for each twelfth of it."""
+    if not one.distribution:
+        return ()
+    told = [(visible(name), count) for name, count in one.by_answer if count]
+    if one.minimum is not None and one.maximum is not None and not 0 < len(told) <= MOST_ANSWERS:
+        values = [(value, count) for value, count in one.distribution if isinstance(value, float)]
+        parts = [count for _, count in binned(values, one.minimum, one.maximum, MOST_ANSWERS)]
+        bars = "".join(_bar(count, max(parts)) for count in parts)
+        return (f"{plain(one.minimum)} {bars} {plain(one.maximum)}",)
+    told, rest = told[:MOST_ANSWERS], told[MOST_ANSWERS:]
+    most = max(count for _, count in told)
+    given = [f"{name}{_bar(count, most)}{count:,}" for name, count in told]
+    return (*given, f"and {len(rest)} labels more") if rest else tuple(given)
+
+
+def _bar(count: int, most: int) -> str:
+    return BARS[-(-count * 8 // most)]
+
+
+def _causes(found: Summary) -> None:
+    outcomes = [f"{name} {count:,}" for name, count in found.overall.outcomes.items() if name != Outcome.SCORED]
+    if outcomes:
+        fact("items without a score:", outcomes)
+    for outcome, cause, count in found.causes[:CAUSES_SHOWN]:
+        told = "" if cause == outcome else f" x {shortened(visible(cause), LONGEST_CAUSE)}"
+        paragraph((outcome, COLOURS.get(outcome, OTHER)), f"  {count:,}{told}", indent=2)
+    if len(found.causes) > CAUSES_SHOWN:
+        more = len(found.causes) - CAUSES_SHOWN
+        paragraph(f"and {more:,} causes more: judge runs show {found.run.id} --outcome ...", indent=2)
+    if found.run.held:
+        lost = f"{found.run.held:,} answers are lost, perhaps paid: add --resend-lost to ask again"
+        paragraph((lost, "yellow"), indent=2)
+
+
+def _totals(found: Summary) -> None:
+    totals = found.totals
+    if totals.own_rubrics:
+        paragraph(f"{totals.own_rubrics:,} items have a rubric of their own, and count in the overall only")
+    if totals.passed or totals.failed_required:
+        known = totals.passed + totals.failed_required
+        fact("required criteria met:", [f"{totals.passed:,} of {known:,} known"])
+    fact("cost", _spent(found))
+    if totals.models:
+        first = found.run.judge.model
+        changed = f"  (changed: the probe was answered by {first})" if totals.models != (first,) else ""
+        paragraph(("model ", "dim"), visible(", ".join(totals.models)), (visible(changed), "yellow"))
+    uncalibrated = ": nobody has measured how far this judge agrees with people"
+    paragraph(("trust ", "dim"), ("uncalibrated", "bold yellow"), uncalibrated)
+    for name, command in (("see ", "show {} --lowest 5"), ("keep", "export {}"), ("send", "report {}")):
+        line((f"{name} ", "dim"), "judge runs ", command.format(found.run.id))
+
+
+def _spent(found: Summary) -> Iterator[str]:
+    totals = found.totals
+    yield f"{totals.calls:,} calls"
+    yield f"{totals.reused:,} answers used again"
+    yield from (f"{n:,} {what}" for n, what in ((totals.rejected, "rejected"), (totals.lost, "lost")) if n)
+    if totals.unusable:
+        yield f"{totals.unusable:,} answers could not be used"
+    if totals.possible_duplicates:
+        yield f"{totals.possible_duplicates:,} possibly paid twice"
+    yield f"{totals.prompt_tokens:,} + {totals.completion_tokens:,} tokens"
+    yield money(totals.cost_usd)
