@@ -9,9 +9,10 @@ import sys
 COMMANDS = {
     "grade": "Grade a file of outputs by a rubric.",
     "runs": "List, show, export or delete runs.",
-    "rubrics": "List, show, check or begin rubrics.",
+    "rubrics": "List, show, check, begin or import rubrics.",
     "judges": "List judges, or find out how one can be asked.",
     "schema": "Print the JSON schema of what is read and written.",
+    "db": "Show, upgrade or copy the database.",
     "serve": "Serve grading over HTTP on this machine.",
     "doctor": "Check the set-up.",
 }

@@ -47,7 +47,7 @@ def _store() -> tuple[bool, str]:
             count = len(store.ask(store.results.runs))
     except JudgeError as error:
         return False, str(error)
-    return True, f"database {store.place}: {count:,} runs"
+    return True, f"database {store.name}: {count:,} runs"
 
 
 def _shipped() -> tuple[bool, str]:

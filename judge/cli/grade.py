@@ -47,11 +47,14 @@ def seconds(text: str) -> float:
 @app.command()
 @expected
 def grade(
-    file: Annotated[str, typer.Argument(help="JSONL or CSV with id and output; - for standard input.")],
+    file: Annotated[str, typer.Argument(help="JSONL, CSV or Parquet with id and output; - for standard input.")],
     rubric: Annotated[str, typer.Option("--rubric", "-r", help="Name of a shipped rubric, or a YAML file.")],
     judge: Annotated[str, typer.Option("--judge", "-j", help="provider/model, simulated, or a YAML file.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the grades here as JSONL.")] = None,
     samples: Annotated[int, typer.Option(min=1, max=100, help="Ask so often about each item.")] = 1,
+    criteria_per_call: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Most criteria in one call; 1 asks for each alone.")
+    ] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, max=4096, help="Most calls in flight.")] = None,
     rpm: Annotated[float | None, typer.Option(min=0.01, help="Most requests a minute.")] = None,
     tpm: Annotated[float | None, typer.Option(min=1, help="Most tokens a minute.")] = None,
@@ -76,6 +79,7 @@ def grade(
     output_column: Annotated[str | None, typer.Option("--output", help="Column of the output.")] = None,
     reference_column: Annotated[str | None, typer.Option("--reference", help="Column of the reference.")] = None,
     context_column: Annotated[str | None, typer.Option("--context", help="Column of the context.")] = None,
+    images_column: Annotated[str | None, typer.Option("--images", help="Column of the images.")] = None,
 ) -> None:
     """Grade every output in FILE, and print what the grades come to.
 
@@ -87,9 +91,11 @@ def grade(
         "output": output_column,
         "reference": reference_column,
         "context": context_column,
+        "images": images_column,
     }
     columns = {field: column for field, column in named.items() if column is not None}
-    dataset = Dataset(file, columns, limit, skip_bad, csv, Settings().max_output_bytes)
+    chosen, described = Rubric.load(rubric), Judge.load(judge)
+    dataset = Dataset(file, columns, limit, skip_bad, csv, Settings().max_output_bytes, described.takes_images)
     options = Options(
         samples=samples,
         concurrency=concurrency,
@@ -103,7 +109,8 @@ def grade(
         take_over=take_over,
         allow_unpriced=allow_unpriced,
     )
-    chosen, described = Rubric.load(rubric), Judge.load(judge)
+    if criteria_per_call is not None:
+        described = described.model_copy(update={"criteria_per_call": criteria_per_call})
     scan = dataset.scan()
     for line in scan.bad:
         say(f"left out: {line}")
@@ -173,7 +180,11 @@ async def _graded(
         finally:
             with suppress(StoreError):  # what stopped the run stops this too; a dead owner is noticed at the next start
                 await run.close()
-        summary = summarise(store, run.id)
+        try:
+            summary = summarise(store, run.id)
+        except StoreError as trouble:  # a server that is gone stops this too
+            say(f"stopped ({stopped or trouble})")
+            raise typer.Exit(Exit.STOPPED) from None
         if out is not None:
             out.write(store, summary.run)
     return summary, stopped

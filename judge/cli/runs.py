@@ -13,7 +13,6 @@ import typer
 
 from judge import prompts
 from judge.cli import draw
-from judge.cli.comparison import compared
 from judge.cli.exits import Exit, expected, say
 from judge.cli.output import Output, new_file
 from judge.diffs import diff as compare
@@ -198,7 +197,7 @@ def diff(
     if as_json:
         typer.echo(json.dumps(found.as_dict(), ensure_ascii=False))
     else:
-        compared(found)
+        draw.compared(found)
 
 
 @app.command()

@@ -10,10 +10,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 if TYPE_CHECKING:
@@ -112,13 +113,17 @@ class Terminal:
         self.write(name, json.dumps(described | {"price": PRICE} | changes))
         return name
 
-    def count(self, table: str, where: str = "1") -> int:
+    def count(self, table: str, where: str = "1 = 1") -> int:
         """Rows of a table; 0 where there is no database."""
+        query = f"SELECT count(*) FROM {table} WHERE {where}"
+        if (url := self.environment.get("JUDGE_DATABASE_URL")) is not None:
+            with psycopg.connect(url) as server:
+                return int(server.execute(query).fetchone()[0])  # type: ignore[call-overload, index]
         path = self.folder / ".judge" / "judge.db"
         if not path.exists():
             return 0
         with closing(sqlite3.connect(path)) as db:
-            return int(db.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()[0])
+            return int(db.execute(query).fetchone()[0])
 
 
 def items(count: int) -> list[Row]:
@@ -148,6 +153,19 @@ def terminal(tmp_path: Path, migrated: Path) -> Terminal:
     made.write("items.jsonl", jsonl(items(40)))
     made.write("reply.yaml", RUBRIC)
     return made
+
+
+@pytest.fixture
+def on_postgres(terminal: Terminal, postgres_url: str) -> Terminal:
+    """The same folder, with an empty database on a server."""
+    return replace(terminal, environment=terminal.environment | {"JUDGE_DATABASE_URL": postgres_url})
+
+
+@pytest.fixture(params=["terminal", "on_postgres"], ids=["sqlite", "postgresql"])
+def anywhere(request: pytest.FixtureRequest) -> Terminal:
+    """The folder, with a database of each kind."""
+    found: Terminal = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture

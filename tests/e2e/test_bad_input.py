@@ -100,11 +100,11 @@ def test_what_is_wrong_is_named_with_its_place_and_what_to_do(
 #: Commands that name what is not there, and what the refusal must say.
 ABSENT = {
     ("none.jsonl", "reply.yaml", "simulated"): ("none.jsonl", "no such file"),
-    (".", "reply.yaml", "simulated"): ("folder", "name a JSONL or CSV file"),
+    (".", "reply.yaml", "simulated"): ("folder", "name a JSONL, CSV or Parquet file"),
     ("items.jsonl", "replies", "simulated"): ("replies", "support-reply", "write"),
     ("items.jsonl", "none.yaml", "simulated"): ("none.yaml", "cannot be read", "write"),
     ("items.jsonl", "reply.yaml", "nobody"): ("'nobody'", "provider/model"),
-    ("items.jsonl", "reply.yaml", "nobody/model"): ("'nobody'", "openai, recorded, simulated"),
+    ("items.jsonl", "reply.yaml", "nobody/model"): ("'nobody'", "openai, openai-responses, recorded, simulated"),
     ("items.jsonl", "reply.yaml", "none.yaml"): ("none.yaml", "cannot be read"),
     ("items.jsonl", "reply.yaml", "openai/gpt-6-luna"): ("OPENAI_API_KEY", "set"),
 }

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+from judge.cli.draw.comparison import compared
 from judge.cli.draw.grade import grade
-from judge.cli.draw.line import console, line
 from judge.cli.draw.request import asking, dry_run, exchange, messages
 from judge.cli.draw.runs import runs
 from judge.cli.draw.summary import summary
-from judge.notation import number, visible
+from judge.notation import number
 
 __all__ = [
     "asking",
-    "console",
+    "compared",
     "dry_run",
     "exchange",
     "grade",
-    "line",
     "messages",
     "number",
     "runs",
     "summary",
-    "visible",
 ]

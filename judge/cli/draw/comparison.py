@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from judge.cli.draw import console, line, number, visible
+from judge.cli.draw.line import console, line
 from judge.diffs import Diff
 from judge.grades import OVERALL
+from judge.notation import number, visible
 from judge.verdicts import Outcome
 
 if TYPE_CHECKING:
