@@ -270,11 +270,16 @@ def _find_or_create(
     return row
 
 
-def _keep(store: Store, rubric: Rubric, session: Session) -> None:
-    judge, ref, asking = session.judge, session.grader(rubric, None).judge_ref, session.asking
+def keep_rubric(store: Store, rubric: Rubric) -> None:
+    """Keeps a rubric for the runs that grade by it."""
     store.keep(
         store.tables.rubric, hash=rubric.hash, name=rubric.name, version=rubric.version, body=rubric.model_dump_json()
     )
+
+
+def _keep(store: Store, rubric: Rubric, session: Session) -> None:
+    judge, ref, asking = session.judge, session.grader(rubric, None).judge_ref, session.asking
+    keep_rubric(store, rubric)
     # Headers may hold secrets: they are asked with, and never kept.
     body: dict[str, Any] = {"description": judge.model_dump(mode="json", exclude={"headers"})}
     body["ref"] = ref.model_dump(mode="json")

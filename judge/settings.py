@@ -28,5 +28,8 @@ def _max_output_bytes() -> int:
 class Settings:
     """Read from the environment when made."""
 
-    database_url: str = field(default_factory=lambda: _variable("DATABASE_URL", "sqlite:///.judge/judge.db"))
+    #: May hold a password.
+    database_url: str = field(
+        default_factory=lambda: _variable("DATABASE_URL", "sqlite:///.judge/judge.db"), repr=False
+    )
     max_output_bytes: int = field(default_factory=_max_output_bytes)

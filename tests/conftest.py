@@ -9,18 +9,22 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from sqlalchemy.engine import make_url
 
 from judge.store import open_store
 from judge.store.store import Store
 
 STUB = Path(__file__).parent / "stub_judge.py"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+#: Of a role that may create databases.
+POSTGRES_URL = os.environ.get("JUDGE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +56,99 @@ class Stub:
             return json.load(reply)
 
 
+@contextmanager
+def _running(*flags: str) -> Iterator[Stub]:
+    command = [sys.executable, str(STUB), "--port", "0", *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            yield Stub(process.stdout.readline().split()[-1])
+        finally:
+            process.kill()
+
+
 @pytest.fixture
 def stub() -> Iterator[Callable[..., Stub]]:
     """Starts a stub judge with the flags given: `stub("--latency-ms", "50")`. Each ends with the test."""
     with ExitStack() as running:
+        yield lambda *flags: running.enter_context(_running(*flags))
 
-        def start(*flags: str) -> Stub:
-            command = [sys.executable, str(STUB), "--port", "0", *flags]
-            process = running.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-            running.callback(process.kill)
-            assert process.stdout
-            return Stub(process.stdout.readline().split()[-1])
 
-        yield start
+@pytest.fixture(scope="module")
+def shared_stub() -> Iterator[Stub]:
+    """One stub judge for all tests of a file; each says how it is to behave."""
+    with _running("--bodies") as started:
+        yield started
+
+
+class Postgres:
+    """A real server, on which each test gets a database of its own."""
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url)
+        self._made: list[str] = []
+        self.sql("SELECT 1")
+        # Text is ordered otherwise there than by its bytes, unless a column says so.
+        icu = "TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"
+        self._template = self.database(icu)
+        open_store(self._template).close()
+
+    def sql(self, statement: str, database: str | None = None) -> list[Any]:
+        """Runs one statement beside the program under test, and returns its rows."""
+        url = self._url.set(drivername="postgresql", database=database or self._url.database)
+        with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True, connect_timeout=5) as one:
+            cursor = one.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def database(self, like: str | None = None) -> str:
+        """The URL of a new database, with all tables unless it is to be like something else."""
+        name = f"judge_test_{os.getpid()}_{len(self._made)}"
+        self._made.append(name)
+        self.sql(f"CREATE DATABASE {name} {like or f'TEMPLATE {make_url(self._template).database}'}")
+        return self._url.set(database=name).render_as_string(hide_password=False)
+
+    def drop(self, url: str) -> None:
+        """Drops a database, whoever is connected to it."""
+        self.sql(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+
+    def close(self) -> None:
+        """Drops all that is left."""
+        for name in self._made:
+            self.sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """The server that JUDGE_TEST_POSTGRES_URL names, by default one on this machine. Skips where none answers."""
+    try:
+        server = Postgres(POSTGRES_URL)
+    except psycopg.OperationalError as error:
+        place = make_url(POSTGRES_URL).render_as_string()
+        pytest.skip(f"no PostgreSQL at {place} ({str(error).splitlines()[0]}); name one in JUDGE_TEST_POSTGRES_URL")
+    yield server
+    server.close()
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """An empty store in a file of its own."""
-    with open_store(f"sqlite:///{tmp_path}/judge.db") as opened:
+def postgres_url(postgres_server: Postgres) -> Iterator[str]:
+    """A PostgreSQL database with all tables, all empty."""
+    url = postgres_server.database()
+    yield url
+    postgres_server.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgres_url"))
+    return f"sqlite:///{tmp_path}/judge.db"
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """An empty store in a database of its own."""
+    with open_store(database_url) as opened:
         yield opened
 
 
@@ -82,7 +160,7 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     """No key or setting of whoever runs the tests, and no connection that leaves this machine."""
-    for name in [name for name in os.environ if name == "OPENAI_API_KEY" or name.startswith("JUDGE_")]:
+    for name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "JUDGE_", "OPENAI_"))]:
         monkeypatch.delenv(name)
     connect = socket.socket.connect
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from judge.ledger import CallState, Claim, Claimed, Held, Settlement, now, packed, unpacked
 from judge.owner import is_dead
+from judge.store.conflicts import inserted
 from judge.store.tables import call, run
 
 _EARLIER = (
@@ -38,28 +39,30 @@ def claim_for(tenant: str) -> Callable[[Connection, Sequence[Claim]], list[Held]
     """The batch operation that claims calls of a tenant."""
 
     def claim(connection: Connection, claims: Sequence[Claim]) -> list[Held]:
-        earlier: dict[str, list[Any]] = {}
-        for row in connection.execute(_EARLIER, {"tenant": tenant, "keys": [c.key for c in claims]}):
-            earlier.setdefault(row.key, []).append(row)
+        earlier = _earlier(connection, tenant, claims)
+        orphans = [_orphan(tenant, row) for rows in earlier.values() for row in rows if _is_orphan(row, claims[0])]
+        if orphans:
+            connection.execute(_LOSE, orphans)
+            # Read again: one may have been answered just before its process ended.
+            earlier = _earlier(connection, tenant, claims)
         committed = _committed(connection, tenant, claims)
         held: list[Held] = []
-        new: list[dict[str, Any]] = []
-        orphans: list[dict[str, Any]] = []
-        taken: set[str] = set()
+        new: dict[str, dict[str, Any]] = {}
         for wish in claims:
-            found = _decide(wish, earlier.get(wish.key, []), orphans, tenant)
-            if found.claimed is Claimed.NEW and wish.key in taken:
+            found = _decide(wish, earlier.get(wish.key, []))
+            if found.claimed is Claimed.NEW and wish.key in new:
                 found = Held(Claimed.ELSEWHERE, found.attempt)  # its twin in this very batch sends it
             elif found.claimed is Claimed.NEW and not _reserve(wish, committed):
                 found = Held(Claimed.OVER_BUDGET, found.attempt)
             elif found.claimed is Claimed.NEW:
-                taken.add(wish.key)
-                new.append(_row(tenant, wish, found))
+                new[wish.key] = _row(tenant, wish, found)
             held.append(found)
-        if orphans:
-            connection.execute(_LOSE, orphans)
-        if new:
-            connection.execute(insert(call), new)
+        # In one order, whoever claims: two that wait for each other's rows would wait for ever.
+        won = inserted(connection, call, [new[key] for key in sorted(new)], call.c.key) if new else set()
+        for place in [place for place, one in enumerate(held) if one.claimed is Claimed.NEW]:
+            if claims[place].key not in won:  # another process was first, since we read
+                held[place] = Held(Claimed.ELSEWHERE, held[place].attempt)
+                _give_back(claims[place], committed)
         if committed:
             places = [{"b_tenant": tenant, "b_run": id_, "b_usd": usd} for id_, usd in committed.items()]
             connection.execute(_COMMIT, places)
@@ -117,6 +120,11 @@ def _reserve(wish: Claim, committed: dict[str, float]) -> bool:
     return True
 
 
+def _give_back(wish: Claim, committed: dict[str, float]) -> None:
+    if wish.budget_usd is not None and wish.run is not None:
+        committed[wish.run] -= wish.reserved_usd or 0.0
+
+
 def find(connection: Connection, tenant: str, key: str) -> Held | None:
     """The usable answer to a call, if there is one."""
     for row in connection.execute(_EARLIER, {"tenant": tenant, "keys": [key]}):
@@ -125,7 +133,25 @@ def find(connection: Connection, tenant: str, key: str) -> Held | None:
     return None
 
 
-def _decide(wish: Claim, rows: list[Any], orphans: list[dict[str, Any]], tenant: str) -> Held:
+def _earlier(connection: Connection, tenant: str, claims: Sequence[Claim]) -> dict[str, list[Any]]:
+    """The attempts of each key, in order."""
+    found: dict[str, list[Any]] = {}
+    for row in connection.execute(_EARLIER, {"tenant": tenant, "keys": [one.key for one in claims]}):
+        found.setdefault(row.key, []).append(row)
+    return found
+
+
+def _is_orphan(row: Row[Any], wish: Claim) -> bool:
+    """Whether a call's process has ended: its answer can no longer come. Those of our own are in flight."""
+    return row.state == CallState.SENT and row.owner != wish.owner and is_dead(row.owner)
+
+
+def _orphan(tenant: str, row: Row[Any]) -> dict[str, Any]:
+    at = {"b_tenant": tenant, "b_key": row.key, "b_attempt": row.attempt}
+    return {**at, "b_cause": "process_ended", "b_done_at": now()}
+
+
+def _decide(wish: Claim, rows: list[Any]) -> Held:
     """What a call may do, by its earlier attempts in order."""
     for row in rows:
         if row.state == CallState.ANSWERED and row.usable:
@@ -133,24 +159,11 @@ def _decide(wish: Claim, rows: list[Any], orphans: list[dict[str, Any]], tenant:
     if not rows:
         return Held(Claimed.NEW, 1)
     last = rows[-1]
-    state = last.state
-    if state == CallState.SENT:
-        # A row of this process is in flight; one of a dead process can never be answered.
-        if last.owner == wish.owner or not is_dead(last.owner):
-            return Held(Claimed.ELSEWHERE, last.attempt)
-        orphans.append(
-            {
-                "b_tenant": tenant,
-                "b_key": last.key,
-                "b_attempt": last.attempt,
-                "b_cause": "process_ended",
-                "b_done_at": now(),
-            }
-        )
-        state = CallState.LOST
-    if state == CallState.LOST and not wish.resend_lost:
+    if last.state == CallState.SENT:
+        return Held(Claimed.ELSEWHERE, last.attempt)
+    if last.state == CallState.LOST and not wish.resend_lost:
         return Held(Claimed.HELD, last.attempt)
-    return Held(Claimed.NEW, last.attempt + 1, possible_duplicate=state == CallState.LOST)
+    return Held(Claimed.NEW, last.attempt + 1, possible_duplicate=last.state == CallState.LOST)
 
 
 def _row(tenant: str, wish: Claim, held: Held) -> dict[str, Any]:

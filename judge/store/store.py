@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, select, update
 
 from judge.grades import Graded
 from judge.items import Item
 from judge.ledger import Claim, Held, Settlement, now
 from judge.owner import this_process
-from judge.store import calls, results, runs, tables
+from judge.store import calls, changes, figures, results, runs, tables, verdicts
+from judge.store.conflicts import ignoring, replacing
 from judge.store.database import Database
 
 R = TypeVar("R")
@@ -26,7 +27,7 @@ class Store:
     """Everything kept for a tenant. Close it, or use it as a context manager."""
 
     # The questions and tables, for callers that must not import SQLAlchemy before a store is open.
-    results, runs, tables = results, runs, tables
+    changes, figures, results, runs, tables, verdicts = changes, figures, results, runs, tables, verdicts
 
     def __init__(self, url: str, tenant: str) -> None:
         self.tenant = tenant
@@ -40,6 +41,11 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def name(self) -> str:
+        """Where the database is, for people: never with a password."""
+        return self._database.name
 
     def close(self) -> None:
         """Finishes what is being written."""
@@ -91,10 +97,15 @@ class Store:
             raise
         self.change(runs.loaded, row["id"])
 
+    def begin_copy(self, source: str, changed: dict[str, Any], lowest: float) -> None:
+        """A run with the items of another one, all open, in the state `loading`."""
+        row = {**changed, "rescored_from": source, "created_at": now(), "owner": this_process()}
+        self.change(runs.copy, source, row, lowest)
+
     def keep(self, table: Any, **columns: Any) -> None:
         """Adds a rubric or a judge, unless it is there."""
         row = {**columns, "tenant": self.tenant, "created_at": now()}
-        self._database.write_now(lambda connection: connection.execute(runs.ignoring(table), row))
+        self._database.write_now(lambda connection: connection.execute(ignoring(connection, table), row))
 
     def probed(self, description_hash: str) -> dict[str, Any] | None:
         """How a described judge can be asked, if that was found out."""
@@ -108,15 +119,13 @@ class Store:
         """Writes down how a described judge can be asked, instead of what was known before."""
 
         def write(connection: Connection) -> None:
-            here = (tables.probe.c.tenant == self.tenant, tables.probe.c.description_hash == description_hash)
-            connection.execute(delete(tables.probe).where(*here))
             row = {
                 "tenant": self.tenant,
                 "description_hash": description_hash,
                 "asking": json.dumps(asking),
                 "at": now(),
             }
-            connection.execute(tables.probe.insert(), row)
+            connection.execute(replacing(connection, tables.probe), row)
 
         self._database.write_now(write)
 
@@ -140,7 +149,7 @@ def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
     size = 0
     for item in items:
         chunk.append(item)
-        size += len(item.output)
+        size += item.size
         if len(chunk) == CHUNK_ITEMS or size > CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0

@@ -1,4 +1,4 @@
-"""The database: group commit, migration, and what goes wrong with files."""
+"""The database: group commit, and what goes wrong with files."""
 
 from __future__ import annotations
 
@@ -14,15 +14,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from judge import StoreError
-from judge.store import migrations, open_store, tables
+from judge.store import open_store, tables
 from judge.store.database import Database
 
 pytestmark = pytest.mark.anyio
@@ -162,35 +158,44 @@ async def test_what_is_owed_is_written_to_a_full_disk_and_with_room_all_is_again
     assert notes(tmp_path) == [2, 3]
 
 
-def test_the_migrations_make_the_tables_of_the_program(database: Database) -> None:
-    script = Config()
-    script.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    assert ScriptDirectory.from_config(script).get_current_head() == tables.REVISION
-    database.write_now(lambda connection: connection.execute(text("DROP TABLE note")))
+async def test_what_is_owed_and_could_not_be_written_is_tried_again_with_the_next_write(
+    database: Database, tmp_path: Path
+) -> None:
+    add, tried = adding([]), list[int]()
 
-    def differences(connection: Connection) -> list[Any]:
-        return compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), tables.metadata)
+    def add_later(connection: Connection, numbers: Sequence[int]) -> list[int]:
+        tried.append(len(numbers))
+        if len(tried) <= 2:
+            raise OperationalError("INSERT", {}, sqlite3.OperationalError("database is locked"))
+        return add(connection, numbers)
 
-    assert database.read_now(differences) == []
+    for number, owed in ((1, True), (2, False)):
+        with pytest.raises(StoreError, match="another process held it"):
+            await database.write(add_later, number, owed=owed)
+    assert notes(tmp_path) == []
+    assert await database.write(add, 3) == 30
+    assert notes(tmp_path) == [1, 3]
+    assert tried == [1, 2, 1]
+
+
+async def test_what_is_owed_is_tried_once_more_in_the_end(database: Database, tmp_path: Path) -> None:
+    add, tried = adding([]), list[int]()
+
+    def add_later(connection: Connection, numbers: Sequence[int]) -> list[int]:
+        tried.append(len(numbers))
+        if len(tried) == 1:
+            raise OperationalError("INSERT", {}, sqlite3.OperationalError("database is locked"))
+        return add(connection, numbers)
+
+    with pytest.raises(StoreError):
+        await database.write(add_later, 1, owed=True)
+    database.close()
+    assert notes(tmp_path) == [1]
 
 
 def test_every_table_belongs_to_a_tenant() -> None:
     for table in tables.metadata.tables.values():
         assert next(iter(table.primary_key.columns)).name == "tenant", table.name
-
-
-def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "judge.db"
-    open_store(f"sqlite:///{path}").close()
-    newer = sqlite3.connect(path)
-    newer.execute("UPDATE alembic_version SET version_num = '9999'")
-    newer.commit()
-    newer.close()
-    with pytest.raises(StoreError, match=r"made by a newer version of this program \(schema 9999\); upgrade"):
-        open_store(f"sqlite:///{path}")
-    again = sqlite3.connect(path)
-    assert again.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
-    again.close()
 
 
 def test_a_place_that_is_no_database_is_one_line(tmp_path: Path) -> None:

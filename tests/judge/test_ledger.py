@@ -1,11 +1,10 @@
-"""The ledger on a real SQLite file, with real processes."""
+"""The ledger in real databases, with real processes."""
 
 from __future__ import annotations
 
 import asyncio
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,9 +84,9 @@ async def test_a_lost_call_is_held_until_it_is_resent_on_request(store: Store) -
     assert rows(store)[0].cost_usd == 0.5
 
 
-async def test_tenants_and_rounds_do_not_see_each_other(store: Store, tmp_path: Path) -> None:
+async def test_tenants_and_rounds_do_not_see_each_other(store: Store, database_url: str) -> None:
     await Ledger(store).claim("k", ENDPOINT, None)
-    with open_store(f"sqlite:///{tmp_path}/judge.db", tenant="other") as other:
+    with open_store(database_url, tenant="other") as other:
         assert (await Ledger(other).claim("k", ENDPOINT, None)).claimed is Claimed.NEW
         assert Ledger(other).key(ENDPOINT, b"b", 0) != Ledger(store).key(ENDPOINT, b"b", 0)
     assert Ledger(store, round_=1).key(ENDPOINT, b"b", 0) != Ledger(store).key(ENDPOINT, b"b", 0)
@@ -111,9 +110,9 @@ os._exit(1)
 
 @pytest.mark.parametrize("resend", [False, True])
 async def test_what_a_dead_process_left_in_flight_is_lost_and_counted_at_its_worst(
-    store: Store, tmp_path: Path, resend: bool
+    store: Store, database_url: str, resend: bool
 ) -> None:
-    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", DIES, f"sqlite:///{tmp_path}/judge.db"])
+    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", DIES, database_url])
     assert [row.state for row in rows(store)] == ["sent"]
     held = await Ledger(store, run="r", resend_lost=resend).claim("k", ENDPOINT, 0.5)
     assert held == (Held(Claimed.NEW, 2, possible_duplicate=True) if resend else Held(Claimed.HELD, 1))
@@ -151,9 +150,9 @@ asyncio.run(main())
 """
 
 
-def test_two_processes_send_each_of_500_keys_once(store: Store, tmp_path: Path) -> None:
+def test_two_processes_send_each_of_500_keys_once(store: Store, database_url: str) -> None:
     # They come from both ends and meet in the middle; then each has only keys that the other has sent, or is sending.
-    command = [sys.executable, "-c", SENDS, f"sqlite:///{tmp_path}/judge.db"]
+    command = [sys.executable, "-c", SENDS, database_url]
     both = [
         subprocess.Popen(
             [*command, step], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -15,7 +15,9 @@ import pytest
 from judge import Judge, Paused, RunBusy
 from judge.datasets import Dataset
 from judge.exports import find_run, grades_of
+from judge.ledger import Ledger
 from judge.runs import Options, Run
+from judge.session import Session
 from judge.store.store import Store
 from judge.summary import summarise
 from rubrics import Rubric
@@ -81,12 +83,12 @@ with open_store(sys.argv[1]) as store:
 
 
 async def test_a_run_that_another_process_has_is_busy_until_that_one_ends(
-    store: Store, dataset: Dataset, rubric: Rubric, tmp_path: Path
+    store: Store, dataset: Dataset, rubric: Rubric, database_url: str
 ) -> None:
     judge = Judge.load("simulated")
     run = await Run.open(store, dataset, rubric, judge, Options())
     await run.close()
-    command = [sys.executable, "-c", HOLDS, f"sqlite:///{tmp_path}/judge.db", run.id]
+    command = [sys.executable, "-c", HOLDS, database_url, run.id]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:  # noqa: ASYNC220
         assert other.stdout
         assert other.stdout.readline() == "taken\n"
@@ -123,6 +125,25 @@ async def test_a_rubric_of_its_own_keeps_its_scale_and_stays_out_of_other_means(
     made = summarise(store, run.id)
     assert {one.criterion: one.n for one in made.criteria} == dict.fromkeys(rubric.ids, 1)
     assert (made.overall.n, made.totals.own_rubrics) == (8, 7)
+
+
+async def test_an_item_that_is_finished_twice_is_counted_once(
+    store: Store, dataset: Dataset, rubric: Rubric, judge_at: Callable[..., Judge], stub: Any
+) -> None:
+    judge = judge_at(stub().base_url)
+    run = await Run.open(store, dataset, rubric, judge)
+    session = await Session.open(store, judge)
+    grader = session.grader(rubric, session.caller(Ledger(store)), run.id)
+    for seq, revision, item in (await store.open_page(run.id, -1))[:2]:
+        graded = await grader.grade(item)
+        await asyncio.gather(*graded.receipt.writes)
+        for _ in range(2):  # as where the answer to the first did not arrive
+            await store.finish(run.id, seq, revision, graded)
+    await session.close()
+    await run.close()
+    grades = list(grades_of(store, find_run(store, run.id)))
+    assert [(grade.item, grade.usage.calls) for grade in grades] == [("0", 1), ("1", 1)]
+    assert all(grade.usage.cost_usd and grade.usage.prompt_tokens for grade in grades)
 
 
 async def test_a_fresh_run_mends_its_own_lost_answers(

@@ -1,0 +1,225 @@
+"""PostgreSQL: a server that several processes and machines share, and that may go away while they work.
+
+A transaction that broke off before its commit is void, and may be done again whatever it holds. One whose commit was
+not answered may be either; doing it again blindly could send a call twice or count an item twice. So each transaction
+notes its number, and the server, when it is there again, is asked what became of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from judge.errors import StoreError
+from judge.store.ballast import Ballast
+
+R = TypeVar("R")
+
+#: How long a server that went away is waited for, by those who can wait.
+PATIENCE_S = 30.0
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 1.0
+#: A client whose machine lost power must not keep its locks. No transaction of ours rests for so long.
+IDLE_IN_TRANSACTION = "10s"
+#: A server that cannot be reached is noticed within half a minute, by whoever connects to it or waits for its answer.
+CONNECTING = {
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "25000",
+}
+SECRET_PARAMETERS = {"password", "sslpassword"}
+
+#: It logs what the error tells, too.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
+
+_NUMBER = text("SELECT CAST(pg_current_xact_id_if_assigned() AS text)")
+_STATUS = text("SELECT pg_xact_status(CAST(:number AS xid8))")
+
+
+class Postgres:
+    """A PostgreSQL database."""
+
+    path: Path | None = None
+    ballast: Ballast | None = None
+
+    def __init__(self, url: URL) -> None:
+        if SECRET_PARAMETERS & url.query.keys():
+            raise StoreError(
+                "JUDGE_DATABASE_URL has a password among its parameters, where it would be shown; "
+                "write postgresql://user:password@host/db, or set PGPASSWORD"
+            )
+        self._url = url
+        self.name = f"postgresql://{_at(url)}"
+        options = {name: value for name, value in CONNECTING.items() if name not in url.query}
+        try:
+            self._engine = create_engine(
+                url.set(drivername="postgresql+psycopg"),
+                connect_args=options,
+                client_encoding="utf8",
+                use_native_hstore=False,
+                hide_parameters=True,
+            )
+        except ImportError:
+            raise StoreError("PostgreSQL needs psycopg; install this project with its extra: postgres") from None
+        self._reading = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._gone_since: float | None = None
+        event.listen(self._engine, "connect", self._configure)
+
+    def prepare(self) -> None:
+        """Nothing: databases are made by those who run the server."""
+
+    def transact(self, work: Callable[[Connection], R], patient: bool = False) -> R:
+        """See `Backend`. `work` may be called again, where its transaction is void."""
+        waits = self._waits(patient)
+        while True:
+            number: str | None = None
+            try:
+                with self._engine.connect() as connection:
+                    result = work(connection)
+                    number = connection.execute(_NUMBER).scalar()
+                    connection.commit()
+            except DBAPIError as error:
+                if not _passes(error):
+                    raise
+                # Without a number nothing was written, or the commit was not yet asked for.
+                if number is not None and self._was_committed(number, error):
+                    return result
+                if not next(waits, False):
+                    raise
+            else:
+                self._gone_since = None
+                return result
+
+    def read(self, query: Callable[[Connection], R], patient: bool = False) -> R:
+        """See `Backend`."""
+        waits = self._waits(patient)
+        while True:
+            try:
+                with self._reading.connect() as connection:
+                    result = query(connection)
+            except DBAPIError as error:
+                if not _passes(error) or not next(waits, False):
+                    raise
+            else:
+                self._gone_since = None
+                return result
+
+    def _was_committed(self, number: str, cause: DBAPIError) -> bool:
+        """What became of a transaction. Raises StoreError where the server does not tell in time."""
+        for _ in self._waits(patient=True):
+            try:
+                with self._reading.connect() as connection:
+                    status = connection.execute(_STATUS, {"number": number}).scalar()
+            except DBAPIError as error:
+                cause = error
+            else:
+                if status in {"committed", "aborted"}:  # or in progress, until the server notices that we are gone
+                    return bool(status == "committed")
+        # No error of the database: whoever gets one of those may do the transaction again.
+        raise self.explained(cause)
+
+    def _waits(self, patient: bool) -> Iterator[bool]:
+        """Goes on after each wait for which a new try is due: one soon, as connections grow stale; more if patient.
+
+        All who wait share one time, so that a server that stays away is given up once.
+        """
+        if self._gone_since is None:
+            self._gone_since = time.monotonic()
+        until, wait_s = self._gone_since + PATIENCE_S, FIRST_WAIT_S
+        while True:
+            time.sleep(wait_s)
+            yield True
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+            if not patient or time.monotonic() + wait_s > until:
+                return
+
+    def is_full(self, error: Exception) -> bool:
+        """A server's disk is beyond our reach: there is no ballast on it."""
+        return False
+
+    def shared(self, error: Exception) -> bool:
+        """Whether the server is gone, or does not tell what became of a transaction."""
+        return isinstance(error, StoreError) or (isinstance(error, DBAPIError) and _passes(error))
+
+    def explained(self, error: Exception) -> StoreError:
+        """See `Backend`. Only the first line of what a server says: its details quote the row."""
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+        primary = getattr(getattr(cause, "diag", None), "message_primary", None)
+        told = [line for line in str(primary or cause).splitlines() if not line.startswith("\t")]  # those are guesses
+        reason = " ".join(" ".join(told).split()).removeprefix("connection failed: ") or type(cause).__name__
+        return StoreError(f"{self.name}: {_advice(error, getattr(cause, 'sqlstate', None), reason)}")
+
+    def backup(self, out: Path) -> None:
+        """See `Backend`. Written by PostgreSQL's own `pg_dump`, for its `pg_restore`."""
+        address = self._url.set(drivername="postgresql")._replace(password=None).render_as_string()
+        command = ["pg_dump", "--no-password", "--format=custom", f"--file={out}", f"--dbname={address}"]
+        password = {"PGPASSWORD": self._url.password} if self._url.password else {}
+        try:
+            done = subprocess.run(command, env=os.environ | password, capture_output=True, text=True)
+        except FileNotFoundError:
+            raise StoreError(
+                f"pg_dump is not installed here; where it is, with the server's version or a newer one, run: "
+                f"pg_dump --format=custom --file={out} '{address}'"
+            ) from None
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or [f"pg_dump ended with {done.returncode}"]
+            raise StoreError(f"{self.name}: {said[0].removeprefix('pg_dump: ')}")
+
+    def close(self) -> None:
+        """Lets go of all connections."""
+        self._engine.dispose()
+
+    def _configure(self, connection: Any, _: Any) -> None:
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise StoreError(
+                f"{self.name}: keeps text as {encoding}; make a database that takes every text: "
+                "createdb --encoding=UTF8 --template=template0 NAME"
+            )
+        connection.autocommit = True
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION}'")
+        connection.autocommit = False
+
+
+def _at(url: URL) -> str:
+    """User, host, port and database of a URL. Its parameters may be anybody's secret."""
+    user = f"{url.username}@" if url.username else ""
+    port = f":{url.port}" if url.port else ""
+    return f"{user}{url.host or ''}{port}/{url.database or ''}"
+
+
+def _passes(error: DBAPIError) -> bool:
+    """Whether the same may well succeed in a while: without a connection, at a restart, without room, after a deadlock
+    or a rest that was too long.
+
+    Each of these has ended the transaction, if it was not at its commit.
+    """
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:  # nothing that a server said
+        return isinstance(error, OperationalError) or error.connection_invalidated
+    return state.startswith(("08", "53", "57P")) or state in {"25P03", "40001", "40P01"}
+
+
+def _advice(error: Exception, state: str | None, reason: str) -> str:
+    if state == "53100":
+        return "the server's disk is full; make room there, then start the same command again"
+    if state == "25006":
+        return f"cannot be written ({reason}); set JUDGE_DATABASE_URL to a server that can"
+    if state == "42501":
+        return f"{reason}; GRANT this user the right to create and use tables there"
+    if state is None and ("authentication failed" in reason or "no password supplied" in reason):
+        return "the server refused the user or the password; set them in JUDGE_DATABASE_URL, or set PGPASSWORD"
+    if state is None and "does not exist" in reason:
+        return f"{reason.rpartition('FATAL: ')[2].strip()}; make it with createdb or createuser, or name another"
+    if isinstance(error, DBAPIError) and _passes(error):
+        return f"cannot be reached ({reason}); start it, or set JUDGE_DATABASE_URL; then start the same command again"
+    return f"{type(error).__name__}: {reason}"
