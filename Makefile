@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-litellm lint bench clean
 
 demo: .venv/run
 	@echo "The judge in this demonstration is simulated: no model reads the replies."
@@ -19,6 +19,10 @@ demo: .venv/run
 test: .venv/test lint
 	$(BIN)/pytest
 
+# litellm needs an older SDK of OpenAI's, so the adapters are tested with both.
+test-litellm: .venv-litellm/test
+	.venv-litellm/bin/pytest $(patsubst %,tests/judge/test_%.py,litellm outcomes transport openai responses anthropic)
+
 lint: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -29,15 +33,24 @@ bench: .venv/test
 	$(BIN)/python -m benchmarks.spine
 
 clean:
-	rm -rf .venv .judge .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-litellm .judge .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-# uv where it is installed, else venv and pip.
-.venv/run .venv/test: .venv/%: pyproject.toml
+comma := ,
+
+# An environment with extras: by uv where it is installed, else by venv and pip.
+define install
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
 	@if command -v uv >/dev/null; then \
-		uv venv --quiet --allow-existing --python $(PYTHON) .venv && \
-		uv pip install --quiet --python $(BIN)/python -e ".$(if $(filter test,$*),[test])"; \
+		uv venv --quiet --allow-existing --python $(PYTHON) $(1) && \
+		uv pip install --quiet --python $(1)/bin/python -e ".$(2)"; \
 	else \
-		$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".$(if $(filter test,$*),[test])"; \
+		$(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install --quiet --disable-pip-version-check -e ".$(2)"; \
 	fi
 	@touch $@
+endef
+
+.venv/run .venv/test: .venv/%: pyproject.toml
+	$(call install,.venv,$(if $(filter test,$*),[test]))
+
+.venv-litellm/test: pyproject.toml
+	$(call install,.venv-litellm,[test$(comma)litellm])

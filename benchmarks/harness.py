@@ -79,14 +79,14 @@ class Ran:
     totals: dict[str, Any]
 
 
-def run(name: str, stub: Stub, work: Work, n: int, concurrency: int) -> Ran:
-    """Resets the stub, runs one runner, and reads its result and the stub's counts."""
+def run(name: str, stub: Stub, work: Work, n: int, concurrency: int, *more: str) -> Ran:
+    """Resets the stub, runs one runner with `more` arguments, and reads its result and the stub's counts."""
     stub.reset()
     module = ["benchmarks.ours"] if name == "ours" else ["benchmarks.raw", name]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "result.json"
         given = ["--url", stub.url, "--work", str(work.folder), "--n", str(n), "--concurrency", str(concurrency)]
-        command = [sys.executable, "-m", *module, *given, "--out", str(out)]
+        command = [sys.executable, "-m", *module, *given, *more, "--out", str(out)]
         subprocess.run(command, cwd=ROOT, check=True, timeout=RUNNER_TIMEOUT_S)
         found = json.loads(out.read_text(encoding="utf-8"))
     requests = sum(1 for call in stub.get("/calls") if call["items"])

@@ -23,6 +23,8 @@ def arguments(*first: str) -> argparse.Namespace:
     parser.add_argument("--n", type=int, required=True, help="outputs to grade")
     parser.add_argument("--concurrency", type=int, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--provider", default="openai", help="that `ours` asks through")
+    parser.add_argument("--database-url", help="of an empty database for `ours`; a SQLite file of its own without")
     return parser.parse_args()
 
 

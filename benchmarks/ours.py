@@ -33,10 +33,13 @@ def scores_of(store: Store, run: Run) -> list[measured.Scores]:
 async def main() -> None:
     given = measured.arguments()
     work = Work(given.work)
-    judge = Judge.load(work.judge(given.url, given.concurrency))
+    judge = Judge.load(work.judge(given.url, given.concurrency, given.provider))
     dataset = Dataset(str(work.items), limit=given.n)
     rubric = Rubric.load(work.rubric)
-    with tempfile.TemporaryDirectory() as folder, open_store(f"sqlite:///{Path(folder) / 'judge.db'}") as store:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_store(given.database_url or f"sqlite:///{Path(folder) / 'judge.db'}") as store,
+    ):
         run = await Run.open(store, dataset, rubric, judge, Options())
         with measured.Stopwatch() as watch:
             await run.execute()

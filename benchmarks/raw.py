@@ -4,18 +4,22 @@ openai         the SDK as it comes
 openai-robust  the SDK with 8 retries, and up to 4 more asks where the verdict cannot be read
 openai-bare    the SDK's raw responses over aiohttp: no models, no retries
 aiohttp        the floor: one POST an output
+anthropic      Anthropic's SDK as it comes
+litellm        litellm as it comes, on its way to a server like OpenAI's
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import Any
 
 import aiohttp
+from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI, DefaultAioHttpClient, OpenAIError
 
 from benchmarks import measured
@@ -93,6 +97,30 @@ def by_aiohttp(session: aiohttp.ClientSession, url: str) -> Ask:
     return ask
 
 
+def by_anthropic(client: AsyncAnthropic) -> Ask:
+    async def ask(item: Item) -> Verdict:
+        system, user = request(item)["messages"]
+        reply = await client.messages.create(
+            model="stub-judge",
+            max_tokens=4096,
+            system=system["content"],
+            messages=[user],
+            output_config={"format": {"type": "json_schema", "schema": _schema()}},
+        )
+        return dict(json.loads(reply.content[0].text))
+
+    return ask
+
+
+def by_litellm(acompletion: Callable[..., Any], url: str) -> Ask:
+    async def ask(item: Item) -> Verdict:
+        given = {**request(item), "model": "openai/stub-judge", "api_base": f"{url}/v1", "api_key": "none"}
+        reply = await acompletion(**given)
+        return dict(json.loads(reply.choices[0].message.content))
+
+    return ask
+
+
 async def grade(ask: Ask, items: list[Item], concurrency: int) -> tuple[list[measured.Scores], Counter[str]]:
     """All scores, and how often each error came."""
     errors: Counter[str] = Counter()
@@ -111,7 +139,7 @@ async def grade(ask: Ask, items: list[Item], concurrency: int) -> tuple[list[mea
 
 
 async def main() -> None:
-    given = measured.arguments("openai", "openai-robust", "openai-bare", "aiohttp")
+    given = measured.arguments("openai", "openai-robust", "openai-bare", "aiohttp", "anthropic", "litellm")
     with Work(given.work).items.open(encoding="utf-8") as file:
         items = [json.loads(line) for line in islice(file, given.n)]
     sdk: dict[str, Any] = {"base_url": f"{given.url}/v1", "api_key": "none"}
@@ -119,6 +147,14 @@ async def main() -> None:
         case "aiohttp":
             session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=given.concurrency))
             ask, close = by_aiohttp(session, given.url), session.close
+        case "anthropic":
+            client = AsyncAnthropic(base_url=given.url, api_key="none")
+            ask, close = by_anthropic(client), client.close
+        case "litellm":
+            os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it fetches a list when it is imported
+            import litellm
+
+            ask, close = by_litellm(litellm.acompletion, given.url), litellm.close_litellm_async_clients
         case "openai-bare":
             client = AsyncOpenAI(**sdk, max_retries=0, http_client=DefaultAioHttpClient())
             ask, close = by_raw_response(client), client.close

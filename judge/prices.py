@@ -12,8 +12,14 @@ IMAGE_TOKENS_AT_WORST = 50_000
 #: For estimates shown to people, English prose.
 BYTES_PER_TOKEN_USUALLY = 4
 
-#: Providers that the list knows by another name.
-LISTED_AS = {"openai-responses": "openai"}
+#: Providers, and routes of litellm, that the list knows by another name.
+LISTED_AS = {
+    "fireworks_ai": "fireworks",
+    "gemini": "google",
+    "openai-responses": "openai",
+    "together_ai": "together",
+    "xai": "x-ai",
+}
 
 
 def price_of(judge: Judge, allow_unpriced: bool = False) -> Price | None:
@@ -40,10 +46,13 @@ def _listed(judge: Judge) -> Price | None:
     from genai_prices import Usage, calc_price  # noqa: PLC0415 - 0.2 s, only for judges without a price of their own
 
     million = 1_000_000
-    provider = LISTED_AS.get(judge.provider, judge.provider)
+    provider, model = judge.provider, judge.model
+    if provider == "litellm":
+        provider, _, model = model.partition("/")
+    provider = LISTED_AS.get(provider, provider)
 
     def asked(**tokens: int) -> tuple[float, float]:
-        found = calc_price(Usage(**tokens), model_ref=judge.model, provider_id=provider)
+        found = calc_price(Usage(**tokens), model_ref=model, provider_id=provider)
         return float(found.input_price), float(found.output_price)
 
     try:

@@ -33,7 +33,7 @@ def _backend() -> Iterator[Backend]:
 @app.command()
 @expected
 def status() -> None:
-    """Where the database is, its version and this program's, and what it holds."""
+    """Show where the database is, its version and what it holds."""
     with _backend() as backend:
         found = upkeep.status(backend)
     typer.echo(f"database  {found.name}")
@@ -63,7 +63,7 @@ def upgrade() -> None:
 def backup(
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write: a new one.")],
 ) -> None:
-    """Copy the database to a file, as of one moment; others may write meanwhile."""
+    """Copy the database to a file; others may write meanwhile."""
     with _backend() as backend:
         upkeep.backup(backend, out)
     say(f"{backend.name} is copied to {out}")

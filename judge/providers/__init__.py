@@ -22,6 +22,7 @@ from rubrics import Rubric
 
 BUILT_IN = {
     "anthropic": "judge.providers.anthropic:Anthropic",
+    "litellm": "judge.providers.litellm:LiteLLM",
     "openai": "judge.providers.openai:OpenAI",
     "openai-responses": "judge.providers.openai_responses:OpenAIResponses",
     "recorded": "judge.providers.recorded:Recorded",

@@ -10,6 +10,8 @@ import json
 import logging
 import os
 import re
+import warnings
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -18,12 +20,12 @@ from judge.judges import Judge
 from judge.providers import AnswerLost, CallError, Rejected, wire
 from judge.providers.anthropic import Anthropic
 from judge.providers.exchange import Carrier, Exchange, exchange
-from judge.providers.openai import ChatCompletions, OpenAIServer
+from judge.providers.openai import FIELDS, ChatCompletions, OpenAIServer
 from judge.providers.transport import CONNECT_TIMEOUT_S, DETAIL_CHARACTERS, check, key_of, rejected, trusted
 
 OLDEST = (1, 100)
-#: Published by a thief: these send the keys of a machine away as soon as they are imported.
-STOLEN = frozenset({"1.82.7", "1.82.8"})
+#: Published by an attacker: these send the keys of a machine away as soon as they are imported.
+MALICIOUS = frozenset({"1.82.7", "1.82.8"})
 
 #: Read when litellm is imported: no list is fetched, no `.env` file is read, and nothing is sent but through Python.
 ENVIRONMENT = {
@@ -33,22 +35,28 @@ ENVIRONMENT = {
     "LITELLM_RUST": "False",
 }
 #: Settings of a process under which others would see every call, or it would be another call.
-AMBIENT = (
-    "callbacks input_callback success_callback failure_callback _async_input_callback _async_success_callback "
-    "_async_failure_callback cache drop_params modify_params model_alias_map model_fallbacks num_retries api_base "
-    "api_key headers proxy_auth enable_anthropic_prompt_caching route_all_chat_openai_to_responses"
-).split()
-
-#: Routes that send through what they are given and by no other way: OpenAI's SDK, or a client of litellm's.
-THROUGH_SDK = frozenset(
-    "ai21_chat baseten cerebras codestral dashscope deepinfra featherless_ai friendliai galadriel github helicone "
-    "hyperbolic lambda_ai litellm_proxy llamafile lm_studio meta_llama modelscope moonshot nebius novita nscale "
-    "nvidia_nim openai perplexity sambanova scaleway tencent vercel_ai_gateway volcengine wandb xinference zai".split()
-)
-THROUGH_CLIENT = frozenset(
-    "anthropic azure_ai bedrock cometapi compactifai databricks deepseek fireworks_ai gemini groq heroku hosted_vllm "
-    "minimax mistral openrouter ovhcloud snowflake together_ai xai".split()
-)
+AMBIENT = """
+callbacks input_callback success_callback failure_callback _async_input_callback _async_success_callback
+_async_failure_callback cache drop_params modify_params model_alias_map model_fallbacks num_retries api_base api_key
+headers proxy_auth set_verbose enable_anthropic_prompt_caching route_all_chat_openai_to_responses
+"""
+#: Loggers that write prompts down, or addresses with a key in them, below a warning.
+TALKERS = ("LiteLLM", "LiteLLM Router", "httpx", "openai")
+#: Routes that send by what they are given and by nothing else: OpenAI's SDK, or a client of litellm's.
+WAYS = {
+    "sdk": """
+        ai21_chat baseten cerebras codestral dashscope deepinfra featherless_ai friendliai galadriel github helicone
+        hyperbolic lambda_ai litellm_proxy llamafile lm_studio meta_llama modelscope moonshot nebius novita nscale
+        nvidia_nim openai perplexity sambanova scaleway tencent vercel_ai_gateway volcengine wandb xinference zai
+    """,
+    "client": """
+        anthropic azure_ai bedrock cometapi compactifai databricks deepseek fireworks_ai gemini groq heroku hosted_vllm
+        minimax mistral openrouter ovhcloud together_ai xai
+    """,
+}
+ROUTES = {route: way for way, routes in WAYS.items() for route in routes.split()}
+#: Why an answer ended that litellm calls whole where it asked for it as the input of a tool.
+CUT = frozenset({"max_tokens", "model_context_window_exceeded"})
 
 
 class LiteLLM(ChatCompletions):
@@ -58,20 +66,18 @@ class LiteLLM(ChatCompletions):
         check(judge, "OPENAI_CUSTOM_HEADERS")
         self.model = judge.model
         self._route = _route(judge)
-        self._litellm = _imported(judge)
+        self._litellm = _imported()
         self._key = key_of(judge)
         _, _, found, base_url = self._litellm.get_llm_provider(self.model, api_base=judge.base_url)
         # No key of the environment goes to a server that the description names.
         key = self._key or ("none" if judge.base_url else found)
         self._carrier = Carrier(judge.headers, judge.proxy, trusted(judge), CONNECT_TIMEOUT_S)
-        through = self._sdk if self._route in THROUGH_SDK else self._client
-        self._sending = {
-            "client": through(judge, key, base_url),
-            "api_base": base_url,
-            "api_key": key,
-            "max_retries": 0,
-            "num_retries": 0,
-        }
+        if ROUTES[self._route] == "sdk":
+            client = self._sdk(judge, key, base_url)
+            base_url = str(client.base_url)
+        else:
+            client = self._client()
+        self._sending = {"api_base": base_url, "api_key": key, "client": client, "max_retries": 0, "num_retries": 0}
         self.endpoint = f"litellm:{self._route}:{base_url or ''}"
 
     async def send(self, body: bytes) -> bytes:
@@ -91,11 +97,39 @@ class LiteLLM(ChatCompletions):
         if failure is not None:
             # Raised out here: litellm's error holds the key and the prompt, and must not travel along.
             raise failure
-        return made.raw if reply is None else wire.encode(reply.model_dump(mode="json"))
+        return made.raw if reply is None else _restored(reply.model_dump(mode="json"), _parsed(made.raw))
 
     async def close(self) -> None:
         """Closes the connections."""
         await self._carrier.aclose()
+
+    def _sdk(self, judge: Judge, key: str | None, base_url: str | None) -> Any:
+        """OpenAI's SDK over the carrier, as litellm would make it."""
+        import httpx  # noqa: PLC0415 - litellm's
+        import openai  # noqa: PLC0415 - litellm's
+
+        if self._route == "openai":
+            key = key or os.environ.get("OPENAI_API_KEY")
+        if not key:  # the SDK would take OpenAI's, wherever it asks
+            raise SetupError(f"the judge {judge.name!r} needs a key: set the variable of {self._route}, or api_key_env")
+        http = httpx.AsyncClient(transport=self._carrier, trust_env=False)
+        client = openai.AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, http_client=http)
+        if base_url is not None:  # the SDK takes these from the environment, and they are OpenAI's business
+            client.organization = client.project = None
+        return client
+
+    def _client(self) -> Any:
+        """litellm's own client over the carrier; it makes a new one for a retry, and gets this one."""
+        import httpx  # noqa: PLC0415 - litellm's
+        from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler  # noqa: PLC0415 - 2 s
+
+        carrier = self._carrier
+
+        class Client(AsyncHTTPHandler):  # type: ignore[misc]
+            def create_client(self, *_: Any, **__: Any) -> httpx.AsyncClient:
+                return httpx.AsyncClient(transport=carrier, trust_env=False)
+
+        return Client()
 
     def _failure(self, made: Exchange, error: Exception | None) -> CallError | None:
         """What stands in the place of an answer, by what went over the wire; None where an answer came."""
@@ -105,11 +139,103 @@ class LiteLLM(ChatCompletions):
             if made.status < 300:
                 return None
             return rejected(made.status, _parsed(made.raw), made.headers, _explain, self._key, *made.secrets)
-        status = getattr(error, "status_code", None)
-        if not made.begun and isinstance(status, int) and 400 <= status < 500:
-            return self._refused(error, status)
-        return AnswerLost("not_watched", f"litellm did not send this call as others of {self._route}; nothing is known")
+        if isinstance(error, self._litellm.UnsupportedParamsError):
+            return _unsupported(str(error))
+        status, missing = getattr(error, "status_code", None), _missing(error)
+        if missing is not None:
+            return Rejected("package_missing", f"litellm needs the package {missing!r} for this: install it", 400)
+        if isinstance(status, int) and 400 <= status < 500:
+            # Its words may hold the prompt, save where a key is missing.
+            detail = str(error) if status == 401 else f"litellm refused the call itself ({type(error).__name__})"
+            return Rejected(f"http_{status}", detail[:DETAIL_CHARACTERS], status)
+        return AnswerLost("not_watched", f"litellm let no request of {self._route} be seen; what it sent is unknown")
 
-    def _refused(self, error: Exception | None, status: int) -> Rejected:
-        """What litellm itself refused, before anything was sent."""
-        ...
+
+def _route(judge: Judge) -> str:
+    route, _, model = judge.model.partition("/")
+    if not model or route not in ROUTES:
+        raise SetupError(
+            f"the judge {judge.name!r}: litellm's route {route!r} is not among those whose calls can be watched; write "
+            f"ROUTE/MODEL with one of {', '.join(sorted(ROUTES))}"
+        )
+    if judge.base_url is None and ROUTES[route] == "client":
+        for name in (f"{route.upper()}_API_BASE", f"{route.upper()}_BASE_URL"):
+            if name in os.environ:
+                raise SetupError(
+                    f"the judge {judge.name!r}: {name} is set; write the address as base_url, so that grades say it"
+                )
+    return route
+
+
+@cache
+def _imported() -> Any:
+    """litellm, if it is one to trust: that is looked up before it can run."""
+    try:
+        found = version("litellm")
+    except PackageNotFoundError:
+        raise SetupError("this judge needs litellm; install this project with its extra: litellm") from None
+    if found in MALICIOUS:
+        raise SetupError(f"litellm {found} was published by an attacker: remove it, and change this machine's keys")
+    if tuple(int(part) for part in re.findall(r"\d+", found)[:2]) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise SetupError(f"litellm {found} is too old; install {oldest} or newer, as the extra litellm does")
+    os.environ.update(ENVIRONMENT)
+    warnings.filterwarnings("ignore", ".*`ReadOnly` qualifier", UserWarning)  # pydantic, of litellm's models
+    import litellm  # noqa: PLC0415 - 3 s, only for those who ask through it
+
+    for name in AMBIENT.split():
+        if getattr(litellm, name, None):
+            raise SetupError(f"litellm.{name} is set in this process, and every call would be subject to it; unset it")
+    litellm.suppress_debug_info = True
+    for name in TALKERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return litellm
+
+
+def _refuse_addresses(asked: dict[str, Any]) -> None:
+    """Raises Rejected for an image that litellm would fetch, from this machine and by a way of its own."""
+    said = asked["messages"][-1]["content"]
+    parts = said if isinstance(said, list) else []
+    if any("image_url" in part and not part["image_url"]["url"].lower().startswith("data:") for part in parts):
+        raise Rejected("image_by_address", "litellm takes images as files or data: URLs; it would fetch others", 400)
+
+
+def _explain(error: dict[str, Any]) -> tuple[str | None, str | None]:
+    """The codes and words of OpenAI and of Anthropic: most routes have those of the one or the other."""
+    said, also = OpenAIServer.explain(error), Anthropic.explain(error)
+    return said[0] or also[0], said[1] or also[1]
+
+
+def _unsupported(complaint: str) -> Rejected:
+    """litellm names what a route does not take before it sends anything."""
+    complaint = complaint.partition(" To drop")[0]
+    named = re.search(r"'(\w+)'", complaint)
+    field = named[1] if named else None
+    return Rejected("unsupported_parameter", complaint, 400, parameter=FIELDS.get(field or "", field))
+
+
+def _missing(error: BaseException | None) -> str | None:
+    """The package for want of which litellm failed."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError):
+            return error.name
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _parsed(raw: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _restored(reply: dict[str, Any], sent: dict[str, Any]) -> bytes:
+    """litellm's reply, with what the server sent and litellm moved elsewhere, left out or made up."""
+    for choice in reply["choices"]:
+        message = choice["message"]
+        message["refusal"] = message.get("refusal") or (message.get("provider_specific_fields") or {}).get("refusal")
+        if (sent.get("stop_reason") or sent.get("stopReason")) in CUT:
+            choice["finish_reason"] = "length"
+    return wire.encode(reply | {name: sent[name] for name in ("id", "model") if name in sent})

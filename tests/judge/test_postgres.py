@@ -1,302 +1,58 @@
-"""PostgreSQL: a server that goes away and comes back, what it keeps, and what it refuses."""
+"""What PostgreSQL keeps, and what it refuses."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import socket
 import subprocess
 import sys
-import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import Connection, select, text
+from sqlalchemy import select, text
 from sqlalchemy.engine import make_url
 
-from judge import Judge, StoreError
-from judge.datasets import Dataset
-from judge.ledger import CallState, Claimed, Held, Ledger, Settlement
-from judge.runs import Run
-from judge.store import open_store, postgres
+from judge import StoreError
+from judge.ledger import CallState, Ledger, Settlement
+from judge.store import open_store
 from judge.store.database import Database
 from judge.store.store import Store
-from judge.summary import summarise
-from rubrics import Rubric
 
 if TYPE_CHECKING:
     from tests.conftest import Postgres as Server
 
 pytestmark = pytest.mark.anyio
-ENDPOINT = "http://127.0.0.1/v1"
-END_ALL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname"
-
-
-class Proxy:
-    """Stands between the program and the server, and can break off at a commit: before it, or before its answer."""
-
-    def __init__(self, url: str) -> None:
-        self._target = make_url(url)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self.url = self._target.set(host="127.0.0.1", port=self.port).update_query_dict({"sslmode": "disable"})
-        self.cut: str | None = None  # "before" or "after" the next commit
-        self.down = False
-        self._open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            if self.down:
-                client.close()
-                continue
-            server = socket.create_connection((self._target.host or "127.0.0.1", self._target.port or 5432))
-            self._open += [client, server]
-            threading.Thread(target=self._to_server, args=(client, server), daemon=True).start()
-            threading.Thread(target=self._to_client, args=(client, server), daemon=True).start()
-
-    def _to_server(self, client: socket.socket, server: socket.socket) -> None:
-        with suppress(OSError):
-            while data := client.recv(65536):
-                if self.cut == "before" and b"COMMIT" in data:
-                    self._break(client, server)
-                    return
-                server.sendall(data)
-        self._end(client, server)
-
-    def _to_client(self, client: socket.socket, server: socket.socket) -> None:
-        with suppress(OSError):
-            while data := server.recv(65536):
-                if self.cut == "after" and b"COMMIT" in data:  # as the server says it when it is done
-                    self._break(client, server)
-                    return
-                client.sendall(data)
-        self._end(client, server)
-
-    def _break(self, *ends: socket.socket) -> None:
-        self.cut = None
-        self._end(*ends)
-
-    def _end(self, *ends: socket.socket) -> None:
-        for one in ends:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
-
-    def go_away(self) -> None:
-        """No connection is left, and none can be made."""
-        self.down = True
-        self._end(*self._open)
-        self._open.clear()
-
-    def close(self) -> None:
-        self._end(self._listener, *self._open)
 
 
 @pytest.fixture
-def proxy(postgres_url: str) -> Iterator[Proxy]:
-    made = Proxy(postgres_url)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def far(proxy: Proxy) -> Iterator[Store]:
-    """A store that is reached through the proxy."""
-    with open_store(proxy.url.render_as_string(hide_password=False)) as opened:
-        yield opened
-
-
-@pytest.fixture
-def near(postgres_url: str) -> Iterator[Store]:
-    """The same store, reached directly."""
+def store(postgres_url: str) -> Iterator[Store]:
     with open_store(postgres_url) as opened:
         yield opened
 
 
-def rows(store: Store) -> list[Any]:
+async def test_text_is_of_any_length(store: Store) -> None:
+    await Ledger(store).claim("k", "endpoint", None)
+    await store.settle(Settlement("k", 1, CallState.REJECTED, 1.0, cause="c" * 1000, model="m" * 1000))
     call = store.tables.call
-    return store.ask(lambda connection, _: list(connection.execute(select(call).order_by(call.c.attempt))))
-
-
-# A server that goes away
-
-
-@pytest.mark.parametrize("cut", ["before", "after"])
-async def test_a_claim_whose_commit_broke_off_is_made_once_whatever_became_of_it(
-    proxy: Proxy, far: Store, near: Store, cut: str
-) -> None:
-    ledger = Ledger(far)
-    await ledger.claim("first", ENDPOINT, None)
-    proxy.cut = cut
-    assert await ledger.claim("k", ENDPOINT, None) == Held(Claimed.NEW, 1)
-    assert proxy.cut is None  # it did break off
-    assert await ledger.claim("k", ENDPOINT, None) == Held(Claimed.ELSEWHERE, 1)
-    assert [(row.key, row.attempt, row.state) for row in rows(near)] == [("first", 1, "sent"), ("k", 1, "sent")]
-
-
-@pytest.mark.parametrize("cut", ["before", "after"])
-async def test_what_is_added_up_is_added_once_where_a_commit_broke_off(proxy: Proxy, near: Store, cut: str) -> None:
-    near.change(lambda connection, _: connection.execute(text("CREATE TABLE note (n INTEGER)")))
-    near.change(lambda connection, _: connection.execute(text("INSERT INTO note VALUES (0)")))
-    database = Database(proxy.url.render_as_string(hide_password=False))
-
-    def add(connection: Connection, payloads: Any) -> None:
-        connection.execute(text("UPDATE note SET n = n + :more"), {"more": sum(payloads)})
-
-    try:
-        await database.write(add, 1)
-        proxy.cut = cut
-        await asyncio.gather(*(database.write(add, 10, owed=True) for _ in range(3)))
-        assert proxy.cut is None
-        proxy.cut = cut
-        database.write_now(lambda connection: add(connection, [100]))
-        assert proxy.cut is None
-    finally:
-        database.close()
-    assert near.ask(lambda connection, _: connection.execute(text("SELECT n FROM note")).scalar()) == 131
-
-
-async def test_a_run_goes_on_when_the_server_ends_all_connections(
-    stub: Any,
-    postgres_server: Server,
-    near: Store,
-    tmp_path: Path,
-    rubric: Rubric,
-    judge_at: Callable[..., Judge],
-) -> None:
-    server = stub("--latency-ms", "40")
-    path = tmp_path / "items.jsonl"
-    path.write_text("".join(f'{{"id": {n}, "output": "ITEM-{n}"}}\n' for n in range(60)))
-    run = await Run.open(near, Dataset(str(path)), rubric, judge_at(server.base_url, concurrency=4))
-    (name,) = near.ask(lambda connection, _: connection.execute(text("SELECT current_database()")).one())
-    ended = 0
-    execution = asyncio.ensure_future(run.execute())
-    while not execution.done():
-        ended += len(postgres_server.sql(f"{END_ALL} = '{name}'"))
-        await asyncio.sleep(0.05)
-    await execution
-    assert await run.close() == "done"
-    made = summarise(near, run.id)
-    assert ended >= 5
-    assert (made.run.finished, made.totals.calls, made.totals.answered, made.totals.lost) == (60, 60, 60, 0)
-    assert server.stats()["requests"] == 61  # and one probe
-    run_item = near.tables.run_item
-    counted = near.ask(lambda connection, _: connection.execute(select(run_item.c.calls)).scalars().all())
-    assert list(counted) == [1] * 60  # added up once each
-
-
-async def test_a_server_that_stays_away_is_one_line_and_one_that_returns_is_used_again(
-    proxy: Proxy, far: Store, near: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(postgres, "PATIENCE_S", 0.6)
-    ledger = Ledger(far)
-    await ledger.claim("k", ENDPOINT, 0.5)
-    proxy.go_away()
-    began = time.monotonic()
-    settled = far.settle(Settlement("k", 1, CallState.ANSWERED, 1.0, usable=True, raw=b"said"))
-    with pytest.raises(
-        StoreError, match=r"cannot be reached \(.*\); start it, .* then start the same command"
-    ) as raised:
-        await settled
-    assert "\n" not in str(raised.value)
-    assert 0.3 < time.monotonic() - began < 5
-    began = time.monotonic()
-    with pytest.raises(StoreError, match="cannot be reached"):  # who comes later does not wait as long again
-        await ledger.claim("other", ENDPOINT, 0.5)
-    with pytest.raises(StoreError, match="cannot be reached"):
-        far.ask(far.results.runs)
-    assert time.monotonic() - began < 0.5
-    assert [(row.key, row.state) for row in rows(near)] == [("k", "sent")]
-    proxy.down = False
-    held = await asyncio.gather(*(ledger.claim(key, ENDPOINT, 0.5) for key in ("k", "other")))
-    assert held == [Held(Claimed.REUSED, 1, b"said"), Held(Claimed.NEW, 1)]  # what was owed came first
-
-
-async def test_what_is_written_while_the_server_is_away_is_there_when_it_is_back(
-    proxy: Proxy, far: Store, near: Store
-) -> None:
-    ledger = Ledger(far)
-    await ledger.claim("k", ENDPOINT, 0.5)
-    proxy.go_away()
-    settled = asyncio.ensure_future(ledger.settle(Settlement("k", 1, CallState.ANSWERED, 1.0, usable=True, raw=b"x")))
-    found = asyncio.ensure_future(ledger.find("k"))
-    await asyncio.sleep(0.3)
-    assert not settled.done()
-    assert not found.done()
-    proxy.down = False
-    await settled
-    await found
-    assert [row.state for row in rows(near)] == ["answered"]
-
-
-HASTY = """
-import sys
-from judge.cli import main
-from judge.store import postgres
-postgres.PATIENCE_S = 0.3
-main()
-"""
-
-
-def test_a_command_whose_server_goes_away_stops_and_can_be_started_again(
-    proxy: Proxy, stub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server = stub("--latency-ms", "40")
-    judge = {"provider": "openai", "model": "m", "base_url": server.base_url, "price": {"input": 1, "output": 1}}
-    (tmp_path / "judge.yaml").write_text(json.dumps(judge | {"concurrency": 4, "api_key_env": None}))
-    (tmp_path / "items.jsonl").write_text("".join(f'{{"id": {n}, "output": "ITEM-{n}"}}\n' for n in range(40)))
-    monkeypatch.setenv("JUDGE_DATABASE_URL", proxy.url.render_as_string(hide_password=False))
-    command = [sys.executable, "-c", HASTY, "grade", "items.jsonl", "-r", "helpfulness", "-j", "judge.yaml", "--quiet"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as stopped:
-        while server.stats()["requests"] < 12:
-            assert stopped.poll() is None
-            time.sleep(0.01)
-        proxy.go_away()
-        _, said = stopped.communicate(timeout=20)
-    assert stopped.returncode == 3, said
-    (line,) = said.splitlines()
-    assert line.startswith("stopped (postgresql://")
-    assert "start the same command again" in line
-    proxy.down = False
-    resumed = subprocess.run([*command, "--resend-lost"], cwd=tmp_path, capture_output=True, text=True)
-    assert (resumed.returncode, resumed.stderr) == (0, "")
-    sent = Counter(call["body_sha256"] for call in server.calls())
-    assert len(sent) == 41
-    assert sum(sent.values()) <= 41 + 4  # those whose answers came while nobody could write them down
-
-
-# What is kept
-
-
-async def test_text_is_of_any_length(near: Store) -> None:
-    await Ledger(near).claim("k", ENDPOINT, None)
-    await near.settle(Settlement("k", 1, CallState.REJECTED, 1.0, cause="c" * 1000, model="m" * 1000))
-    (row,) = rows(near)
+    (row,) = store.ask(lambda connection, _: list(connection.execute(select(call))))
     assert (row.cause, row.model) == ("c" * 1000, "m" * 1000)
 
 
-def test_text_is_ordered_by_its_bytes_whatever_the_order_of_the_database(near: Store) -> None:
-    rubrics = near.tables.rubric
+def test_text_is_ordered_by_its_bytes_whatever_the_order_of_the_database(store: Store) -> None:
+    rubrics = store.tables.rubric
     names = ["a", "B", "_", "a-b", "ab", "é", "Z"]
     for name in names:
-        near.keep(rubrics, hash=name, name=name, version=None, body="{}")
+        store.keep(rubrics, hash=name, name=name, version=None, body="{}")
     ordered = select(rubrics.c.name).order_by(rubrics.c.name)
-    assert list(near.ask(lambda connection, _: connection.execute(ordered).scalars())) == sorted(names, key=str.encode)
+    assert list(store.ask(lambda connection, _: connection.execute(ordered).scalars())) == sorted(names, key=str.encode)
     other = text("SELECT n FROM (VALUES ('B'), ('a')) AS v (n) ORDER BY n")
-    assert list(near.ask(lambda connection, _: connection.execute(other).scalars())) == ["a", "B"]
+    assert list(store.ask(lambda connection, _: connection.execute(other).scalars())) == ["a", "B"]
 
 
-# What cannot be used
+def test_parameters_of_the_url_come_before_ours(postgres_url: str) -> None:
+    database = Database(f"{postgres_url}?connect_timeout=3&application_name=mine")
+    used = database.read_now(lambda connection: connection.connection.driver_connection.info.get_parameters())
+    database.close()
+    assert (used["connect_timeout"], used["application_name"], used["keepalives_idle"]) == ("3", "mine", "10")
 
 
 def test_no_error_shows_the_password() -> None:
@@ -326,9 +82,9 @@ def test_what_a_server_lacks_is_said(postgres_server: Server, postgres_url: str)
         Database(latin)
 
 
-async def test_an_error_of_the_server_does_not_quote_the_row(near: Store) -> None:
+async def test_an_error_of_the_server_does_not_quote_the_row(store: Store) -> None:
     with pytest.raises(StoreError, match="null value in column") as raised:
-        near.keep(near.tables.rubric, hash="h", name=None, body="PRIVATE")
+        store.keep(store.tables.rubric, hash="h", name=None, body="PRIVATE")
     assert "PRIVATE" not in str(raised.value)
     assert "\n" not in str(raised.value)
 

@@ -37,7 +37,8 @@ def read(given: dict[str, Any]) -> Ask:
     given["max_tokens"]  # no request goes without one
     texts = [("system", text_of(given.get("system")))]
     texts += [(message["role"], text_of(message["content"])) for message in given["messages"]]
-    form, tools, tool = (given.get("output_config") or {}).get("format"), given.get("tools"), None
+    form = (given.get("output_config") or {}).get("format") or given.get("output_format")  # as older clients say it
+    tools, tool = given.get("tools"), None
     schema = form["schema"] if form else None
     if schema is None and tools:
         tool, schema = tools[0]["name"], tools[0]["input_schema"]

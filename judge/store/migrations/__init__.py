@@ -49,8 +49,6 @@ def upgrade(connection: Connection, name: str) -> None:
     """Brings a database to this program's tables, in the caller's transaction. Raises StoreError for a newer one."""
     hold(connection, Lock.SCHEMA)
     found = revision(connection)
-    if found == REVISION:
-        return
     if found is not None:
         _refuse_newer(found, name)
     from alembic import command  # noqa: PLC0415 - slow to import, and needed once in a database's life
