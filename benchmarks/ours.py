@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import measured
-from benchmarks.work import CRITERIA, Work
+from benchmarks.work import Work
 from judge.datasets import Dataset
 from judge.judges import Judge
 from judge.runs import Options, Run
@@ -18,14 +19,14 @@ from judge.store.store import Store
 from rubrics import Rubric
 
 
-def scores_of(store: Store, run: Run) -> list[measured.Scores]:
+def scores_of(store: Store, run: Run, criteria: Iterable[str]) -> list[measured.Scores]:
     """Scores in the order of the work."""
     (info,) = store.ask(store.results.runs, run.id)
     graded = dict(store.ask(store.results.grades, info, -1, run.items))
     found: list[measured.Scores] = []
     for seq in range(run.items):
         grade = graded.get(seq)
-        values = [grade.criteria[name].score for name in CRITERIA] if grade else []
+        values = [grade.criteria[name].score for name in criteria] if grade else []
         found.append([value for value in values if value is not None] or None)
     return found
 
@@ -46,7 +47,9 @@ async def main() -> None:
         await run.close()
         totals = asdict(store.ask(store.results.totals, run.id))
         errors = Counter(run.progress.unscored)
-        measured.write(given.out, watch, scores_of(store, run), errors, totals=totals, troubles=run.troubles)
+        measured.write(
+            given.out, watch, scores_of(store, run, rubric.ids), errors, totals=totals, troubles=run.troubles
+        )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ openai-bare    the SDK's raw responses over aiohttp: no models, no retries
 aiohttp        the floor: one POST an output
 anthropic      Anthropic's SDK as it comes
 litellm        litellm as it comes, on its way to a server like OpenAI's
+openai-bodies  OpenAI's SDK as it comes, with the bodies that are in the work's folder
 """
 
 from __future__ import annotations
@@ -61,6 +62,14 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 def by_openai(client: AsyncOpenAI) -> Ask:
     async def ask(item: Item) -> Verdict:
         reply = await client.chat.completions.create(**request(item))
+        return dict(json.loads(reply.choices[0].message.content))
+
+    return ask
+
+
+def by_bodies(client: AsyncOpenAI) -> Ask:
+    async def ask(body: dict[str, Any]) -> Verdict:
+        reply = await client.chat.completions.create(**body)
         return dict(json.loads(reply.choices[0].message.content))
 
     return ask
@@ -130,7 +139,7 @@ async def grade(ask: Ask, items: list[Item], concurrency: int) -> tuple[list[mea
         async with free:
             try:
                 verdict = await ask(item)
-                return [verdict[name]["score"] for name in CRITERIA]
+                return [answer["score"] for answer in verdict.values()]
             except (OpenAIError, aiohttp.ClientError, ValueError, KeyError) as error:
                 errors[type(error).__name__] += 1
                 return None
@@ -139,8 +148,11 @@ async def grade(ask: Ask, items: list[Item], concurrency: int) -> tuple[list[mea
 
 
 async def main() -> None:
-    given = measured.arguments("openai", "openai-robust", "openai-bare", "aiohttp", "anthropic", "litellm")
-    with Work(given.work).items.open(encoding="utf-8") as file:
+    given = measured.arguments(
+        "openai", "openai-robust", "openai-bare", "aiohttp", "anthropic", "litellm", "openai-bodies"
+    )
+    work = Work(given.work)
+    with (work.bodies if given.name == "openai-bodies" else work.items).open(encoding="utf-8") as file:
         items = [json.loads(line) for line in islice(file, given.n)]
     sdk: dict[str, Any] = {"base_url": f"{given.url}/v1", "api_key": "none"}
     match given.name:
@@ -158,6 +170,9 @@ async def main() -> None:
         case "openai-bare":
             client = AsyncOpenAI(**sdk, max_retries=0, http_client=DefaultAioHttpClient())
             ask, close = by_raw_response(client), client.close
+        case "openai-bodies":
+            client = AsyncOpenAI(**sdk)
+            ask, close = by_bodies(client), client.close
         case "openai-robust":
             client = AsyncOpenAI(**sdk, max_retries=8)
             ask, close = again(by_openai(client)), client.close

@@ -77,6 +77,11 @@ class Work:
     def rubric(self) -> Path:
         return self.folder / "bench.yaml"
 
+    @property
+    def bodies(self) -> Path:
+        """Where the bodies of calls are put that are to be sent again as they are."""
+        return self.folder / "bodies.jsonl"
+
     @classmethod
     def write(cls, folder: Path, items: Iterator[Item]) -> Work:
         """Writes the items one by one, so that their number does not matter to memory."""
