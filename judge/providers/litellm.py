@@ -139,6 +139,12 @@ class LiteLLM(ChatCompletions):
             if made.status < 300:
                 return None
             return rejected(made.status, _parsed(made.raw), made.headers, _explain, self._key, *made.secrets)
+        if not made.begun and error is not None and (refusal := self._refused(error)) is not None:
+            return refusal
+        return AnswerLost("not_watched", f"litellm let no request of {self._route} be seen; what it sent is unknown")
+
+    def _refused(self, error: Exception) -> Rejected | None:
+        """What litellm would not send; None where that is not sure."""
         if isinstance(error, self._litellm.UnsupportedParamsError):
             return _unsupported(str(error))
         status, missing = getattr(error, "status_code", None), _missing(error)
@@ -148,7 +154,7 @@ class LiteLLM(ChatCompletions):
             # Its words may hold the prompt, save where a key is missing.
             detail = str(error) if status == 401 else f"litellm refused the call itself ({type(error).__name__})"
             return Rejected(f"http_{status}", detail[:DETAIL_CHARACTERS], status)
-        return AnswerLost("not_watched", f"litellm let no request of {self._route} be seen; what it sent is unknown")
+        return None
 
 
 def _route(judge: Judge) -> str:
