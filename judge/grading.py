@@ -14,7 +14,7 @@ from judge.costs import Receipt
 from judge.errors import InputError, SetupError
 from judge.grades import CriterionGrade, Grade, Graded, Judged, JudgeRef, RubricRef, Usage
 from judge.images import NOT_SEEN
-from judge.items import Item
+from judge.items import PAIRS, Item
 from judge.judges import Asking, Judge
 from judge.providers import Body, Provider, Reading, Request, Source
 from judge.verdicts import PRECEDENCE, SETTLED, Outcome, Verdict
@@ -114,8 +114,7 @@ class Grader:
         return await _all(*asked)
 
     def _compile(self, rubric: Rubric) -> _Plan:
-        if rubric.pairwise:
-            raise SetupError(f"{rubric.name} asks which of two outputs is better; pairs come with judge compare")
+        refuse_pairs(rubric)
         parts = () if self._provider is None else tuple(map(self._part, rubric.parts(self._judge.criteria_per_call)))
         return _Plan(rubric, RubricRef(name=rubric.name, hash=rubric.hash), parts)
 
@@ -178,6 +177,12 @@ class Grader:
             ),
             metadata=item.metadata,
         )
+
+
+def refuse_pairs(rubric: Rubric) -> None:
+    """Raises SetupError for a rubric that is asked of pairs: nothing asks a pair in one order only."""
+    if rubric.pairwise:
+        raise SetupError(f"{rubric.name} {PAIRS}")
 
 
 async def _all(*asked: Coroutine[None, None, Judged]) -> tuple[Judged, ...]:

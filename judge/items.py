@@ -13,8 +13,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from judge.fences import Fence, Picture, texts, urls
 from judge.images import ImageUrl
 from judge.messages import LIST, TAGS, TEXT, Message, Text, Values, either, fit, text_or_list
-from rubrics import Rubric
+from rubrics import Rubric, RubricError
 
+PAIRS = "asks which of two outputs is better; pairs come with judge compare"
 FIELDS = ("id", "input", "output", "reference", "context", "images", "metadata", "rubric")
 
 Id = Annotated[str, Field(min_length=1, max_length=256)]
@@ -64,7 +65,12 @@ class Item(BaseModel):
     @cached_property
     def own_rubric(self) -> Rubric | None:
         """The rubric that belongs to this item alone. Raises RubricError."""
-        return None if self.rubric is None else Rubric.parse(self.rubric, f"rubric of item {self.id}")
+        if self.rubric is None:
+            return None
+        found = Rubric.parse(self.rubric, f"rubric of item {self.id}")
+        if found.pairwise:
+            raise RubricError(f"{PAIRS}; write another scale", file=f"rubric of item {self.id}")
+        return found
 
     @property
     def fences(self) -> list[Fence]:

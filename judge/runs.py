@@ -22,7 +22,7 @@ from judge.costs import Budget
 from judge.datasets import Dataset, Scan
 from judge.errors import StoreError
 from judge.grades import Graded
-from judge.grading import Grader
+from judge.grading import Grader, refuse_pairs
 from judge.items import Item
 from judge.judges import Judge
 from judge.ledger import Ledger
@@ -108,6 +108,7 @@ class Run:
             Before anything is spent on an item.
         """
         options = options or Options()
+        refuse_pairs(rubric)
         scan = scan or dataset.scan()
         session = await Session.open(
             store,

@@ -174,9 +174,8 @@ def _answers(criterion: Criterion) -> tuple[tuple[str, float | None], ...]:
 def _overall(rubric: Rubric, cells: Iterable[Cell], missing: int, low: float, high: float) -> CriterionSummary:
     count = _Count.of(cells, missing)
     found = _summary(OVERALL, count, count.distribution, (lowest(rubric), 1.0), (low, high))
-    if not rubric.by_points:
-        return found
-    # A mean of points is clipped, and no item's score before it: HealthBench, simple-evals healthbench_eval.py.
+    # Points can take an item below 0. The mean is clipped, and no item before it: HealthBench, simple-evals
+    # healthbench_eval.py. Items may have such rubrics of their own, whatever that of the run.
     return replace(found, mean=_clipped(found.mean), low=_clipped(found.low), high=_clipped(found.high))
 
 

@@ -20,6 +20,7 @@ from judge.cli.output import Output
 from judge.cli.progress import watch
 from judge.datasets import Dataset, Scan
 from judge.errors import Paused, SetupError, StoreError
+from judge.grading import refuse_pairs
 from judge.judges import SOURCES, Judge
 from judge.prices import price_of
 from judge.providers import BUILT_IN, Source, connect
@@ -95,6 +96,7 @@ def grade(
     }
     columns = {field: column for field, column in named.items() if column is not None}
     chosen, described = Rubric.load(rubric), Judge.load(judge)
+    refuse_pairs(chosen)
     dataset = Dataset(file, columns, limit, skip_bad, csv, Settings().max_output_bytes, described.takes_images)
     options = Options(
         samples=samples,

@@ -112,13 +112,14 @@ class Anthropic(Transport):
         return cause, next((ours for theirs, ours in FIELDS.items() if re.search(rf"\b{theirs}\b", said)), None)
 
 
-def _untyped(schema: Any) -> Any:
+def _untyped(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema as the SDK's own `transform_schema` leaves it: an enum stands without a type."""
-    if isinstance(schema, list):
-        return [_untyped(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {name: _untyped(part) for name, part in schema.items() if not (name == "type" and "enum" in schema)}
+    kept = {name: part for name, part in schema.items() if not (name == "type" and "enum" in schema)}
+    if "properties" in kept:  # whose names are those of criteria, whatever they look like
+        kept["properties"] = {name: _untyped(part) for name, part in kept["properties"].items()}
+    if "anyOf" in kept:
+        kept["anyOf"] = [_untyped(part) for part in kept["anyOf"]]
+    return kept
 
 
 def _text(blocks: Sequence[dict[str, Any]], raw: bytes) -> str | None:

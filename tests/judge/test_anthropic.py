@@ -230,3 +230,17 @@ async def test_the_schema_that_is_sent_is_one_that_the_sdk_would_not_change(adap
         body = json.loads(provider.compile(Request(Asking("json_schema", ()), "Grade.", given))("x", 10))
     schema = body["output_config"]["format"]["schema"]
     assert schema == anthropic.transform_schema(given) == anthropic.transform_schema(schema)
+
+
+async def test_criteria_may_be_called_like_words_of_a_schema(adapter_at: Any) -> None:
+    ids = ("type", "enum", "anyOf", "properties")
+    given = answer_schema(
+        Rubric.parse(
+            {"name": "r", "criteria": [{"id": id_, "scale": "binary", "question": f"Is it {id_}?"} for id_ in ids]}
+        )
+    )
+    async with adapter_at("anthropic", NOWHERE) as provider:
+        body = json.loads(provider.compile(Request(Asking("json_schema", ()), "Grade.", given))("x", 10))
+    schema = body["output_config"]["format"]["schema"]
+    assert schema == anthropic.transform_schema(given)
+    assert tuple(schema["properties"]) == ids

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from judge import Judge, Paused, RunBusy
+from judge import InputError, Judge, Paused, RunBusy, SetupError
 from judge.datasets import Dataset
 from judge.exports import find_run, grades_of
 from judge.ledger import Ledger
@@ -194,3 +194,14 @@ async def test_a_run_of_a_machine_that_is_gone_can_be_taken_over(
     await taken.execute()
     assert await taken.close() == "done"
     await run.close()
+
+
+async def test_pairs_are_refused_before_anything_is_read_or_asked(store: Store, tmp_path: Path) -> None:
+    pairs = {"name": "p", "criteria": [{"id": "better", "scale": "preference", "question": "Which is better?"}]}
+    path = tmp_path / "items.jsonl"
+    path.write_text(json.dumps({"id": "1", "output": "x", "rubric": pairs}) + "\n")
+    judge = Judge.load("simulated")
+    with pytest.raises(SetupError, match="pairs come with judge compare"):
+        await Run.open(store, Dataset(str(path)), Rubric.parse(pairs), judge)
+    with pytest.raises(InputError, match=r"items\.jsonl:1: .*pairs come with judge compare"):
+        await Run.open(store, Dataset(str(path)), Rubric.load("helpfulness"), judge)

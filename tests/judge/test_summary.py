@@ -9,6 +9,7 @@ import pytest
 
 from judge import Judge, Outcome
 from judge.datasets import Dataset
+from judge.exports import find_run, grades_of
 from judge.runs import Options, Run
 from judge.store.store import Store
 from judge.summary import Summary, summarise
@@ -102,3 +103,27 @@ async def test_as_data_it_says_how_far_it_can_be_trusted(store: Store, tmp_path:
     assert data["overall"]["scored_share"] == pytest.approx(2 / 5)
     assert data["run"]["judge"]["kind"] == "recorded"
     assert data["criteria"][0]["n"] == 5
+
+
+async def test_the_mean_of_points_is_clipped_and_no_item_before_it(store: Store, tmp_path: Path) -> None:
+    points = [
+        {"id": "says", "scale": "points", "question": "It says so.", "points": 2},
+        {"id": "lies", "scale": "points", "question": "It states what is wrong.", "points": -5},
+    ]
+    said = {"a": ("yes", "yes"), "b": ("no", "yes"), "c": ("yes", "no")}
+    (tmp_path / "items.jsonl").write_text("".join(json.dumps({"id": id_, "output": id_}) + "\n" for id_ in said))
+    rows = [
+        {"item": id_, "criterion": criterion, "score": score}
+        for id_, both in said.items()
+        for criterion, score in zip(("says", "lies"), both, strict=True)
+    ]
+    (tmp_path / "said.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    judge = Judge(name="r", provider="recorded", options={"file": str(tmp_path / "said.jsonl")})
+    rubric = Rubric.parse({"name": "points", "criteria": points})
+    run = await Run.open(store, Dataset(str(tmp_path / "items.jsonl")), rubric, judge)
+    await run.execute()
+    await run.close()
+    scores = [grade.score for grade in grades_of(store, find_run(store, run.id))]
+    assert scores == [-1.5, -2.5, 1.0]  # (2 - 5) / 2, -5 / 2, 2 / 2
+    overall = summarise(store, run.id).overall
+    assert (overall.mean, overall.low, overall.high, overall.minimum) == (0.0, 0.0, 0.0, -2.5)  # of -3 / 3

@@ -52,7 +52,7 @@ def exchange(one: Exchange) -> None:
 def dry_run(item: Item, rubric: Rubric, judge: Judge, scan: Scan, worst: Quote | None) -> None:
     """The exact messages and schema of the first item, call by call, and what the whole comes to."""
     mode = judge.mode or OUTPUT_MODES[0]
-    for part in rubric.parts(judge.criteria_per_call):
+    for part in (item.own_rubric or rubric).parts(judge.criteria_per_call):
         messages({"system": prompts.system(part, mode), "user": prompts.user(item)})
         line(("schema", "bold"), f"  ({mode}{'' if judge.mode else ', if the judge takes it'})")
         line(json.dumps(answer_schema(part), ensure_ascii=False))
