@@ -36,6 +36,7 @@ class Scan:
     count: int
     text_bytes: int  #: of all items, as a judge is shown them
     images: int
+    own_rubrics: int  #: items that have a rubric of their own
     bad: tuple[str, ...]  #: one line for every row that is no item
     kept: tuple[str, ...]  #: columns that are not fields, kept as metadata
 
@@ -87,7 +88,7 @@ class Dataset:
     def scan(self) -> Scan:
         """Reads and checks everything once. Raises InputError for the first bad row, unless bad ones are skipped."""
         digest = hashlib.sha256()
-        count = total = images = 0
+        count = total = images = own = 0
         bad: list[str] = []
         for number, item in self._checked():
             if isinstance(item, str):
@@ -100,9 +101,10 @@ class Dataset:
             count += 1
             total += len(shown(fences, "0" * NONCE_DIGITS).encode())
             images += sum(1 for _ in urls(fences))
+            own += item.own_rubric is not None
         if not count:
             raise InputError(f"{self.name}: no items to grade; write one JSON object a line, with id and output")
-        return Scan(digest.hexdigest(), count, total, images, tuple(bad), tuple(self._kept))
+        return Scan(digest.hexdigest(), count, total, images, own, tuple(bad), tuple(self._kept))
 
     def __iter__(self) -> Iterator[Item]:
         """The items that a scan accepted, in order."""

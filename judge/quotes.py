@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from judge import prompts
 from judge.datasets import Scan
+from judge.items import Item
 from judge.judges import OUTPUT_MODES, Judge, Price
 from judge.prices import BYTES_PER_TOKEN_AT_WORST, BYTES_PER_TOKEN_USUALLY, IMAGE_TOKENS_AT_WORST
 from rubrics import Rubric, answer_schema
@@ -25,16 +27,35 @@ class Quote:
     worst_usd: float | None
 
 
-def quote(scan: Scan, rubric: Rubric, judge: Judge, price: Price | None, samples: int) -> Quote:
-    """What grading a scanned dataset comes to at most: every answer as long as allowed, no call in the ledger."""
+def quote(
+    scan: Scan, rubric: Rubric, judge: Judge, price: Price | None, samples: int, own: Iterable[Item] = ()
+) -> Quote:
+    """What grading a scanned dataset comes to at most: every answer as long as allowed, no call in the ledger.
+
+    `own` are its items that have a rubric of their own.
+    """
+    count, text_bytes, images = scan.count, scan.text_bytes, scan.images
+    calls = sent = seen = 0
+    for item in own:
+        assert item.own_rubric is not None
+        size, pictures = len(prompts.user(item).encode()), len(prompts.images(item))
+        count, text_bytes, images = count - 1, text_bytes - size, images - pictures
+        parts, shared = _shared(item.own_rubric, judge)
+        calls, sent, seen = calls + parts, sent + parts * size + shared, seen + parts * pictures
+    parts, shared = _shared(rubric, judge)
+    calls += count * parts
+    sent = samples * (sent + parts * text_bytes + count * shared)
+    seen = samples * (seen + parts * images) * IMAGE_TOKENS_AT_WORST
+    answers = samples * calls * judge.max_tokens
+    worst = None if price is None else price.worst(-(-sent // BYTES_PER_TOKEN_AT_WORST) + seen, answers)
+    return Quote(samples * calls, -(-sent // BYTES_PER_TOKEN_USUALLY), answers, worst)
+
+
+def _shared(rubric: Rubric, judge: Judge) -> tuple[int, int]:
+    """How many calls an item takes by a rubric, and the bytes of all but the item in them."""
     mode = judge.mode or OUTPUT_MODES[0]
     parts = rubric.parts(judge.criteria_per_call)
-    shared = sum(
+    sizes = (
         len(prompts.system(part, mode).encode()) + len(json.dumps(answer_schema(part))) + FENCE_BYTES for part in parts
     )
-    sent = samples * (len(parts) * scan.text_bytes + scan.count * shared)
-    calls = samples * scan.count * len(parts)
-    answers = calls * judge.max_tokens
-    seen = samples * len(parts) * scan.images * IMAGE_TOKENS_AT_WORST
-    worst = None if price is None else price.worst(-(-sent // BYTES_PER_TOKEN_AT_WORST) + seen, answers)
-    return Quote(calls, -(-sent // BYTES_PER_TOKEN_USUALLY), answers, worst)
+    return len(parts), sum(sizes)

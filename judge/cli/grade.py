@@ -118,7 +118,7 @@ def grade(
         say(f"left out: {line}")
     if scan.kept and not quiet:
         say(f"kept as metadata: {', '.join(scan.kept)}")
-    worst = _quoted(scan, chosen, described, options)
+    worst = _quoted(dataset, scan, chosen, described, options)
     if dry_run:
         draw.dry_run(next(iter(dataset)), chosen, described, scan, worst)
         return
@@ -133,7 +133,7 @@ def grade(
     raise typer.Exit(_exit(summary, stopped, fail_under, min_scored_share))
 
 
-def _quoted(scan: Scan, rubric: Rubric, judge: Judge, options: Options) -> Quote | None:
+def _quoted(dataset: Dataset, scan: Scan, rubric: Rubric, judge: Judge, options: Options) -> Quote | None:
     """The worst case; None where nothing is asked. Refuses a judge that cannot be made, or has no price."""
     if judge.provider not in BUILT_IN or judge.provider in SOURCES:
         adapter = connect(judge)
@@ -143,7 +143,8 @@ def _quoted(scan: Scan, rubric: Rubric, judge: Judge, options: Options) -> Quote
     price = price_of(judge, options.allow_unpriced)
     if price is None and options.budget_usd is not None:
         raise SetupError("a budget cannot be kept without a price; add `price: {input: 0.2, output: 0.8}` to the judge")
-    return quote(scan, rubric, judge, price, options.samples)
+    own = (item for item in dataset if item.own_rubric is not None) if scan.own_rubrics else ()
+    return quote(scan, rubric, judge, price, options.samples, own)
 
 
 def _confirm(worst: Quote | None, yes: bool, budget_usd: float | None) -> None:

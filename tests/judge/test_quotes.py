@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,28 @@ def test_images_are_quoted_by_their_number_and_not_by_their_bytes(
     assert seen.worst_usd is not None
     shown = seen.worst_usd - plain.worst_usd - 2 * 2 * 50_000 / 1e6
     assert 0 < shown < 2 * 1000 / 1e6  # the marks of the images
+
+
+def test_items_with_a_rubric_of_their_own_are_quoted_by_it(
+    tmp_path: Path, rubric: Rubric, judge_at: Callable[..., Judge]
+) -> None:
+    criteria = [{"id": f"c{n}", "scale": "binary", "question": "Is it? " * 50} for n in range(30)]
+    own = {"name": "own", "criteria": criteria}
+    rows: list[dict[str, object]] = [{"id": n, "output": "x" * 100} for n in range(3)]
+    path = tmp_path / "items.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    judge, dataset = judge_at("http://127.0.0.1:9/v1"), Dataset(str(path))
+    plain = quote(dataset.scan(), rubric, judge, judge.price, samples=2)
+    rows[1]["rubric"] = own
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    scan = dataset.scan()
+    assert scan.own_rubrics == 1
+    made = quote(scan, rubric, judge, judge.price, 2, [item for item in dataset if item.own_rubric])
+    alone = quote(replace(scan, count=1), Rubric.parse(own), judge, judge.price, 2)
+    # Two calls of 25 and of 5 criteria take the place of one, for each of the two samples.
+    assert made.calls == plain.calls + 2 == 8
+    assert made.worst_usd is not None
+    assert plain.worst_usd is not None
+    assert alone.worst_usd is not None
+    assert made.worst_usd > plain.worst_usd
+    assert made.worst_usd < plain.worst_usd + alone.worst_usd
