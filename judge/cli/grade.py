@@ -113,11 +113,7 @@ def grade(
     )
     if criteria_per_call is not None:
         described = described.model_copy(update={"criteria_per_call": criteria_per_call})
-    scan = dataset.scan()
-    for line in scan.bad:
-        say(f"left out: {line}")
-    if scan.kept and not quiet:
-        say(f"kept as metadata: {', '.join(scan.kept)}")
+    scan = _scanned(dataset, quiet)
     worst = _quoted(dataset, scan, chosen, described, options)
     if dry_run:
         draw.dry_run(next(iter(dataset)), chosen, described, scan, worst)
@@ -131,6 +127,16 @@ def grade(
         raise typer.Exit(Exit.STOPPED) from None
     _report(summary, as_json, quiet, stopped)
     raise typer.Exit(_exit(summary, stopped, fail_under, min_scored_share))
+
+
+def _scanned(dataset: Dataset, quiet: bool) -> Scan:
+    """What is in the file; says what is left out of it, and what is only kept."""
+    scan = dataset.scan()
+    for line in scan.bad:
+        say(f"left out: {line}")
+    if scan.kept and not quiet:
+        say(f"kept as metadata: {', '.join(scan.kept)}")
+    return scan
 
 
 def _quoted(dataset: Dataset, scan: Scan, rubric: Rubric, judge: Judge, options: Options) -> Quote | None:
