@@ -18,7 +18,7 @@ from judge.items import PAIRS, Item
 from judge.judges import Asking, Judge
 from judge.providers import Body, Provider, Reading, Request, Source
 from judge.verdicts import PRECEDENCE, SETTLED, Outcome, Verdict
-from rubrics import Rubric, answer_schema
+from rubrics import Rubric, answer_schema, in_parts
 from rubrics import overall as combine
 
 #: An answer that was cut or could not be parsed is asked for again so often.
@@ -115,8 +115,8 @@ class Grader:
 
     def _compile(self, rubric: Rubric) -> _Plan:
         refuse_pairs(rubric)
-        parts = () if self._provider is None else tuple(map(self._part, rubric.parts(self._judge.criteria_per_call)))
-        return _Plan(rubric, RubricRef(name=rubric.name, hash=rubric.hash), parts)
+        asked = () if self._provider is None else in_parts(rubric, self._judge.criteria_per_call)
+        return _Plan(rubric, RubricRef(name=rubric.name, hash=rubric.hash), tuple(map(self._part, asked)))
 
     def _part(self, rubric: Rubric) -> _Part:
         assert self._provider is not None

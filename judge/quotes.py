@@ -11,7 +11,7 @@ from judge.datasets import Scan
 from judge.items import Item
 from judge.judges import OUTPUT_MODES, Judge, Price
 from judge.prices import BYTES_PER_TOKEN_AT_WORST, BYTES_PER_TOKEN_USUALLY, IMAGE_TOKENS_AT_WORST
-from rubrics import Rubric, answer_schema
+from rubrics import Rubric, answer_schema, in_parts
 
 #: The fence of one item: markers and codes, in bytes, generously.
 FENCE_BYTES = 600
@@ -54,7 +54,7 @@ def quote(
 def _shared(rubric: Rubric, judge: Judge) -> tuple[int, int]:
     """How many calls an item takes by a rubric, and the bytes of all but the item in them."""
     mode = judge.mode or OUTPUT_MODES[0]
-    parts = rubric.parts(judge.criteria_per_call)
+    parts = in_parts(rubric, judge.criteria_per_call)
     sizes = (
         len(prompts.system(part, mode).encode()) + len(json.dumps(answer_schema(part))) + FENCE_BYTES for part in parts
     )

@@ -7,6 +7,7 @@ from rubrics.errors import RubricError
 from rubrics.example import Example
 from rubrics.levels import CANNOT_TELL, NOT_APPLICABLE, Level
 from rubrics.lint import Finding, lint
+from rubrics.parts import in_parts
 from rubrics.registry import shipped
 from rubrics.rubric import Rubric
 from rubrics.scales import Binary, Categorical, Criterion, Numeric, Ordinal, Points, Preference
@@ -33,6 +34,7 @@ __all__ = [
     "RubricError",
     "Section",
     "answer_schema",
+    "in_parts",
     "lint",
     "lowest",
     "overall",

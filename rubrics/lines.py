@@ -23,7 +23,7 @@ class Lines:
         if (first := self._lines.get(as_text)) is not None:
             raise self.fault(f"{quote(path[-1])} is already on line {first}; write it once", line, path[:-1])
         if len(path) > _DEPTH:
-            raise self.fault(f"nested more than {_DEPTH} deep; write it flatter", line)
+            raise self.too_deep(line)
         self._lines[as_text] = line
 
     def of(self, path: Path) -> int | None:
@@ -31,6 +31,10 @@ class Lines:
         as_text = tuple(map(str, path))
         known = (as_text[:end] for end in range(len(path), -1, -1) if as_text[:end] in self._lines)
         return self._lines.get(next(known, ()))
+
+    def too_deep(self, line: int) -> RubricError:
+        """The error to raise for a part that is nested too deep."""
+        return self.fault(f"nested more than {_DEPTH} deep; write it flatter", line)
 
     def fault(self, message: str, line: int | None, path: Path = ()) -> RubricError:
         """The error to raise for a fault found here."""

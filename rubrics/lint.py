@@ -14,8 +14,6 @@ from rubrics.scales import Binary, Numeric, Points
 from rubrics.section import Node, Section
 
 _DOMINANT = 0.9
-#: OpenAI: enum values a strict schema may hold in all; and how many criteria are asked at once.
-_ENUM_LIMIT, _ASKED_AT_ONCE = 1000, 25
 _NAMED = 5
 
 _FAULT = re.compile(
@@ -61,10 +59,6 @@ def _whole(rubric: Rubric) -> Iterator[str]:
             yield f"{criterion.id}: asks the same as {asked[question]}"
         asked.setdefault(question, criterion.id)
     yield from _overlapping([criterion.id for criterion in rubric.leaves])
-    asked_at_once = (rubric.leaves[at : at + _ASKED_AT_ONCE] for at in range(0, len(rubric.leaves), _ASKED_AT_ONCE))
-    answers = max(sum(len(c.answers) for c in criteria) for criteria in asked_at_once)
-    if answers > _ENUM_LIMIT:
-        yield f"{answers} answers in one call, over the {_ENUM_LIMIT} a strict schema may hold: write fewer levels"
 
 
 def _overlapping(ids: list[str]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -17,7 +17,7 @@ from rubrics.errors import problem, quote
 from rubrics.example import Example
 from rubrics.lines import Lines
 from rubrics.scales import Criterion, Preference
-from rubrics.section import PART, Node, Section
+from rubrics.section import Node, Section
 from rubrics.source import read
 from rubrics.text import Filled, Text
 
@@ -113,32 +113,6 @@ class Rubric(Node):
     def pairwise(self) -> bool:
         """Whether it is asked of pairs of outputs."""
         return isinstance(self.leaves[0], Preference)
-
-    def parts(self, most: int) -> tuple[Rubric, ...]:
-        """The rubric in parts of at most so many criteria each, in order: what can be asked in one call."""
-        if len(self.leaves) <= most:
-            return (self,)
-        ids = list(self._by_id)
-        return tuple(_part(self, frozenset(ids[at : at + most])) for at in range(0, len(ids), most))
-
-
-@lru_cache(maxsize=1024)
-def _part(rubric: Rubric, ids: frozenset[str]) -> Rubric:
-    """The rubric with these criteria alone."""
-    examples = [
-        {**dict(example), "answers": {id_: answer for id_, answer in example.answers.items() if id_ in ids}}
-        for example in rubric.examples
-    ]
-    fields = {name: getattr(rubric, name) for name in Rubric.model_fields}
-    return Rubric.model_validate({**fields, **_pruned(rubric, ids), "examples": examples}, context=PART)
-
-
-def _pruned(node: Node, ids: frozenset[str]) -> dict[str, Any]:
-    kept = ((section, _pruned(section, ids)) for section in node.sections)
-    return {
-        "criteria": tuple(criterion for criterion in node.criteria if criterion.id in ids),
-        "sections": tuple({**dict(section), **part} for section, part in kept if part["criteria"] or part["sections"]),
-    }
 
 
 def _distinct(rubric: Rubric) -> None:

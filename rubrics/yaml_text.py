@@ -91,8 +91,10 @@ def _events(text: str, lines: Lines) -> Iterator[_Event]:
                 yield _Event(kind, line, given.get("anchor"), given.get("value", ""), plain)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        message = f"not YAML: {error.problem or error.context}; write valid YAML"
-        raise lines.fault(message, 1 if mark is None else mark.line + 1) from None
+        line, problem = 1 if mark is None else mark.line + 1, error.problem or error.context or ""
+        if "nesting depth" in problem:  # of the parser, which may see it first
+            raise lines.too_deep(line) from None
+        raise lines.fault(f"not YAML: {problem}; write valid YAML", line) from None
 
 
 class _Builder:

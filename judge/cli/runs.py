@@ -25,7 +25,7 @@ from judge.rescoring import rescore as make_rescored
 from judge.store import open_store
 from judge.summary import summarise
 from judge.verdicts import Outcome
-from rubrics import Rubric, answer_schema
+from rubrics import Rubric, answer_schema, in_parts
 
 if TYPE_CHECKING:
     from judge.store.results import RunInfo
@@ -130,7 +130,7 @@ def _request(store: Store, info: RunInfo, item_id: str) -> None:
     judge = store.ask(store.results.judge_body, info.judge.fingerprint)
     if judge["prompt"] != prompts.version(mode):
         say("this version of the program words its messages differently; what was sent had the same rubric and item")
-    for part in rubric.parts(judge["description"]["criteria_per_call"]):
+    for part in in_parts(rubric, judge["description"]["criteria_per_call"]):
         draw.messages({"system": prompts.system(part, mode), "user": prompts.user(item)})
         draw.asking(judge["description"]["model"], mode, dict(judge["asking"]["parameters"]), answer_schema(part))
 

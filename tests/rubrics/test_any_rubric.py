@@ -3,115 +3,19 @@
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import count
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from generated import ANY, RUBRICS, Data, answers, other_name, shuffled, under_other_names
+from hypothesis import given
 from hypothesis import strategies as st
 
-from rubrics import Criterion, Rubric, RubricError, answer_schema, lint, lowest, overall
+from rubrics import Rubric, RubricError, answer_schema, in_parts, lint, lowest, overall
 from rubrics.brief import as_yaml, brief
-from rubrics.scales import Numeric
-
-# The first example pays for imports.
-ANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-# No digits: the dumper quotes by YAML 1.1 and would leave 1e5, a number in 1.2, without quotes.
-WORDS = st.text(st.characters(exclude_categories=["C", "N"]), min_size=1, max_size=20).filter(str.strip)
-NAMES = st.lists(st.from_regex(r"[a-z][a-z ]{0,8}[a-z]", fullmatch=True), min_size=2, max_size=6, unique=True)
-WHEN = st.booleans() | WORDS
-NUMBERS = st.integers(-100, 100) | st.floats(-100, 100)
-Data = dict[str, Any]
-
-
-def shared(scale: str, *, weighed: bool = True) -> st.SearchStrategy[Data]:
-    optional: dict[str, st.SearchStrategy[Any]] = {"not_applicable": WHEN, "cannot_tell": WHEN}
-    if weighed:
-        optional["weight"] = st.floats(0.01, 1000)
-    return st.fixed_dictionaries({"question": WORDS, "scale": st.just(scale)}, optional=optional)
-
-
-def valued(names: list[str], numbers: list[float]) -> list[Data]:
-    return [{"level": name, "value": number} for name, number in zip(names, numbers, strict=False)]
-
-
-def joined(*parts: st.SearchStrategy[Data]) -> st.SearchStrategy[Data]:
-    return st.tuples(*parts).map(lambda found: {field: value for part in found for field, value in part.items()})
-
-
-RISING = st.lists(NUMBERS, min_size=6, max_size=6, unique=True).map(sorted)
-BINARY = joined(shared("binary"), st.fixed_dictionaries({}, optional={"required": st.just("yes")}))
-ORDINAL = joined(
-    shared("ordinal"),
-    st.fixed_dictionaries(
-        {
-            "levels": st.dictionaries(st.integers(-100, 100), WORDS, min_size=2, max_size=6)
-            | NAMES
-            | st.builds(valued, NAMES, RISING)
-        }
-    ),
-)
-LABELS = joined(shared("categorical", weighed=False), st.fixed_dictionaries({"levels": NAMES}))
-GRADES = joined(shared("categorical"), st.fixed_dictionaries({"levels": st.builds(valued, NAMES, RISING)}))
-NUMERIC = joined(
-    shared("numeric"),
-    st.builds(
-        lambda low, step, steps, stepped, words: {
-            "minimum": low,
-            "maximum": low + step * steps,
-            "anchors": {str(low): words},
-            **({"step": step} if stepped else {}),
-        },
-        st.integers(-100, 100),
-        st.integers(1, 9),
-        st.integers(1, 40),
-        st.booleans(),
-        WORDS,
-    ),
-)
-WORTH = st.fixed_dictionaries({"points": NUMBERS.filter(bool)})
-POINTS = joined(shared("points", weighed=False), WORTH)
-EARNED = joined(shared("points", weighed=False), st.fixed_dictionaries({"points": st.integers(1, 100)}))
-PREFERENCE = joined(shared("preference"), st.fixed_dictionaries({"tie": st.booleans()}))
-BY_POINTS = st.builds(lambda one, more: {"criteria": [one, *more]}, EARNED, st.lists(POINTS, max_size=3))
-MEAN = BINARY | ORDINAL | LABELS | GRADES | NUMERIC
-SECTION = st.fixed_dictionaries({}, optional={"description": WORDS, "weight": st.floats(0.01, 1000)})
-TREES = st.recursive(
-    st.builds(lambda criteria: {"criteria": criteria}, st.lists(MEAN, min_size=1, max_size=3)) | BY_POINTS,
-    lambda inner: st.builds(
-        lambda criteria, sections: {"criteria": criteria, "sections": sections},
-        st.lists(MEAN, min_size=1, max_size=2),
-        st.lists(joined(SECTION, inner), min_size=1, max_size=3),
-    ),
-    max_leaves=5,
-)
-PAIRS = st.builds(lambda criteria: {"criteria": criteria}, st.lists(PREFERENCE, min_size=1, max_size=3))
-ABOUT = st.fixed_dictionaries(
-    {"name": st.just("any")}, optional={"instructions": WORDS, "description": WORDS, "version": st.integers(0, 99)}
-)
-
-
-def numbered(node: Data, ids: Iterator[int]) -> Data:
-    """The node, with an id for every criterion and section in it."""
-    criteria = [{"id": f"c{next(ids)}", **criterion} for criterion in node.get("criteria", ())]
-    sections = [{"id": f"s{next(ids)}", **numbered(section, ids)} for section in node.get("sections", ())]
-    return {**node, "criteria": criteria, "sections": sections}
-
-
-RUBRICS = joined(ABOUT, TREES | PAIRS).map(lambda data: numbered(data, count()))
-
-
-def answers(criterion: Criterion) -> st.SearchStrategy[Any]:
-    """What a judge may answer."""
-    if isinstance(criterion, Numeric) and not criterion.listed:
-        return st.sampled_from((criterion.minimum, criterion.maximum))
-    return st.sampled_from(criterion.answers)
 
 
 def values(draw: st.DataObject, rubric: Rubric) -> tuple[dict[str, float], list[str]]:
@@ -174,16 +78,6 @@ def test_schema_keeps_to_the_strict_subset(data: Data) -> None:
 
 
 @ANY
-@given(RUBRICS)
-def test_schema_passes_through_anthropics_sdk(data: Data) -> None:
-    anthropic = pytest.importorskip("anthropic", reason="the anthropic SDK is not installed")
-    schema = answer_schema(Rubric.parse(data))
-    before = json.dumps(schema)
-    assert untyped(anthropic.transform_schema(schema)) == untyped(schema)
-    assert json.dumps(schema) == before
-
-
-@ANY
 @given(RUBRICS, st.data())
 def test_schema_takes_right_answers_and_no_others(data: Data, draw: st.DataObject) -> None:
     rubric = Rubric.parse(data)
@@ -210,7 +104,7 @@ def test_schema_takes_right_answers_and_no_others(data: Data, draw: st.DataObjec
 @given(RUBRICS, st.integers(1, 4))
 def test_parts_hold_every_criterion_once_and_in_order(data: Data, most: int) -> None:
     rubric = Rubric.parse(data)
-    parts = rubric.parts(most)
+    parts = in_parts(rubric, most)
     assert [criterion for part in parts for criterion in part.leaves] == list(rubric.leaves)
     assert {len(part.leaves) for part in parts[:-1]} <= {most}
     assert {part.instructions for part in parts} == {rubric.instructions}
@@ -236,8 +130,8 @@ def test_the_names_of_criteria_do_not_change_the_overall(data: Data, draw: st.Da
     scores, excused = values(draw, rubric)
     renamed = overall(
         Rubric.parse(under_other_names(data)),
-        {f"other-{id_}": score for id_, score in scores.items()},
-        [f"other-{id_}" for id_ in excused],
+        {other_name(id_): score for id_, score in scores.items()},
+        [other_name(id_) for id_ in excused],
     )
     assert renamed == overall(rubric, scores, excused)
 
@@ -300,28 +194,3 @@ def nodes(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield schema
     for child in (*schema.get("properties", {}).values(), *schema.get("anyOf", ())):
         yield from nodes(child)
-
-
-def untyped(schema: Mapping[str, Any]) -> Data:
-    """The schema without the types that its enums imply, which the SDK leaves out."""
-    kept = {key: part for key, part in schema.items() if key != "type" or "enum" not in schema}
-    for key in ("properties", "anyOf"):
-        if isinstance(part := kept.get(key), Mapping):
-            kept[key] = {name: untyped(child) for name, child in part.items()}
-        elif part is not None:
-            kept[key] = [untyped(child) for child in part]
-    return kept
-
-
-def shuffled(node: Data, chance: random.Random) -> Data:
-    """The criteria and the sections of every node in another order."""
-    criteria = list(node["criteria"])
-    sections = [shuffled(section, chance) for section in node["sections"]]
-    chance.shuffle(criteria)
-    chance.shuffle(sections)
-    return {**node, "criteria": criteria, "sections": sections}
-
-
-def under_other_names(node: Data) -> Data:
-    criteria = [{**criterion, "id": f"other-{criterion['id']}"} for criterion in node["criteria"]]
-    return {**node, "criteria": criteria, "sections": [under_other_names(section) for section in node["sections"]]}

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
 
-from rubrics import Rubric, RubricError, answer_schema, overall
+from rubrics import Rubric, RubricError
 
 LONG = """
 name: long
@@ -140,31 +139,6 @@ def test_leaves_are_all_criteria_in_the_order_of_writing() -> None:
     assert rubric.criterion("third") is rubric.leaves[2]
 
 
-def test_parts_keep_their_sections_and_what_their_examples_answer() -> None:
-    rubric = Rubric.loads(TREE)
-    first, second, third = rubric.parts(2)
-    assert [[criterion.id for criterion in part.leaves] for part in (first, second, third)] == [
-        ["first", "second"],
-        ["third", "good"],
-        ["bad", "worse"],
-    ]
-    assert [section.id for section in second.sections] == ["outer", "gains"]
-    assert [section.id for section in second.sections[0].sections] == ["inner"]
-    assert first.sections[0].sections == ()
-    assert list(second.examples[0].answers) == ["good", "third"]
-    assert rubric.parts(6) == (rubric,)
-    assert rubric.parts(6)[0] is rubric
-    assert rubric.parts(2)[1] is second
-
-
-def test_a_part_may_hold_faults_alone() -> None:
-    # As a rubric of its own it could not be scored; as a part of one it is only asked.
-    *_, faults = Rubric.loads(TREE).parts(2)
-    assert list(answer_schema(faults)["properties"]) == ["bad", "worse"]
-    with pytest.raises(RubricError, match="no points can be earned here"):
-        Rubric.parse(faults.model_dump())
-
-
 @pytest.mark.parametrize(
     ("old", "new", "asked_alike"),
     [
@@ -219,20 +193,3 @@ def test_sections_nest_twelve_deep_and_no_deeper() -> None:
             Rubric.parse({"name": "deep", "sections": [node]})
         assert str(caught.value).startswith("<data>: sections[0]")
         assert len(str(caught.value)) < 200
-
-
-def test_two_thousand_leaves_load_and_come_apart_at_once() -> None:
-    leaf = "          - {{id: leaf{n}, scale: binary, question: Is requirement {n} met in full, weight: {w}}}\n"
-    text = "name: large\ninstructions: Read it.\nsections:\n"
-    for outer in range(4):
-        text += f"  - id: outer{outer}\n    sections:\n"
-        for inner in range(5):
-            text += f"      - id: inner{outer}_{inner}\n        criteria:\n"
-            begin = 100 * (5 * outer + inner)
-            text += "".join(leaf.format(n=n, w=1 + n % 3) for n in range(begin, begin + 100))
-    rubric = Rubric.loads(text, "large.yaml")
-    begun = time.perf_counter()
-    parts = rubric.parts(25)
-    assert time.perf_counter() - begun < 5
-    assert (len(rubric.leaves), len(parts), len(parts[-1].leaves)) == (2000, 80, 25)
-    assert overall(rubric, dict.fromkeys(rubric.ids, 1.0)).value == pytest.approx(1.0)

@@ -14,7 +14,7 @@ from judge.items import Item
 from judge.judges import OUTPUT_MODES, Judge
 from judge.notation import money, visible
 from judge.quotes import Quote
-from rubrics import Rubric, answer_schema
+from rubrics import Rubric, answer_schema, in_parts
 
 if TYPE_CHECKING:
     from judge.store.results import Exchange
@@ -52,7 +52,7 @@ def exchange(one: Exchange) -> None:
 def dry_run(item: Item, rubric: Rubric, judge: Judge, scan: Scan, worst: Quote | None) -> None:
     """The exact messages and schema of the first item, call by call, and what the whole comes to."""
     mode = judge.mode or OUTPUT_MODES[0]
-    for part in (item.own_rubric or rubric).parts(judge.criteria_per_call):
+    for part in in_parts(item.own_rubric or rubric, judge.criteria_per_call):
         messages({"system": prompts.system(part, mode), "user": prompts.user(item)})
         line(("schema", "bold"), f"  ({mode}{'' if judge.mode else ', if the judge takes it'})")
         line(json.dumps(answer_schema(part), ensure_ascii=False))
