@@ -25,6 +25,10 @@ _FAULT = re.compile(
 _NEGATION = re.compile(r"\b(no|not|never|none|nor|without|free of|avoid(s|ed|ing)?|\w+n't)\b", re.IGNORECASE)
 
 
+#: Words that stand in a question or not, by its negation: `does it mention`, `it does not mention`, `it mentions`.
+_AUXILIARY = frozenset({"do", "does", "did", "it"})
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What lint found: a `warning` is to be mended, a `note` may be as it should."""
@@ -52,13 +56,31 @@ def _whole(rubric: Rubric) -> Iterator[str]:
         yield "no instructions: say who reads the output and what matters most"
     if not any(criterion.valued for criterion in rubric.leaves):
         yield "no criterion has values: there will be labels, and no overall score"
-    asked: dict[str, str] = {}
-    for criterion in rubric.leaves:
-        question = " ".join(re.findall(r"\w+", criterion.question.casefold()))
-        if question in asked:
-            yield f"{criterion.id}: asks the same as {asked[question]}"
-        asked.setdefault(question, criterion.id)
+    yield from _repeated(rubric)
     yield from _overlapping([criterion.id for criterion in rubric.leaves])
+
+
+def _repeated(rubric: Rubric) -> Iterator[str]:
+    """Criteria that ask the same, or the opposite: of two that both give credit, no output can have all."""
+    asked: dict[tuple[str, bool], CriterionBase] = {}
+    for criterion in rubric.leaves:
+        negated, question = _NEGATION.search(criterion.question) is not None, _gist(criterion.question)
+        if (same := asked.get((question, negated))) is not None:
+            yield f"{criterion.id}: asks the same as {same.id}"
+        other = asked.get((question, not negated))
+        if other is not None and _gives_credit(criterion) and _gives_credit(other):
+            yield f"{criterion.id}: asks the opposite of {other.id}: no output reaches the maximum of both"
+        asked.setdefault((question, negated), criterion)
+
+
+def _gist(question: str) -> str:
+    """The words of a question, without those that negate it or carry no meaning of their own."""
+    words = re.findall(r"[\w']+", _NEGATION.sub(" ", question.casefold()))
+    return " ".join(re.sub(r"(?<=\w\w\w)e?s$", "", word) for word in words if word not in _AUXILIARY)
+
+
+def _gives_credit(criterion: CriterionBase) -> bool:
+    return isinstance(criterion, Binary) or (isinstance(criterion, Points) and criterion.points > 0)
 
 
 def _overlapping(ids: list[str]) -> Iterator[str]:
@@ -99,6 +121,7 @@ def _criterion(criterion: CriterionBase) -> Iterator[str]:
         bare = [str(level.level) for level in criterion.levels if not level.description]
         if bare and not (isinstance(criterion, Binary) and len(bare) == len(criterion.levels)):
             yield f"{id_}: no description of {', '.join(bare)}: say what each level looks like"
+        yield from _alike(criterion)
     if criterion.threshold is not None and criterion.threshold == criterion.lowest:
         yield f"{id_}: requires its lowest level, which every output reaches"
     fault = _asks_for_a_fault(criterion.question)
@@ -113,6 +136,16 @@ def _criterion(criterion: CriterionBase) -> Iterator[str]:
         and _NEGATION.search(criterion.question) is None
     ):
         yield f"{id_}: takes points for what does not read like a fault: points above 0, or plainer words"
+
+
+def _alike(criterion: Levelled) -> Iterator[str]:
+    """Levels that a judge cannot tell apart, so that one of them is never reached."""
+    described: dict[str, int | str] = {}
+    for level in criterion.levels:
+        words = " ".join(re.findall(r"\w+", level.description.casefold()))
+        if words and words in described:
+            yield f"{criterion.id}: {described[words]} and {level.level} are described alike: one is never chosen"
+        described.setdefault(words, level.level)
 
 
 def _asks_for_a_fault(question: str) -> str | None:

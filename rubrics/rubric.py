@@ -17,7 +17,7 @@ from rubrics.errors import problem, quote
 from rubrics.example import Example
 from rubrics.lines import Lines
 from rubrics.scales import Criterion, Preference
-from rubrics.section import Node, Section
+from rubrics.section import PART, Node, Section
 from rubrics.source import read
 from rubrics.text import Filled, Text
 
@@ -56,6 +56,11 @@ class Rubric(Node):
     def parse(cls, data: object, source: str = "<data>") -> Self:
         """The rubric in plain data, such as the one an item brings along. Raises RubricError."""
         return cls._checked(data, Lines(source))
+
+    @classmethod
+    def of_each_item(cls) -> Self:
+        """The rubric of items that each bring one of their own: it has no criteria."""
+        return cls.model_validate({"name": "of-each-item"}, context=PART)
 
     @classmethod
     def _checked(cls, data: object, lines: Lines) -> Self:
@@ -112,7 +117,7 @@ class Rubric(Node):
     @property
     def pairwise(self) -> bool:
         """Whether it is asked of pairs of outputs."""
-        return isinstance(self.leaves[0], Preference)
+        return any(isinstance(criterion, Preference) for criterion in self.leaves[:1])
 
 
 def _distinct(rubric: Rubric) -> None:

@@ -13,7 +13,7 @@ from rubrics.scales import Criterion, Points
 from rubrics.text import Frozen, Text
 
 MOST_CHILDREN = 500
-#: The validation context of a part of a rubric, which need not add up by itself.
+#: The validation context of a part of a rubric, which need not add up by itself, nor hold anything.
 PART = "part"
 
 
@@ -30,7 +30,7 @@ class Node(Frozen):
 
     @model_validator(mode="after")
     def _adds_up(self, info: ValidationInfo) -> Self:
-        if not self.criteria and not self.sections:
+        if not self.criteria and not self.sections and info.context != PART:
             raise problem("nothing to grade here", "at least one criterion or section", at=("criteria",))
         points = [criterion for criterion in self.criteria if isinstance(criterion, Points)]
         if points and (len(points) < len(self.criteria) or self.sections):

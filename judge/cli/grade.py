@@ -49,8 +49,11 @@ def seconds(text: str) -> float:
 @expected
 def grade(
     file: Annotated[str, typer.Argument(help="JSONL, CSV or Parquet with id and output; - for standard input.")],
-    rubric: Annotated[str, typer.Option("--rubric", "-r", help="Name of a shipped rubric, or a YAML file.")],
     judge: Annotated[str, typer.Option("--judge", "-j", help="provider/model, simulated, or a YAML file.")],
+    rubric: Annotated[
+        str | None,
+        typer.Option("--rubric", "-r", help="Name of a shipped rubric, or a YAML file; for items without their own."),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the grades here as JSONL.")] = None,
     samples: Annotated[int, typer.Option(min=1, max=100, help="Ask so often about each item.")] = 1,
     criteria_per_call: Annotated[
@@ -95,7 +98,8 @@ def grade(
         "images": images_column,
     }
     columns = {field: column for field, column in named.items() if column is not None}
-    chosen, described = Rubric.load(rubric), Judge.load(judge)
+    chosen = Rubric.of_each_item() if rubric is None else Rubric.load(rubric)
+    described = Judge.load(judge)
     refuse_pairs(chosen)
     dataset = Dataset(file, columns, limit, skip_bad, csv, Settings().max_output_bytes, described.takes_images)
     options = Options(
@@ -114,6 +118,8 @@ def grade(
     if criteria_per_call is not None:
         described = described.model_copy(update={"criteria_per_call": criteria_per_call})
     scan = _scanned(dataset, quiet)
+    if rubric is None and scan.own_rubrics < scan.count:
+        raise SetupError(f"items without a rubric of their own: {scan.count - scan.own_rubrics:,}; name one with --rubric")
     worst = _quoted(dataset, scan, chosen, described, options)
     if dry_run:
         draw.dry_run(next(iter(dataset)), chosen, described, scan, worst)

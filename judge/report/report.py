@@ -166,7 +166,8 @@ def _command(info: RunInfo, rubric: Rubric, judge: dict[str, Any]) -> str:
         lines = [["judge", "runs", "rescore", info.rescored_from], ["--rubric", rubric_name]]
     else:
         file = "-" if info.dataset == "standard input" else info.dataset
-        lines = [["judge", "grade", file], ["--rubric", rubric_name], ["--judge", _judge_name(judge)]]
+        lines = [["judge", "grade", file], *([["--rubric", rubric_name]] if rubric.leaves else [])]
+        lines += [["--judge", _judge_name(judge)]]
         lines += [["--samples", str(info.samples)]] if info.samples > 1 else []
         lines += [["--fresh"]]
     return " \\\n    ".join(map(shlex.join, lines))

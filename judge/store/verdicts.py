@@ -16,6 +16,7 @@ from judge.store.tables import rubric as rubrics
 from judge.store.tables import run_item, verdict
 from judge.verdicts import Outcome, Verdict
 from rubrics import Rubric
+from rubrics.section import PART
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def stored_rubric(connection: Connection, tenant: str, rubric_hash: str) -> Rubr
 
 @lru_cache(maxsize=64)
 def _parsed(body: str) -> Rubric:
-    return Rubric.model_validate_json(body)
+    return Rubric.model_validate_json(body, context=PART)  # it was checked when it was kept
 
 
 def said(connection: Connection, tenant: str, run_id: str, after: int, limit: int) -> list[Said]:

@@ -60,11 +60,29 @@ def test_items_with_rubrics_of_their_own_take_outputs_by_id_and_are_graded(termi
     rows = terminal.rows("health.jsonl")
     assert [row["output"] for row in rows] == ["Rest 1 days.", "Rest 2 days."]
     assert list(rows[0]) == ["id", "input", "output", "metadata", "rubric"]
-    graded = terminal.run("grade", "health.jsonl", "-r", "reply.yaml", "-j", "simulated", "--out", "grades.jsonl")
+    graded = terminal.run("grade", "health.jsonl", "-j", "simulated", "--out", "grades.jsonl")
     assert graded.status == 0, graded.err
+    assert "health.jsonl · of-each-item · simulated" in graded.out
+    assert [line.split()[0] for line in graded.out.splitlines()[2:4]] == ["criterion", "overall"]
     assert [list(row["criteria"]) for row in terminal.rows("grades.jsonl")] == [
         ["names_rest", "recommends_antibiotics"]
     ] * 2
+
+
+def test_items_that_each_bring_a_rubric_make_a_run_like_any_other(terminal: Terminal) -> None:
+    own = {"name": "own", "criteria": [{"id": "x", "scale": "binary", "question": "Is it x?"}]}
+    items = [{"id": str(n), "output": "a", "rubric": own} for n in range(3)]
+    terminal.write("own.jsonl", jsonl(items))
+    terminal.write("mixed.jsonl", jsonl([*items, {"id": "3", "output": "a"}]))
+    for _ in range(2):  # graded, and gone on with
+        assert terminal.run("grade", "own.jsonl", "-j", "simulated").status == 0
+    assert terminal.run("grade", "own.jsonl", "-j", "simulated", "--dry-run").status == 0
+    for command in ("show latest --item 1", "export latest", "report latest -o r.html", "diff latest latest", "list"):
+        done = terminal.run("runs", *command.split())
+        assert done.status == 0, done.err
+    assert "--rubric" not in (terminal.folder / "r.html").read_text("utf-8")
+    mixed = terminal.run("grade", "mixed.jsonl", "-j", "simulated")
+    assert (mixed.status, mixed.err) == (2, "judge: items without a rubric of their own: 1; name one with --rubric\n")
 
 
 def test_items_without_outputs_say_what_to_add(terminal: Terminal) -> None:

@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from judge import Judge, SetupError
-from judge.judges import KEYS, Asking, Price
+from judge.judges import Asking, Price
+from judge.providers import BUILT_IN
 
 ROOT = Path(__file__).parents[2]
 YAML = """
@@ -188,7 +189,7 @@ def test_the_document_shows_every_example_and_every_example_is_a_judge() -> None
     assert dict(shown) == there
     for path in (ROOT / "examples" / "judges").iterdir():
         described = Judge.load(path)
-        assert (described.name, described.provider in KEYS) == (path.stem, True)
+        assert (described.name, described.provider in BUILT_IN) == (path.stem, True)
 
 
 def test_the_document_names_every_field() -> None:

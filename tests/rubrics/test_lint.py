@@ -127,3 +127,27 @@ def test_what_no_example_shows_is_a_note() -> None:
     shown = {"output": "x", "answers": {"a": {"reason": "r", "score": "yes"}, "n": {"reason": "r", "score": 1}}}
     count = {"id": "n", "scale": "numeric", "question": "q", "minimum": 0, "maximum": 3, "anchors": {"0": "None."}}
     assert found(binary("a", "Is it a?"), count, examples=[shown]) == [("note", "a: no worked example shows no")]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        (points("a", "It mentions aspirin.", 3), points("b", "It does not mention aspirin.", 3), True),
+        (points("a", "It never mentions aspirin.", 3), points("b", "It mentions aspirin.", 3), True),
+        (binary("a", "Does it mention aspirin?"), binary("b", "Does it not mention aspirin?"), True),
+        (points("a", "It mentions aspirin.", 3), points("b", "It does not mention aspirin.", -3), False),
+        (points("a", "It mentions aspirin.", 3), points("b", "It does not mention ibuprofen.", 3), False),
+        (points("a", "It does not mention aspirin.", 3), points("b", "It never mentions ibuprofen.", 3), False),
+    ],
+)
+def test_a_maximum_that_no_output_reaches_is_warned_of(
+    one: dict[str, object], other: dict[str, object], said: bool
+) -> None:
+    warning = ("warning", "b: asks the opposite of a: no output reaches the maximum of both")
+    assert (warning in found(one, other)) == said
+
+
+def test_levels_described_alike_are_warned_of() -> None:
+    levels = {1: "It is wrong.", 2: "It is  right", 3: "It is right."}
+    asked = {"id": "a", "scale": "ordinal", "question": "Is it right?", "levels": levels}
+    assert found(asked) == [("warning", "a: 2 and 3 are described alike: one is never chosen")]
