@@ -118,8 +118,8 @@ def grade(
     if criteria_per_call is not None:
         described = described.model_copy(update={"criteria_per_call": criteria_per_call})
     scan = _scanned(dataset, quiet)
-    if rubric is None and scan.own_rubrics < scan.count:
-        raise SetupError(f"items without a rubric of their own: {scan.count - scan.own_rubrics:,}; name one with --rubric")
+    if rubric is None and (without := scan.count - scan.own_rubrics):
+        raise SetupError(f"items without a rubric of their own: {without:,}; name one with --rubric")
     worst = _quoted(dataset, scan, chosen, described, options)
     if dry_run:
         draw.dry_run(next(iter(dataset)), chosen, described, scan, worst)
