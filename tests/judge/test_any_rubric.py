@@ -10,7 +10,6 @@ from typing import Any
 
 import anthropic
 import pytest
-from generated import ANY, OF_ONE, RUBRICS, Data, answers, other_name, shuffled, under_other_names
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from judge.grading import Grader, weighed
 from judge.judges import OUTPUT_MODES, Asking
 from judge.providers import Provider, Request, Source, connect
 from rubrics import Rubric, answer_schema
+from tests.generated import ANY, OF_ONE, RUBRICS, Data, answers, other_name, shuffled, under_other_names
 
 ITEM = Item(id="1", output="x")
 #: Where each provider puts the schema, in each mode that has one.

@@ -10,12 +10,12 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from generated import ANY, RUBRICS, Data, answers, other_name, shuffled, under_other_names
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rubrics import Rubric, RubricError, answer_schema, in_parts, lint, lowest, overall
 from rubrics.brief import as_yaml, brief
+from tests.generated import ANY, RUBRICS, Data, answers, other_name, shuffled, under_other_names
 
 
 def values(draw: st.DataObject, rubric: Rubric) -> tuple[dict[str, float], list[str]]:

@@ -3,11 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from generated import ANY
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rubrics import Rubric, RubricError, answer_schema, in_parts, overall
+from tests.generated import ANY
 
 TREE = """
 name: tree
