@@ -29,6 +29,8 @@ FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 30.0
 #: How often to look for the answer to an equal call of another process.
 POLL_S = 0.5
 ELSEWHERE = "elsewhere"
+#: Prompt and answer do not fit into the model's context, whether it says so before or in mid-answer.
+TOO_LONG = "context_length_exceeded"
 
 PAUSING_STATUS = {401: "the judge refused the key", 403: "the judge denied access", 404: "the judge has no such model"}
 RETRIED_STATUS = frozenset({408, 409, 425})
@@ -265,10 +267,14 @@ class Caller:
         seconds = loop.time() - began
         self.endpoint.answered(seconds)
         call.receipt.latency_s += seconds
-        self._keep(call, raw, reading)
+        if reading.finish == "context":
+            self.troubles[TOO_LONG] += 1
+            self._keep(call, raw, reading, usable=False)
+            return Answer(call.key, call.attempt, cause=TOO_LONG)
+        self._keep(call, raw, reading, call.usable(reading))
         return Answer(call.key, call.attempt, reading)
 
-    def _keep(self, call: _Call, raw: bytes, reading: Reading) -> None:
+    def _keep(self, call: _Call, raw: bytes, reading: Reading, usable: bool) -> None:
         """Writes the answer down; grading goes on meanwhile, and waits for the write before it reports."""
         cost = call.worst_usd
         if self.price is not None and reading.prompt_tokens is not None and reading.completion_tokens is not None:
@@ -286,7 +292,7 @@ class Caller:
             call.attempt,
             CallState.ANSWERED,
             now(),
-            usable=call.usable(reading),
+            usable=usable,
             raw=raw,
             prompt_tokens=reading.prompt_tokens,
             completion_tokens=reading.completion_tokens,
@@ -335,7 +341,7 @@ class Caller:
             self.endpoint.open_breaker(f"{PAUSING_STATUS.get(status, 'the judge is out of money')} ({refusal})")
             assert self.endpoint.broken is not None
             raise self.endpoint.broken
-        if status == 429:
+        if status == 429 or refusal.cause == "slow_down":
             self.endpoint.refused_for_rate()
             if refusal.retry_after_s is not None:
                 raise Again(refusal.cause, str(refusal), refusal.retry_after_s)

@@ -180,6 +180,20 @@ def test_behaviours_spoil_the_text() -> None:
     assert (filtered.finish_reason, filtered.message.content) == ("content_filter", None)
 
 
+def test_an_answer_is_said_word_for_word_in_every_dialect() -> None:
+    said = '{"a": 1, "a" : 2.50}'
+    tool = {"name": "grades", "input_schema": SCHEMA}
+    asked = {"model": "m", "max_tokens": 99, "messages": [{"role": "user", "content": "x"}], "tools": [tool]}
+    with stub() as url:
+        http(f"{url}/behave", {"mode": "say", "text": said})
+        texts = [ask(url).message.content, respond(url).output_text, message(url).content[0].text]
+        request = urllib.request.Request(f"{url}/v1/messages", json.dumps(asked).encode())
+        with urllib.request.urlopen(request, timeout=5) as reply:
+            raw = reply.read().decode()
+    assert texts == [said] * 3
+    assert f'"input":{said}' in raw
+
+
 def test_behaviours_refuse_parameters() -> None:
     asked: dict[str, dict[str, Any]] = {
         "no_json_schema": {},
@@ -249,14 +263,20 @@ def test_errors_are_what_anthropics_sdk_expects(
         http(f"{url}/behave", {"mode": "status", "status": 429, "code": "insufficient_quota"})
         with pytest.raises(anthropic.RateLimitError) as limit:
             message(url)
+        http(f"{url}/behave", {"mode": "status", "status": 429, "code": "slow_down"})
+        with pytest.raises(anthropic.RateLimitError) as ramp:
+            message(url)
     assert raised.value.api_message == f"told to answer {behaviour['status']}"
     assert limit.value.error_code == "enforced_spend_limit_reached"
+    assert ramp.value.error_code == "ramp_limit_exceeded"
 
 
 def test_how_answers_end_in_every_dialect() -> None:
     with stub() as url:
         http(f"{url}/behave", {"mode": "length"})
         cut, short = respond(url), message(url)
+        http(f"{url}/behave", {"mode": "context"})
+        full, filled = ask(url), message(url)
         http(f"{url}/behave", {"mode": "content_filter"})
         filtered, stopped = respond(url), message(url)
         http(f"{url}/behave", {"mode": "refusal"})
@@ -267,6 +287,7 @@ def test_how_answers_end_in_every_dialect() -> None:
         chat = http(f"{url}/v1/chat/completions", {"messages": [{"role": "user", "content": "x" * 80}]})
         cached, kept = respond(url, "x" * 80), message(url, "x" * 80)
     assert (cut.incomplete_details.reason, short.stop_reason) == ("max_output_tokens", "max_tokens")
+    assert full.finish_reason == filled.stop_reason == "model_context_window_exceeded"
     assert (filtered.incomplete_details.reason, stopped.stop_details.category) == ("content_filter", "general_harms")
     assert refused.output[-1].content[0].refusal == "I cannot help with that."
     assert (failed.status, failed.error.code) == ("failed", "bio_policy")

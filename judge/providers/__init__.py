@@ -72,12 +72,13 @@ class Token:
 class Reading:
     """What a reply says, as far as the provider's own format goes.
 
+    It ended at the token limit (`length`), or because prompt and answer had filled the model's context (`context`).
     `cached_tokens` of the `prompt_tokens` were read from the provider's cache, `cache_write_tokens` written to it.
     `tokens` make up `text`, where the provider tells their probabilities.
     """
 
     text: str | None
-    finish: Literal["stop", "length", "refused"] = "stop"
+    finish: Literal["stop", "length", "context", "refused"] = "stop"
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     model: str | None = None

@@ -6,7 +6,6 @@ rubric share is marked for the provider's cache. No log probabilities are return
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from functools import partial
@@ -24,6 +23,8 @@ TOOL = "record_grades"
 OUT_OF_MONEY = frozenset(
     {"enforced_spend_limit_reached", "contract_spend_limit_reached", "linked_organization_spend_limit_reached"}
 )
+#: Usage grew faster than is allowed.
+RAMP = "ramp_limit_exceeded"
 #: What is told in words alone.
 NO_CREDIT = "credit balance is too low"
 FILTERED = "content filtering policy"
@@ -31,7 +32,7 @@ TOO_LONG = ("prompt is too long", "exceed context limit")
 #: Of fields of a body, the field of a judge that put them there.
 FIELDS = {"temperature": "temperature", "effort": "reasoning_effort"}
 
-FINISHES = {"max_tokens": "length", "model_context_window_exceeded": "length", "refusal": "refused"}
+FINISHES = {"max_tokens": "length", "model_context_window_exceeded": "context", "refusal": "refused"}
 
 
 class Anthropic(Transport):
@@ -81,7 +82,7 @@ class Anthropic(Transport):
             written = wire.count(usage.get("cache_creation_input_tokens")) or 0
             fresh = wire.count(usage.get("input_tokens"))
             reading = Reading(
-                text=_text(reply["content"], raw),
+                text=text(reply["content"], raw),
                 finish=finish,
                 prompt_tokens=None if fresh is None else fresh + cached + written,
                 completion_tokens=wire.count(usage.get("output_tokens")),
@@ -105,6 +106,8 @@ class Anthropic(Transport):
         cause = None
         if code in OUT_OF_MONEY or NO_CREDIT in said:
             cause = "out_of_money"
+        elif code == RAMP:
+            cause = "slow_down"
         elif FILTERED in said:
             cause = "content_filter"
         elif any(words in said for words in TOO_LONG):
@@ -113,27 +116,28 @@ class Anthropic(Transport):
 
 
 def _untyped(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema as the SDK's own `transform_schema` leaves it: an enum stands without a type."""
+    """The schema as the SDK's own `transform_schema` leaves it: an enum stands without a type.
+
+    Numbers and words are listed in one enum, since unions of types are few in a call.
+    """
     kept = {name: part for name, part in schema.items() if not (name == "type" and "enum" in schema)}
     if "properties" in kept:  # whose names are those of criteria, whatever they look like
         kept["properties"] = {name: _untyped(part) for name, part in kept["properties"].items()}
     if "anyOf" in kept:
-        kept["anyOf"] = [_untyped(part) for part in kept["anyOf"]]
+        options = [_untyped(part) for part in kept["anyOf"]]
+        if all("enum" in option for option in options):
+            return {"enum": [answer for option in options for answer in option["enum"]]}
+        kept["anyOf"] = options
     return kept
 
 
-def _text(blocks: Sequence[dict[str, Any]], raw: bytes) -> str | None:
-    calls = [block["input"] for block in blocks if block["type"] == "tool_use"]
-    if calls:
-        json.loads(raw, object_pairs_hook=_without_duplicates)  # the input is parsed already: look where it is not
-        return wire.text(json.dumps(calls[0], ensure_ascii=False)) if len(calls) == 1 else None
+def text(blocks: Sequence[dict[str, Any]], raw: bytes) -> str | None:
+    """What the blocks of a message say: the input of the one call of a tool, as it was sent, or all text."""
+    called = [place for place, block in enumerate(blocks) if block["type"] == "tool_use"]
+    if called:
+        return wire.text(wire.exact(raw, "content", called[0], "input")) if len(called) == 1 else None
     said = [block["text"] for block in blocks if block["type"] == "text"]
     return wire.text("".join(said)) if said else None
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> None:
-    if len(dict(pairs)) != len(pairs):
-        raise Unreadable("repeated_key", "a key of the reply occurs twice")
 
 
 def _content(user: str, images: Sequence[Image]) -> str | list[dict[str, Any]]:

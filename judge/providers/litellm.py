@@ -17,8 +17,7 @@ from typing import Any
 
 from judge.errors import SetupError
 from judge.judges import Judge
-from judge.providers import AnswerLost, CallError, Rejected, wire
-from judge.providers.anthropic import Anthropic
+from judge.providers import AnswerLost, CallError, Rejected, anthropic, wire
 from judge.providers.exchange import Carrier, Exchange, exchange
 from judge.providers.openai import FIELDS, ChatCompletions, OpenAIServer
 from judge.providers.transport import CONNECT_TIMEOUT_S, DETAIL_CHARACTERS, check, key_of, rejected, trusted
@@ -55,8 +54,8 @@ WAYS = {
     """,
 }
 ROUTES = {route: way for way, routes in WAYS.items() for route in routes.split()}
-#: Why an answer ended that litellm calls whole where it asked for it as the input of a tool.
-CUT = frozenset({"max_tokens", "model_context_window_exceeded"})
+#: Why an answer was cut, by the server's word and by ours: litellm calls some of these whole, and others `length`.
+CUT = {name: name for name in ("model_context_window_exceeded", "model_length")} | {"max_tokens": "length"}
 
 
 class LiteLLM(ChatCompletions):
@@ -97,7 +96,7 @@ class LiteLLM(ChatCompletions):
         if failure is not None:
             # Raised out here: litellm's error holds the key and the prompt, and must not travel along.
             raise failure
-        return made.raw if reply is None else _restored(reply.model_dump(mode="json"), _parsed(made.raw))
+        return made.raw if reply is None else _restored(reply.model_dump(mode="json"), made.raw)
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -208,7 +207,7 @@ def _refuse_addresses(asked: dict[str, Any]) -> None:
 
 def _explain(error: dict[str, Any]) -> tuple[str | None, str | None]:
     """The codes and words of OpenAI and of Anthropic: most routes have those of the one or the other."""
-    said, also = OpenAIServer.explain(error), Anthropic.explain(error)
+    said, also = OpenAIServer.explain(error), anthropic.Anthropic.explain(error)
     return said[0] or also[0], said[1] or also[1]
 
 
@@ -237,11 +236,23 @@ def _parsed(raw: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _restored(reply: dict[str, Any], sent: dict[str, Any]) -> bytes:
-    """litellm's reply, with what the server sent and litellm moved elsewhere, left out or made up."""
+def _restored(reply: dict[str, Any], raw: bytes) -> bytes:
+    """litellm's reply, with what the server sent and litellm moved elsewhere, left out, decoded or made up."""
+    sent = _parsed(raw)
+    said = anthropic.text(sent["content"], raw) if sent.get("type") == "message" else None
+    ended = _ended(sent)
     for choice in reply["choices"]:
         message = choice["message"]
         message["refusal"] = message.get("refusal") or (message.get("provider_specific_fields") or {}).get("refusal")
-        if (sent.get("stop_reason") or sent.get("stopReason")) in CUT:
-            choice["finish_reason"] = "length"
+        choice["finish_reason"] = CUT.get(ended, choice["finish_reason"])
+        if said is not None and message.get("tool_calls"):
+            message["tool_calls"][0]["function"]["arguments"] = said
+        elif said is not None:
+            message["content"] = said
     return wire.encode(reply | {name: sent[name] for name in ("id", "model") if name in sent})
+
+
+def _ended(sent: dict[str, Any]) -> Any:
+    """Why the answer ended, as Anthropic, Bedrock, or OpenAI and those like it say it."""
+    choices = sent.get("choices") or [{}]
+    return sent.get("stop_reason") or sent.get("stopReason") or choices[0].get("finish_reason")

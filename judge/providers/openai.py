@@ -18,9 +18,18 @@ TOOL = "record_grades"
 #: The most that OpenAI gives.
 TOP_LOGPROBS = 20
 
+#: Codes that are causes as they stand.
+CAUSES = frozenset({"context_length_exceeded", "content_filter", "slow_down"})
 OUT_OF_MONEY = frozenset({"insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached"})
 #: How servers that say it without OpenAI's code say that a prompt is too long: vLLM, llama.cpp.
 TOO_LONG = ("maximum context length", "exceeds the available context size")
+#: Why an answer ended. Mistral and others tell a full context apart from the token limit.
+FINISHES: dict[str, Any] = {
+    "length": "length",
+    "content_filter": "refused",
+    "model_length": "context",
+    "model_context_window_exceeded": "context",
+}
 #: Of fields of a body, the field of a judge that put them there.
 FIELDS = {"top_logprobs": "logprobs", "include": "logprobs", "reasoning": "reasoning_effort"}
 
@@ -39,7 +48,7 @@ class OpenAIServer(Transport):
     def explain(error: dict[str, Any]) -> tuple[str | None, str | None]:
         """OpenAI's codes, and the words of servers that give none."""
         code, said = wire.text(error.get("code")), str(error.get("message"))
-        cause = code if code in {"context_length_exceeded", "content_filter"} else None
+        cause = code if code in CAUSES else None
         if code in OUT_OF_MONEY or error.get("type") in OUT_OF_MONEY:
             cause = "out_of_money"
         elif any(words in said for words in TOO_LONG):
@@ -88,7 +97,7 @@ class ChatCompletions:
             details = usage.get("prompt_tokens_details") or {}
             reading = Reading(
                 text=_text(message),
-                finish=_finish(choice.get("finish_reason"), message),
+                finish="refused" if message.get("refusal") else FINISHES.get(choice.get("finish_reason"), "stop"),
                 prompt_tokens=wire.count(usage.get("prompt_tokens")),
                 completion_tokens=wire.count(usage.get("completion_tokens")),
                 model=wire.text(reply.get("model")),
@@ -144,9 +153,3 @@ def _text(message: dict[str, Any]) -> str | None:
     if calls:
         return wire.text(calls[0]["function"]["arguments"]) if len(calls) == 1 else None
     return wire.text(message.get("content"))
-
-
-def _finish(reason: object, message: dict[str, Any]) -> Any:
-    if message.get("refusal") or reason == "content_filter":
-        return "refused"
-    return "length" if reason == "length" else "stop"

@@ -80,9 +80,9 @@ async def test_a_call_and_its_reading(shared_stub: Any, adapter_at: Any, mode: O
         ({"content": [text("x")], "stop_reason": "end_turn"}, Reading("x")),
         ({"content": [text("x")]}, Reading("x")),
         ({"content": [{"type": "thinking", "thinking": "?"}, text("x"), text("y")]}, Reading("xy")),
-        ({"content": [text("so"), CALLED], "stop_reason": "tool_use"}, Reading('{"a": "é", "b": 1.5}')),
+        ({"content": [text("so"), CALLED], "stop_reason": "tool_use"}, Reading(r'{"a": "\u00e9", "b": 1.5}')),
         ({"content": [text("x")], "stop_reason": "max_tokens"}, Reading("x", "length")),
-        ({"content": [], "stop_reason": "model_context_window_exceeded"}, Reading(None, "length")),
+        ({"content": [], "stop_reason": "model_context_window_exceeded"}, Reading(None, "context")),
         ({"content": [], "stop_reason": "refusal", "stop_details": None}, Reading(None, "refused")),
         (
             {"content": [], "stop_reason": "refusal", "stop_details": {"category": "bio", "explanation": "No."}},
@@ -109,7 +109,7 @@ async def test_how_a_message_ended(adapter_at: Any, reply: dict[str, Any], expec
         (b'{"content": [{"type": "text", "text": "x"}], "usage": [1]}', "not_a_message"),
         (b'{"content": []}', "empty_message"),
         (json.dumps({"content": [CALLED, CALLED]}).encode(), "empty_message"),
-        (b'{"content": [{"type": "tool_use", "input": {"a": 1, "a": 2}}]}', "repeated_key"),
+        (b'{"content": [{"type": "tool_use"}]}', "not_a_message"),
     ],
 )
 async def test_what_is_no_answer_is_unreadable(adapter_at: Any, raw: bytes, cause: str) -> None:
@@ -117,6 +117,25 @@ async def test_what_is_no_answer_is_unreadable(adapter_at: Any, raw: bytes, caus
         with pytest.raises(Unreadable) as raised:
             provider.read(raw)
     assert raised.value.cause == cause
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "{}",
+        '{"a": 1, "a": 2}',
+        '{ "a" :\t1.50,\n"b": [ ], "c": {"a": [{}, "]}"]} }',
+        r'{"a": "\ud800\u0000\"}", "b": NaN, "c": 1e400}',
+        '{"é": "ü"}',
+    ],
+)
+@pytest.mark.parametrize("spaced", ["%s", " \n%s\n", "\ufeff%s"])
+async def test_the_input_of_a_tool_is_read_as_it_was_sent(adapter_at: Any, said: str, spaced: str) -> None:
+    block = f'{{"id": "}}", "input": {{}} ,"type": "tool_use", "input" : {said}}}'
+    blocks = f'[{{"type": "text", "text": "["}} , {block} ]'
+    reply = spaced % f'{{"id": "n", "id": "m", "content" : {blocks}, "usage": {{}}}}'
+    async with adapter_at("anthropic", NOWHERE) as provider:
+        assert provider.read(reply.encode()) == Reading(said, reply_id="m")
 
 
 async def test_cached_tokens_are_added_to_the_prompts(adapter_at: Any) -> None:
@@ -146,6 +165,7 @@ async def test_cached_tokens_are_added_to_the_prompts(adapter_at: Any) -> None:
         ({"status": 400, "code": "content_filter"}, "content_filter"),
         ({"status": 413}, "request_too_large"),
         ({"status": 429}, "http_429"),
+        ({"status": 429, "code": "slow_down"}, "slow_down"),
         ({"status": 529}, "overloaded"),
     ],
 )
@@ -229,7 +249,8 @@ async def test_the_schema_that_is_sent_is_one_that_the_sdk_would_not_change(adap
     async with adapter_at("anthropic", NOWHERE) as provider:
         body = json.loads(provider.compile(Request(Asking("json_schema", ()), "Grade.", given))("x", 10))
     schema = body["output_config"]["format"]["schema"]
-    assert schema == anthropic.transform_schema(given) == anthropic.transform_schema(schema)
+    assert schema == anthropic.transform_schema(schema)
+    assert list(schema["properties"]) == list(given["properties"])
 
 
 async def test_criteria_may_be_called_like_words_of_a_schema(adapter_at: Any) -> None:
@@ -244,3 +265,14 @@ async def test_criteria_may_be_called_like_words_of_a_schema(adapter_at: Any) ->
     schema = body["output_config"]["format"]["schema"]
     assert schema == anthropic.transform_schema(given)
     assert tuple(schema["properties"]) == ids
+
+
+async def test_numbers_and_words_are_one_enum_and_no_union_of_types(adapter_at: Any) -> None:
+    ordinal = {"scale": "ordinal", "levels": [1, 2], "not_applicable": True}
+    free = {"scale": "numeric", "minimum": 0, "maximum": 1, "cannot_tell": True}
+    criteria = [{"id": "a", "question": "Is it a?", **ordinal}, {"id": "b", "question": "Is it b?", **free}]
+    given = answer_schema(Rubric.parse({"name": "r", "criteria": criteria}))
+    async with adapter_at("anthropic", NOWHERE) as provider:
+        body = json.loads(provider.compile(Request(Asking("json_schema", ()), "Grade.", given))("x", 10))
+    scores = [one["properties"]["score"] for one in body["output_config"]["format"]["schema"]["properties"].values()]
+    assert scores == [{"enum": [1, 2, "not_applicable"]}, {"anyOf": [{"type": "number"}, {"enum": ["cannot_tell"]}]}]

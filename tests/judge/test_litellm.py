@@ -228,6 +228,17 @@ async def test_an_answer_that_was_cut_in_a_tool_of_litellms_is_no_whole_one(shar
 
 
 @installed
+@pytest.mark.parametrize("mode", ["json_schema", "tool"])
+async def test_the_input_of_a_tool_is_read_as_the_server_sent_it(shared_stub: Any, mode: OutputMode) -> None:
+    said = '{"a": {"reason": "first", "reason": "second"}, "b": 1.50}'
+    shared_stub.reset()
+    shared_stub.behave("say", text=said)
+    async with asking("anthropic/without-schemas", shared_stub.url) as adapter:
+        reading = adapter.read(await adapter.send(body_of(adapter, mode)))
+    assert reading.text == said
+
+
+@installed
 @pytest.mark.parametrize(
     ("model", "asked", "field"),
     [

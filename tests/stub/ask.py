@@ -10,6 +10,9 @@ from typing import Any, Protocol
 from stub.behaviour import Behaviour
 from stub.verdicts import dumps
 
+#: Stands where an answer is JSON, and no text: it goes there as it was said, with a key that occurs twice.
+VERBATIM = "the answer as it was said"
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 MODES = (
     "normal prose two_objects out_of_range nan missing extra duplicate_key html empty_object cut_body cut_stream reset "
     "refusal content_filter length status no_json_schema no_tools_no_schema no_temperature no_effort no_logprobs "
-    "max_completion_tokens failed hang trickle copy_to_reason wrap_candidate model cached"
+    "max_completion_tokens failed hang trickle copy_to_reason wrap_candidate model cached context say"
 )
 #: Modes that refuse what a request asks for: the features, and the code.
 REFUSED = {
@@ -27,7 +27,7 @@ class Behaviour:
     """How replies look: after `after` normal ones, for `count` requests or for good.
 
     `status`, `code`, `message`, `retry_after` and `location` are for the mode `status`, `cached` and `cache_write` are
-    token counts for the mode `cached`.
+    token counts for the mode `cached`, `text` is the exact answer in the mode `say`.
     """
 
     mode: str = "normal"
@@ -42,6 +42,7 @@ class Behaviour:
     finish: str = "length"
     cached: int = 0
     cache_write: int = 0
+    text: str = ""
 
     def next(self) -> Behaviour:
         if self.after > 0:

@@ -17,6 +17,8 @@ FIELDS = {
     "logprobs": "logprobs",
     "max_tokens": "max_tokens",
 }
+#: Why an answer ended; a full context is told apart by servers other than OpenAI's.
+FINISHES = {"content_filter": "content_filter", "context": "model_context_window_exceeded"}
 KINDS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 429: "requests"}
 
 
@@ -32,7 +34,7 @@ def read(given: dict[str, Any]) -> Ask:
 
 def complete(number: int, ask: Ask, text: str | None, behaviour: Behaviour, seed: bytes) -> dict[str, Any]:
     mode = behaviour.mode
-    finish = {"length": behaviour.finish, "content_filter": "content_filter"}.get(mode, "stop")
+    finish = {**FINISHES, "length": behaviour.finish}.get(mode, "stop")
     refusal = "I cannot help with that." if mode == "refusal" else None
     message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": refusal}
     logprobs = {"content": tokens(text, ask.schema, seed, ask.logprobs)} if ask.logprobs and text else None

@@ -14,7 +14,7 @@ from hashlib import blake2b, sha256
 from typing import Any
 
 from stub import chat, messages, responses
-from stub.ask import Ask, Dialect, asked_for, written
+from stub.ask import VERBATIM, Ask, Dialect, asked_for, written
 from stub.behaviour import NORMAL, REFUSED, WAYS, Behaviour
 from stub.verdicts import dumps, said
 
@@ -150,9 +150,9 @@ class StubJudge:
             return Reply(200, b"<html><body>Welcome</body></html>", content_type="text/html")
         if mode == "empty_object":
             return Reply(200, b"{}")
-        text = said(ask.schema, seed, mode, ask.last_user)
+        text = said(ask.schema, seed, behaviour, ask.last_user)
         self.completion_tokens += written(text)
-        body = dumps(dialect.complete(number, ask, text, behaviour, seed)).encode()
+        body = dumps(dialect.complete(number, ask, text, behaviour, seed)).replace(dumps(VERBATIM), text or "").encode()
         if mode == "cut_body":
             body = body[: len(body) // 2]
         return Reply(200, body, way=mode if mode in WAYS else "whole")

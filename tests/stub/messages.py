@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from stub.ask import Ask, text_of, written
+from stub.ask import VERBATIM, Ask, text_of, written
 from stub.behaviour import Behaviour
 
 FIELDS = {
@@ -25,7 +25,7 @@ KINDS = {
     529: "overloaded_error",
 }
 #: What Anthropic says where OpenAI has a code: a code of its own, or words.
-CODES = {"insufficient_quota": "enforced_spend_limit_reached"}
+CODES = {"insufficient_quota": "enforced_spend_limit_reached", "slow_down": "ramp_limit_exceeded"}
 WORDS = {
     "content_filter": "Output blocked by content filtering policy",
     "context_length_exceeded": "prompt is too long: 200001 tokens > 200000 maximum",
@@ -50,10 +50,12 @@ def complete(number: int, ask: Ask, text: str | None, behaviour: Behaviour, seed
     content: list[dict[str, Any]] = [{"type": "text", "text": text}] if text is not None else []
     if ask.tool and text and mode != "prose":
         called = {"type": "tool_use", "id": f"toolu_{number}", "name": ask.tool}
-        content = [{**called, "input": _object(text)}]
+        content = [{**called, "input": VERBATIM if _is_object(text) else {}}]
         stop = "tool_use"
     if mode == "length" and behaviour.finish == "length":
         stop = "max_tokens"
+    elif mode == "context":
+        stop = "model_context_window_exceeded"
     elif mode in {"refusal", "content_filter"}:
         stop, details = "refusal", {"type": "refusal", "category": "general_harms", "explanation": None}
     cached = (behaviour.cached, behaviour.cache_write) if mode == "cached" else (0, 0)
@@ -83,9 +85,9 @@ def fail(status: int, message: str, code: str | None, param: str | None) -> dict
     return {"type": "error", "error": error, "request_id": "req_stub"}
 
 
-def _object(text: str) -> Any:
-    """The input of a tool, which is an object and no text; what is none of JSON has no fields."""
+def _is_object(text: str) -> bool:
+    """Whether a text can be the input of a tool, which is an object and no text."""
     try:
-        return json.loads(text)
+        return isinstance(json.loads(text), dict)
     except ValueError:
-        return {}
+        return False

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from typing import Any
 
+from stub.behaviour import Behaviour
+
 REASON = "It addresses the stated request and supports its main claim, with a minor omission in the second part."
 PROSE = "The work is good on the whole, and nothing more is to be said about it."
 Verdict = dict[str, Any]
@@ -70,8 +72,11 @@ SPOILT: dict[str, Callable[[Verdict], str]] = {
 }
 
 
-def said(schema: dict[str, Any] | None, seed: bytes, mode: str, last_user: str) -> str | None:
+def said(schema: dict[str, Any] | None, seed: bytes, behaviour: Behaviour, last_user: str) -> str | None:
     """The text of an answer; None where a mode has none."""
+    mode = behaviour.mode
+    if mode == "say":
+        return behaviour.text
     if mode in {"refusal", "content_filter"}:
         return None
     if schema is None or mode == "prose":
