@@ -12,6 +12,10 @@ demo: .venv/run
 	@echo "One grade in full, the lowest:"
 	$(BIN)/judge runs show latest --lowest 1
 	@echo
+	@echo "How far three judges can be trusted, measured against people:"
+	@echo
+	$(BIN)/judge calibrations demo
+	@echo
 	@echo "To ask a real model: export OPENAI_API_KEY=..., then"
 	@echo "  $(BIN)/judge grade examples/support_replies.jsonl --rubric support-reply --judge openai/gpt-6-luna --dry-run"
 	@echo "and the same without --dry-run when the messages and the cost look right."

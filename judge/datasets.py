@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -217,6 +217,18 @@ class Dataset:
         spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the dataset
         shutil.copyfileobj(sys.stdin.buffer, spool)
         return spool
+
+
+class Given(Dataset):
+    """Items that are at hand, under a name for people: they were checked when they were read."""
+
+    def __init__(self, name: str, items: Sequence[Item], images: bool = True) -> None:
+        super().__init__(name, images=images)
+        self._given = items
+
+    def _checked(self) -> Iterator[tuple[int, Item | str]]:
+        for number, item in enumerate(self._given, 1):
+            yield number, item if self.images or not any(urls(item.fences)) else NOT_SEEN
 
 
 def _digested(item: Item) -> bytes:

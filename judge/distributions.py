@@ -58,6 +58,16 @@ def of_samples(levels: Sequence[Level | None], criterion: Criterion) -> Distribu
     )
 
 
+def of_probabilities(given: Mapping[str, float], criterion: Criterion) -> Distribution | None:
+    """From a probability for each level by its name; None where the levels on the scale have less than 0.9 of it."""
+    on_scale = {str(level): float(given.get(str(level), 0.0)) for level in criterion.listed}
+    mass = math.fsum(on_scale.values())
+    if not on_scale or mass < LEAST_MASS or min(on_scale.values()) < 0:
+        return None
+    shares = {name: share / mass for name, share in on_scale.items()}
+    return Distribution(source="logprobs", shares=shares, mass=min(mass, 1.0))
+
+
 def mean_of(several: Sequence[Distribution]) -> Distribution | None:
     """The mean of distributions on one scale; None for none."""
     if not several:
@@ -80,10 +90,9 @@ def of_tokens(text: str, tokens: Sequence[Token], criteria: Sequence[Criterion])
             begin, end = (len(text[:at].encode()) for at in spans[criterion.id])
             masses = _masses(tokens, begin, end, criterion)
             on_scale = {str(level): masses.get(_written(level), 0.0) for level in criterion.listed}
-            mass = math.fsum(on_scale.values())
-            if mass >= LEAST_MASS:
-                shares = {name: share / mass for name, share in on_scale.items()}
-                found[criterion.id] = Distribution(source="logprobs", shares=shares, mass=min(mass, 1.0))
+            distribution = of_probabilities(on_scale, criterion)
+            if distribution is not None:
+                found[criterion.id] = distribution
     return found
 
 

@@ -19,7 +19,7 @@ from rubrics import Criterion
 
 OVERALL = "overall"
 
-Trust = Literal["uncalibrated"]
+Trust = Literal["uncalibrated", "calibrated"]
 
 
 class _Published(BaseModel):
@@ -49,6 +49,24 @@ class Sample(_Published):
         )
 
 
+class Corrected(_Published):
+    """What a calibration makes of one criterion of one item, and how far the judge was found to agree with people."""
+
+    score: float | None = Field(default=None, description="On people's scale; null where it cannot be told.")
+    low: float | None = Field(default=None, description="The interval that holds the people's mean, both ends in it.")
+    high: float | None = None
+    informative: bool | None = Field(default=None, description="False for one of 60% of the scale or more.")
+    confidence: float | None = Field(default=None, description="The judge's share of the answer that it gave.")
+    stands: bool | None = Field(
+        default=None, description="Whether it may stand without a person; null where no threshold is known."
+    )
+    finding: str = Field(description="What held-out labels say of the judge on this criterion.")
+    measure: str | None = None
+    agreement: float | None = Field(default=None, description="With the mean of the people, on held-out labels.")
+    agreement_low: float | None = None
+    agreement_high: float | None = None
+
+
 class CriterionGrade(_Published):
     """One criterion of one item."""
 
@@ -63,6 +81,7 @@ class CriterionGrade(_Published):
     samples: tuple[Sample, ...] = Field(default=(), description="Every sample, where more than one was asked for.")
     distribution: Distribution | None = Field(default=None, description="The share of every answer, where known.")
     expected: float | None = Field(default=None, description="The mean score by the distribution.")
+    calibrated: Corrected | None = Field(default=None, description="By the calibration, where there is one.")
 
     @classmethod
     def combined(cls, criterion: Criterion, verdicts: Sequence[Verdict]) -> CriterionGrade:
@@ -137,6 +156,14 @@ class RubricRef(_Published):
     hash: str
 
 
+class CalibrationRef(_Published):
+    """Which calibration."""
+
+    id: str
+    name: str
+    version: int
+
+
 class JudgeRef(_Published):
     """Which judge. `kind` says `model`, or `recorded` or `simulated` where no model was asked."""
 
@@ -178,7 +205,11 @@ class Grade(_Published):
     passed: bool | None = Field(
         None, description="Whether every required criterion is met; null where none is, or unknown."
     )
-    trust: Trust = Field(default="uncalibrated", description="How far this judge was measured against people.")
+    trust: Trust = Field(default="uncalibrated", description="Whether this judge was measured against people.")
+    calibration: CalibrationRef | None = None
+    calibrated_score: float | None = Field(
+        default=None, description="The overall of the calibrated scores; null while one of them is missing."
+    )
     criteria: dict[str, CriterionGrade]
     rubric: RubricRef
     judge: JudgeRef

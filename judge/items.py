@@ -62,6 +62,11 @@ class Item(BaseModel):
             parts.append(self.images)
         return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
 
+    @property
+    def input_hash(self) -> str:
+        """SHA-256 of the input alone."""
+        return hashlib.sha256(json.dumps(_plain(self.input), ensure_ascii=False).encode()).hexdigest()
+
     @cached_property
     def own_rubric(self) -> Rubric | None:
         """The rubric that belongs to this item alone. Raises RubricError."""

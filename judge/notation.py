@@ -29,7 +29,8 @@ def shortened(text: str, most: int) -> str:
 
 def number(value: float | None, digits: int = 2) -> str:
     """A figure, or a dash where there is none: never a nought in its place."""
-    return "-" if value is None else f"{value:.{digits}f}"
+    # A nought has no sign, whichever side it was rounded from.
+    return "-" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def money(cost_usd: float | None) -> str:
@@ -41,7 +42,8 @@ def share(value: float | None) -> str:
     """A share in per cent. Only all is shown as 100%."""
     if value is None:
         return "-"
-    return "100%" if value == 1 else f"{min(value * 100, 99.9):.1f}%"
+    # A hair less is a weighted sum of all.
+    return "100%" if value > 1 - 1e-9 else f"{min(value * 100, 99.9):.1f}%"
 
 
 def plain(value: float) -> str:

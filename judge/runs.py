@@ -142,7 +142,7 @@ class Run:
         Paused
             When the judge or the budget ends the run early; what is open stays open.
         StoreError
-            When grades can no longer be written.
+            When grades can no longer be written: also where another process took the run over.
         """
         timer = None
         if self._options.deadline_s is not None:
@@ -187,7 +187,7 @@ class Run:
                 task.cancel()
 
     async def close(self) -> str:
-        """Gives the run up. Returns its state: `done`, or `open` where items are left."""
+        """Gives the run up, if nobody took it over. Returns its state: `done`, or `open` where items are left."""
         await self._session.close()
         state: str = self._store.change(self._store.runs.release, self.id)
         return state
@@ -252,7 +252,7 @@ def _find_or_create(
         mending = options.resend_lost or options.retry_failed
         round_ = store.ask(store.runs.next_round, scan.hash, rubric.hash, session.fingerprint, mending)
     wanted = fingerprint(scan.hash, rubric.hash, session.fingerprint, round_)
-    found = store.change(store.runs.find, wanted)
+    found = store.change(store.runs.find, wanted, by_force=options.take_over)
     if found is not None:
         return dict(found._mapping)
     _keep(store, rubric, session)
@@ -281,9 +281,9 @@ def keep_rubric(store: Store, rubric: Rubric) -> None:
 def _keep(store: Store, rubric: Rubric, session: Session) -> None:
     judge, ref, asking = session.judge, session.grader(rubric, None).judge_ref, session.asking
     keep_rubric(store, rubric)
-    # Headers may hold secrets: they are asked with, and never kept.
+    # Headers may hold secrets: they are asked with, and their names alone are kept.
     body: dict[str, Any] = {"description": judge.model_dump(mode="json", exclude={"headers"})}
-    body["ref"] = ref.model_dump(mode="json")
+    body |= {"ref": ref.model_dump(mode="json"), "headers": sorted(judge.headers)}
     if asking is not None:
         body |= {"asking": asdict(asking), "prompt": prompts.version(asking.mode)}
     store.keep(store.tables.judge, fingerprint=ref.fingerprint, name=judge.name, body=json.dumps(body))

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from judge.grades import OVERALL
+from judge.grades import OVERALL, CalibrationRef
 from judge.sections import SectionSummary, section_summaries
+from judge.trust import applier
 from judge.verdicts import Outcome
 from rubrics import Criterion, Rubric, lowest
 
@@ -73,8 +74,43 @@ class CriterionSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibratedSummary:
+    """One criterion of a run by a calibration.
+
+    Attributes
+    ----------
+    n, mean
+        Items with a calibrated score, and the mean of those, on the criterion's own scale; None where there is none.
+    stands
+        Items whose grade may stand without a person; None where no threshold is known.
+    finding, measure, agreement, agreement_low, agreement_high
+        What held-out labels say of the judge.
+    rate, rate_low, rate_high
+        Of a pass/fail criterion the share that people would pass, by the judge's error rates on the labels; None where
+        `no_rate` says why.
+    """
+
+    criterion: str
+    n: int
+    mean: float | None
+    stands: int | None
+    finding: str
+    measure: str | None
+    agreement: float | None
+    agreement_low: float | None
+    agreement_high: float | None
+    rate: float | None = None
+    rate_low: float | None = None
+    rate_high: float | None = None
+    no_rate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
-    """A run's figures. `open` items were not graded yet and count as missing."""
+    """A run's figures. `open` items were not graded yet and count as missing.
+
+    `calibrated` are its criteria by `calibration`, where it was graded with one.
+    """
 
     run: RunInfo
     open: int
@@ -83,6 +119,8 @@ class Summary:
     overall: CriterionSummary
     totals: Totals
     causes: tuple[tuple[Outcome, str, int], ...]
+    calibration: CalibrationRef | None = None
+    calibrated: tuple[CalibratedSummary, ...] = ()
 
     @property
     def clean(self) -> bool:
@@ -97,12 +135,16 @@ class Summary:
             plain["scored_share"] = one.scored_share
         for part in ("rubric", "judge"):
             data["run"][part] = getattr(self.run, part).model_dump(mode="json")
-        data["trust"] = "uncalibrated"
+        data["trust"] = "uncalibrated" if self.calibration is None else "calibrated"
+        data["calibration"] = None if self.calibration is None else self.calibration.model_dump(mode="json")
         return data
 
 
-def summarise(store: Store, run_id: str) -> Summary:
-    """The summary of a run, from its stored grades."""
+def summarise(store: Store, run_id: str, calibration: str | None = None) -> Summary:
+    """The summary of a run, from its stored grades; by the calibration that is named, or that it was graded with.
+
+    Raises InputError, SetupError for a calibration that is not there, or is of another rubric or judge.
+    """
     (info,) = store.ask(store.results.runs, run_id)
     rubric = store.ask(store.verdicts.stored_rubric, info.rubric.hash)
     missing = info.items - info.finished - info.held
@@ -118,7 +160,13 @@ def summarise(store: Store, run_id: str) -> Summary:
         overall=_overall(rubric, counted.get(OVERALL, []), missing, *store.ask(store.results.bounds, info.id)),
         totals=store.ask(store.results.totals, info.id),
         causes=tuple(store.ask(store.results.causes, info.id)),
+        **_by_calibration(store, info, calibration),
     )
+
+
+def _by_calibration(store: Store, info: RunInfo, calibration: str | None) -> dict[str, Any]:
+    by = applier(store, info, calibration)
+    return {} if by is None else {"calibration": by.ref, "calibrated": tuple(by.summaries(store, info))}
 
 
 @dataclass(frozen=True, slots=True)

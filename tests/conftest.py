@@ -171,11 +171,18 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_set() -> Iterator[None]:
+    """No key or setting of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "JUDGE_", "OPENAI_"))]:
+            environment.delenv(name)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No key or setting of whoever runs the tests, and no connection that leaves this machine."""
-    for name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "JUDGE_", "OPENAI_"))]:
-        monkeypatch.delenv(name)
+    """No connection that leaves this machine."""
     connect = socket.socket.connect
 
     def at_home_only(self: socket.socket, address: Any) -> None:

@@ -19,6 +19,7 @@ BY_NAME = {
     "judge/__init__.py",
     "judge/store/__init__.py",
     "judge/single.py",
+    "judge/trust.py",
     "judge/providers/__init__.py",
     "judge/cli/__init__.py",
 }

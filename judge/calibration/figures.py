@@ -24,6 +24,8 @@ class Figure(BaseModel):
         Items, pairs or annotators that it rests on, whatever `of` names.
     of
         What is counted in `n`.
+    left_out
+        How many of them do not define it and are not in it, such as documents of which every score is the same.
     why
         Why there is no value, or no interval.
     """
@@ -33,6 +35,7 @@ class Figure(BaseModel):
     value: float | None
     n: int
     of: str = "items"
+    left_out: int = 0
     low: float | None = None
     high: float | None = None
     why: str | None = None

@@ -32,7 +32,8 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> tuple[float,
     share = successes / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(centre - half, 0.0), min(centre + half, 1.0)
+    # The share lies inside, and by rounding would not where it is 0 or 1.
+    return max(min(centre - half, share), 0.0), min(max(centre + half, share), 1.0)
 
 
 def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -53,9 +54,10 @@ def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     return 1 - upper_bound(n - successes, n, tail), upper_bound(successes, n, tail)
 
 
-def upper_bound(successes: int, n: int, delta: float) -> float:
+def upper_bound(successes: float, n: float, delta: float) -> float:
     """The largest share under which so few successes in n trials still have probability `delta`, by Clopper-Pearson.
 
-    The share of which it is computed lies below it with probability 1 - delta at least.
+    The share of which it is computed lies below it with probability 1 - delta at least. Effective counts, of items in
+    groups, need not be whole.
     """
     return 1.0 if successes >= n else float(stats.beta.ppf(1 - delta, successes + 1, n - successes))

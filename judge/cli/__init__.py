@@ -9,6 +9,9 @@ import sys
 COMMANDS = {
     "grade": "Grade a file of outputs by a rubric.",
     "runs": "List, show, export or delete runs.",
+    "calibrate": "Measure how far a judge agrees with people, and correct it.",
+    "calibrations": "List, show, check, compare or report calibrations.",
+    "labels": "Draw sheets for people to label, and read labels.",
     "rubrics": "List, show, check, begin or import rubrics.",
     "judges": "List judges, or find out how one can be asked.",
     "schema": "Print the JSON schema of what is read and written.",
@@ -35,7 +38,7 @@ def main() -> None:
     if command in COMMANDS:
         importlib.import_module(f"judge.cli.{command}").app(arguments, prog_name=f"judge {command}")
     elif command in {"-h", "--help"}:
-        listed = "\n".join(f"  {name:8} {text}" for name, text in COMMANDS.items())
+        listed = "\n".join(f"  {name:12} {text}" for name, text in COMMANDS.items())
         sys.stdout.write(HELP.format(commands=listed))
     elif command == "--version":
         from importlib.metadata import version  # noqa: PLC0415 - slow to import, rarely wanted

@@ -10,7 +10,7 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,7 @@ from judge.cli.output import Output
 from judge.cli.progress import watch
 from judge.datasets import Dataset, Scan
 from judge.errors import Paused, SetupError, StoreError
+from judge.exports import find_run
 from judge.grading import refuse_pairs
 from judge.judges import SOURCES, Judge
 from judge.prices import price_of
@@ -29,7 +30,11 @@ from judge.runs import Options, Run
 from judge.settings import Settings
 from judge.store import open_store
 from judge.summary import Summary, summarise
+from judge.trust import applier
 from rubrics import Rubric
+
+if TYPE_CHECKING:
+    from judge.store.store import Store
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -64,6 +69,7 @@ def grade(
     tpm: Annotated[float | None, typer.Option(min=1, help="Most tokens a minute.")] = None,
     deadline: Annotated[str | None, typer.Option(help="Stop sending after 90s, 15m or 2h.")] = None,
     budget_usd: Annotated[float | None, typer.Option(min=0, help="Never spend more on this run.")] = None,
+    calibration: Annotated[str | None, typer.Option(help="Show the grades by this calibration of the judge.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Grade only the first items.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ask everything anew, in a new round.")] = False,
     resend_lost: Annotated[bool, typer.Option("--resend-lost", help="Ask again where an answer was lost.")] = False,
@@ -120,14 +126,14 @@ def grade(
     scan = _scanned(dataset, quiet)
     if rubric is None and (without := scan.count - scan.own_rubrics):
         raise SetupError(f"items without a rubric of their own: {without:,}; name one with --rubric")
-    worst = _quoted(dataset, scan, chosen, described, options)
+    worst = quoted(dataset, scan, chosen, described, options)
     if dry_run:
         draw.dry_run(next(iter(dataset)), chosen, described, scan, worst)
         return
-    _confirm(worst, yes, budget_usd)
+    confirm(worst, yes, budget_usd)
     target = Output(out) if out else None
     try:
-        summary, stopped = asyncio.run(_graded(dataset, scan, chosen, described, options, target, quiet))
+        summary, stopped = asyncio.run(_graded(dataset, scan, chosen, described, options, target, calibration, quiet))
     except KeyboardInterrupt:
         say("interrupted before the first item; start the same command again")
         raise typer.Exit(Exit.STOPPED) from None
@@ -145,7 +151,7 @@ def _scanned(dataset: Dataset, quiet: bool) -> Scan:
     return scan
 
 
-def _quoted(dataset: Dataset, scan: Scan, rubric: Rubric, judge: Judge, options: Options) -> Quote | None:
+def quoted(dataset: Dataset, scan: Scan, rubric: Rubric, judge: Judge, options: Options) -> Quote | None:
     """The worst case; None where nothing is asked. Refuses a judge that cannot be made, or has no price."""
     if judge.provider not in BUILT_IN or judge.provider in SOURCES:
         adapter = connect(judge)
@@ -159,7 +165,7 @@ def _quoted(dataset: Dataset, scan: Scan, rubric: Rubric, judge: Judge, options:
     return quote(scan, rubric, judge, price, options.samples, own)
 
 
-def _confirm(worst: Quote | None, yes: bool, budget_usd: float | None) -> None:
+def confirm(worst: Quote | None, yes: bool, budget_usd: float | None) -> None:
     if worst is None or yes or not sys.stdin.isatty():
         return
     most = worst.worst_usd
@@ -177,6 +183,7 @@ async def _graded(
     judge: Judge,
     options: Options,
     out: Output | None,
+    calibration: str | None,
     quiet: bool,
 ) -> tuple[Summary, str | None]:
     """Runs, or goes on, until done or stopped. The summary, and why it stopped where it did."""
@@ -184,9 +191,11 @@ async def _graded(
         run = await Run.open(store, dataset, rubric, judge, options, scan)
         stopped: str | None = None
         try:
+            if calibration is not None:
+                _show_by(store, run, calibration)
             if out is not None:
                 out.check(run.id, rubric.hash, run.judge_fingerprint)
-            _stop_on_signals(run)
+            stop_on_signals(run)
             with watch(run, quiet):
                 await run.execute()
             stopped = run.stopped
@@ -205,7 +214,13 @@ async def _graded(
     return summary, stopped
 
 
-def _stop_on_signals(run: Run) -> None:
+def _show_by(store: Store, run: Run, calibration: str) -> None:
+    """Shows a run's grades by a calibration from now on. Refuses one of another rubric or judge."""
+    by = applier(store, find_run(store, run.id), calibration)
+    store.change(store.calibrations.show_by, run.id, None if by is None else by.info.id)
+
+
+def stop_on_signals(run: Run) -> None:
     """The first Ctrl-C stops sending, and waits for answers under way; the second leaves at once."""
 
     def stop() -> None:

@@ -73,13 +73,13 @@ class Output:
             what = " and ".join(differs) or "items or round"
             raise InputError(f"{self._path}: holds run {held[0]}, whose {what} differ; name another --out file")
 
-    def write(self, store: Store, info: RunInfo) -> int:
+    def write(self, store: Store, info: RunInfo, calibration: str | None = None) -> int:
         """Writes all graded items in the order of the input. Returns how many."""
         self.check(info.id, info.rubric.hash, info.judge.fingerprint)
         count = 0
         try:
             with _whole(self._path) as file:
-                for grade in grades_of(store, info):
+                for grade in grades_of(store, info, calibration):
                     file.write(grade.model_dump_json() + "\n")
                     count += 1
         except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -27,6 +27,16 @@ def watch(run: Run, quiet: bool) -> Iterator[None]:
         yield
     finally:
         looker.cancel()
+
+
+@contextmanager
+def spinner(quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Shows on standard error what long work is at: a spinner on a terminal, nothing elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with Console(stderr=True).status("") as shown:
+        yield lambda text: shown.update(text)
 
 
 def status(run: Run) -> str:

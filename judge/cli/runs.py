@@ -24,6 +24,7 @@ from judge.report import gather, page
 from judge.rescoring import rescore as make_rescored
 from judge.store import open_store
 from judge.summary import summarise
+from judge.trust import applier
 from judge.verdicts import Outcome
 from rubrics import Rubric, answer_schema, in_parts
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Runs and their grades.")
 
 RunArgument = Annotated[str, typer.Argument(help="The run's id, how it begins, or latest.")]
+CalibrationOption = Annotated[
+    str | None, typer.Option("--calibration", help="Show grades by this calibration; by that of the run without.")
+]
 SHOWN = 20
 SECONDS_A_DAY = 86_400
 
@@ -88,25 +92,28 @@ def show(
     item: Annotated[str | None, typer.Option(help="Show this item in full, with its raw exchange.")] = None,
     outcome: Annotated[Outcome | None, typer.Option(help="Show items with this outcome.")] = None,
     lowest: Annotated[int | None, typer.Option(min=1, help="Show so many of the lowest grades.")] = None,
+    calibration: CalibrationOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """The summary of a run, or some of its grades."""
     with open_store() as store:
         info = find_run(store, run)
         if item is None and outcome is None and lowest is None:
-            found = summarise(store, info.id)
+            found = summarise(store, info.id, calibration)
             if as_json:
                 typer.echo(json.dumps(found.as_dict(), ensure_ascii=False))
             else:
                 draw.summary(found)
             return
+        by = applier(store, info, calibration)
         seqs = store.ask(store.results.places, info.id, item, outcome, lowest, SHOWN)
         by_seq = dict(store.ask(store.results.grades, info, seqs=seqs))
         if not by_seq:
             raise InputError(f"run {info.id} has no such item; see: judge runs show {info.id}")
         judge = store.ask(store.results.judge_body, info.judge.fingerprint)
         probabilities = bool(judge.get("asking", {}).get("logprobs"))
-        for grade in (by_seq[seq] for seq in seqs):
+        grades = [by_seq[seq] for seq in seqs]
+        for grade in grades if by is None else by.apply(grades):
             if as_json:
                 typer.echo(grade.model_dump_json())
                 continue
@@ -141,29 +148,30 @@ def export(
     run: RunArgument,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The file; standard output without.")] = None,
     format_: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.JSONL,
+    calibration: CalibrationOption = None,
 ) -> None:
     """All grades of a run, in the order of the input."""
     with open_store() as store:
         info = find_run(store, run)
         if out is None:
-            _printed(store, info, format_)
+            _printed(store, info, format_, calibration)
         elif format_ is Format.JSONL:
-            say(f"{Output(out).write(store, info):,} grades written to {out}")
+            say(f"{Output(out).write(store, info, calibration):,} grades written to {out}")
         elif format_ is Format.CSV:
             with new_file(out, text=True) as file:
-                write_csv(file, store, info)
+                write_csv(file, store, info, calibration)
         else:
             with new_file(out, text=False) as file:
-                write_parquet(file, store, info)
+                write_parquet(file, store, info, calibration)
 
 
-def _printed(store: Store, info: RunInfo, format_: Format) -> None:
+def _printed(store: Store, info: RunInfo, format_: Format, calibration: str | None) -> None:
     if format_ is Format.PARQUET:
         raise InputError("Parquet is not text; name a file with --out")
     if format_ is Format.CSV:
-        write_csv(sys.stdout, store, info)
+        write_csv(sys.stdout, store, info, calibration)
     else:
-        sys.stdout.writelines(grade.model_dump_json() + "\n" for grade in grades_of(store, info))
+        sys.stdout.writelines(grade.model_dump_json() + "\n" for grade in grades_of(store, info, calibration))
 
 
 @app.command()
@@ -227,7 +235,10 @@ def delete(
         info = find_run(store, run)
         owner = store.ask(store.runs.owner, info.id)
         if owner is not None and not is_dead(owner):
-            raise RunBusy(f"run {info.id} is being graded; stop it first")
+            raise RunBusy(
+                f"run {info.id} is being graded; stop it first, or take it over with judge grade --take-over if that "
+                "machine is gone"
+            )
         if not yes and not typer.confirm(f"Delete run {info.id} and its {info.finished:,} grades?", err=True):
             raise typer.Exit(Exit.CANNOT_START)
         store.change(store.runs.remove, info.id)

@@ -6,11 +6,13 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from judge.distributions import of_probabilities
 from judge.errors import SetupError
 from judge.items import Item
 from judge.judges import Judge
@@ -22,9 +24,9 @@ NOT_RECORDED = "not recorded"
 
 
 class Options(BaseModel):
-    """`file`: JSON lines, plain or gzipped, of {item, criterion, judge?, score | samples, reason?}.
+    """`file`: JSON lines, plain or gzipped, of {item, criterion, judge?, score | samples, reason?, distribution?}.
 
-    `judge` takes only the rows of that judge.
+    `judge` takes only the rows of that judge. `distribution` holds the probability that the judge gave to each level.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,8 +35,17 @@ class Options(BaseModel):
     judge: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """What is recorded of one item on one criterion."""
+
+    scores: list[object]
+    reason: str | None = None
+    distribution: dict[str, float] | None = None
+
+
 class Recorded:
-    """A file of judgements."""
+    """A file of judgements. `samples` is the most that any row holds."""
 
     kind = "recorded"
 
@@ -46,7 +57,7 @@ class Recorded:
                 f"the recorded judge {judge.name!r} needs `options: {{file: PATH}}`, and may have `judge: NAME`"
             ) from None
         digest = hashlib.sha256(f"recorded\0{self._options.judge}\0".encode())
-        self._cells: dict[tuple[str, str], tuple[list[object], str | None]] = {}
+        self._cells: dict[tuple[str, str], _Cell] = {}
         for number, row in self._rows(digest):
             if self._options.judge is not None and row.get("judge") != self._options.judge:
                 continue
@@ -62,22 +73,34 @@ class Recorded:
                     f"{self._options.file}:{number}: the second judgement of {cell[0]!r} on {cell[1]!r}; "
                     "name one judge of the file in options: {judge: NAME}"
                 )
-            self._cells[cell] = (scores if isinstance(scores, list) else [scores], row.get("reason"))
+            told = row.get("distribution")
+            if told is not None and not (isinstance(told, dict) and all(map(_is_number, told.values()))):
+                raise SetupError(f"{self._options.file}:{number}: `distribution` is not a probability for each level")
+            self._cells[cell] = _Cell(scores if isinstance(scores, list) else [scores], row.get("reason"), told)
         if not self._cells:
             raise SetupError(f"{self._options.file}: nothing recorded for the judge {self._options.judge!r}")
         self.fingerprint = digest.hexdigest()
+        self.samples = max(len(cell.scores) for cell in self._cells.values())
 
     def verdicts(self, item: Item, rubric: Rubric, sample: int) -> tuple[Verdict, ...]:
         """What the file holds; `judge_error` where it holds nothing."""
+        return self.recorded(item.id, rubric, sample)
+
+    def recorded(self, item: str, rubric: Rubric, sample: int) -> tuple[Verdict, ...]:
+        """What the file holds of an item, by its id."""
         return tuple(self._verdict(item, criterion, sample) for criterion in rubric.leaves)
 
-    def _verdict(self, item: Item, criterion: Criterion, sample: int) -> Verdict:
-        scores, reason = self._cells.get((item.id, criterion.id), ([], None))
-        score = scores[sample] if sample < len(scores) else None
+    def _verdict(self, item: str, criterion: Criterion, sample: int) -> Verdict:
+        cell = self._cells.get((item, criterion.id), _Cell([]))
+        score = cell.scores[sample] if sample < len(cell.scores) else None
         if score is None:
             return Verdict(criterion.id, Outcome.JUDGE_ERROR, cause=NOT_RECORDED)
         # Files of labels write whole levels as 4.0; a live judge must not.
-        return verdict_of(criterion, int(score) if isinstance(score, float) and score.is_integer() else score, reason)
+        whole = int(score) if isinstance(score, float) and score.is_integer() else score
+        said = verdict_of(criterion, whole, cell.reason)
+        if said.outcome is not Outcome.SCORED or cell.distribution is None:
+            return said
+        return replace(said, distribution=of_probabilities(cell.distribution, criterion))
 
     def _rows(self, digest: Any) -> Iterator[tuple[int, dict[str, Any]]]:
         path = Path(self._options.file)
@@ -94,3 +117,7 @@ class Recorded:
             raise SetupError(f"{path}: cannot be read ({error.strerror or error})") from None
         except ValueError as error:
             raise SetupError(f"{path}:{number}: not JSON ({error})") from None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -77,7 +77,7 @@ def chart(one: CriterionSummary) -> Chart | None:
         return lines(told)
     if told:
         return Chart("histogram", _bars(told), ticks=(Tick(0.0, told[0][0]), Tick(1.0, told[-1][0])))
-    mean = None if one.mean is None else _along(one.mean, one.minimum, one.maximum)
+    mean = None if one.mean is None else along(one.mean, one.minimum, one.maximum)
     values = [(value, count) for value, count in one.distribution if isinstance(value, float)]
     parts = binned(values, one.minimum, one.maximum, BINS)
     return Chart("histogram", _bars(parts), ticks=_ticks(one.minimum, one.maximum), mean=mean)
@@ -95,8 +95,8 @@ def track(low: float | None, high: float | None, mean: float | None, minimum: fl
     """A mean between its bounds; None where nothing is known of it."""
     if low is None or high is None:
         return None
-    middle = None if mean is None else _along(mean, minimum, maximum)
-    return Track(_along(low, minimum, maximum), _along(high, minimum, maximum), middle)
+    middle = None if mean is None else along(mean, minimum, maximum)
+    return Track(along(low, minimum, maximum), along(high, minimum, maximum), middle)
 
 
 def binned(values: Sequence[tuple[float, int]], minimum: float, maximum: float, bins: int) -> list[tuple[str, int]]:
@@ -108,6 +108,11 @@ def binned(values: Sequence[tuple[float, int]], minimum: float, maximum: float, 
         counts[min(int((value - minimum) / width + 1e-9), bins - 1)] += count
     edges = [plain(round(minimum + width * place, 9)) for place in range(bins + 1)]
     return [(f"{edges[place]} to {edges[place + 1]}", count) for place, count in enumerate(counts)]
+
+
+def along(value: float, minimum: float, maximum: float) -> float:
+    """Where a value lies between two ends, 0 to 1; beyond them at the nearer one."""
+    return min(max((value - minimum) / (maximum - minimum), 0.0), 1.0)
 
 
 def _bars(told: Sequence[tuple[str, int]]) -> tuple[Bar, ...]:
@@ -123,10 +128,6 @@ def _slot(told: Sequence[tuple[str, int]]) -> float:
 
 
 def _ticks(minimum: float, maximum: float) -> tuple[Tick, ...]:
-    nought = Tick(_along(0.0, minimum, maximum), "0")
+    nought = Tick(along(0.0, minimum, maximum), "0")
     between = (nought,) if TICKS_APART < nought.at < 1 - TICKS_APART else ()
     return (Tick(0.0, plain(minimum)), *between, Tick(1.0, plain(maximum)))
-
-
-def _along(value: float, minimum: float, maximum: float) -> float:
-    return min(max((value - minimum) / (maximum - minimum), 0.0), 1.0)

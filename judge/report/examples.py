@@ -73,7 +73,7 @@ def examples(store: Store, info: RunInfo, seqs: Sequence[int]) -> dict[int, Exam
     for seq, grade in store.ask(store.results.grades, info, seqs=seqs):
         item = Item(id=grade.item, **store.ask(store.results.item_body, info.id, grade.item))
         rubric = store.ask(store.verdicts.stored_rubric, grade.rubric.hash)
-        found[seq] = Example(seq, grade, tuple(_told(rubric, grade)), tuple(map(_excerpt, item.fences)))
+        found[seq] = Example(seq, grade, tuple(_told(rubric, grade)), excerpts(item))
     return found
 
 
@@ -101,6 +101,11 @@ def _criterion(criterion: Criterion, given: CriterionGrade, depth: int) -> Told:
         shares=shares,
         samples=tuple(map(sample, given.samples)),
     )
+
+
+def excerpts(item: Item) -> tuple[Excerpt, ...]:
+    """The beginnings of all texts of an item."""
+    return tuple(map(_excerpt, item.fences))
 
 
 def _excerpt(fence: Fence) -> Excerpt:

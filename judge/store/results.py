@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Integer, Row, and_, case, cast, func, or_, select
 
 from judge.grades import OVERALL, CriterionGrade, Grade, JudgeRef, RubricRef, Sample, Usage
+from judge.items import Item
 from judge.ledger import CallState, unpacked
 from judge.store.tables import call, grade, item, run, run_item, verdict
 from judge.store.tables import judge as judges
@@ -361,6 +362,19 @@ def item_body(connection: Connection, tenant: str, run_id: str, item_id: str) ->
     )
     body: dict[str, Any] = json.loads(connection.execute(wanted).scalar_one())
     return body
+
+
+def items(connection: Connection, tenant: str, run_id: str, ids: Sequence[str]) -> dict[str, Item]:
+    """Items of a run, by their ids."""
+    wanted = (
+        select(run_item.c.item_id, run_item.c.metadata, item.c.body)
+        .join(item, and_(run_item.c.tenant == item.c.tenant, run_item.c.item_hash == item.c.hash))
+        .where(run_item.c.tenant == tenant, run_item.c.run == run_id, run_item.c.item_id.in_(ids))
+    )
+    return {
+        id_: Item(**json.loads(body), id=id_, metadata=json.loads(metadata))
+        for id_, metadata, body in connection.execute(wanted)
+    }
 
 
 def causes(connection: Connection, tenant: str, run_id: str) -> list[tuple[Outcome, str, int]]:

@@ -26,7 +26,7 @@ from judge.errors import RunBusy
 from judge.grades import OVERALL, Grade, Graded
 from judge.items import Item
 from judge.ledger import CallState, now
-from judge.owner import describe, is_dead
+from judge.owner import describe, is_dead, this_process
 from judge.store.conflicts import ignoring
 from judge.store.locks import Lock, hold
 from judge.store.tables import call, grade, item, rubric, run, run_item, verdict
@@ -48,24 +48,28 @@ _FINISH = (
 )
 
 
-def find(connection: Connection, tenant: str, fingerprint: str) -> Row[Any] | None:
+def find(connection: Connection, tenant: str, fingerprint: str, by_force: bool = False) -> Row[Any] | None:
     """The run of a fingerprint. What a dead process had begun to load is cleared away.
 
-    Raises RunBusy while a live process loads it.
+    Raises RunBusy while a live process loads it, unless by force.
     """
     wanted = select(run).where(run.c.tenant == tenant, run.c.fingerprint == fingerprint)
     found = connection.execute(wanted.with_for_update()).first()
     if found is None or found.state != "loading":
         return found
-    if not is_dead(found.owner):
-        raise RunBusy(f"run {found.id} is being loaded by {describe(found.owner)}; wait for it, or stop it first")
-    remove(connection, tenant, found.id)
+    if not by_force and not is_dead(found.owner):
+        raise RunBusy(
+            f"run {found.id} is being loaded by {describe(found.owner)}; wait for it, or stop it; if that machine is "
+            "gone, grade with --take-over"
+        )
+    remove(connection, tenant, found.id, by_force)
     return None
 
 
 def begin(connection: Connection, row: dict[str, Any]) -> None:
-    """A run without items, in the state `loading`."""
-    if not connection.execute(ignoring(connection, run), {**row, "state": "loading"}).rowcount:
+    """A run without items, in the state `loading`. Raises RunBusy where it was begun already."""
+    added = ignoring(connection, run).returning(run.c.id)
+    if connection.execute(added, {**row, "state": "loading"}).first() is None:
         raise RunBusy("another process has just begun this very run; wait for it, or start again")
 
 
@@ -133,7 +137,8 @@ def _place(tenant: str, run_id: str, seq: int, one: Item, size: int) -> dict[str
 
 
 def loaded(connection: Connection, tenant: str, run_id: str) -> None:
-    """All items are there: the run is open."""
+    """All items are there: the run is open. Raises RunBusy where it is no longer this process's."""
+    _still_ours(connection, tenant, run_id)
     connection.execute(update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(state="open"))
 
 
@@ -150,13 +155,8 @@ def take(connection: Connection, tenant: str, run_id: str, new_owner: str, by_fo
 
     Calls that a dead owner left in flight can no longer be answered: they are lost.
     """
-    this = select(run.c.owner).where(run.c.tenant == tenant, run.c.id == run_id)
-    held: str | None = connection.execute(this.with_for_update()).scalar()
-    if held is not None and held != new_owner and not is_dead(held) and not by_force:
-        raise RunBusy(
-            f"run {run_id} is being graded by {describe(held)}; wait for it, or stop it; if that machine is gone, "
-            "add --take-over"
-        )
+    if not by_force:
+        _check_free(connection, tenant, run_id, new_owner)
     connection.execute(update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(owner=new_owner))
     ended = {"state": CallState.LOST, "cause": "process_ended", "done_at": now(), "cost_usd": call.c.reserved_usd}
     in_flight = (call.c.tenant == tenant, call.c.run == run_id, call.c.state == CallState.SENT)
@@ -165,8 +165,40 @@ def take(connection: Connection, tenant: str, run_id: str, new_owner: str, by_fo
             connection.execute(update(call).where(*in_flight, call.c.owner == name).values(**ended))
 
 
+def _holder(connection: Connection, tenant: str, run_id: str) -> str | None:
+    """Who has a run. Nobody can take it before the transaction ends."""
+    this = select(run.c.owner).where(run.c.tenant == tenant, run.c.id == run_id)
+    held: str | None = connection.execute(this.with_for_update()).scalar()
+    return held
+
+
+def _check_free(connection: Connection, tenant: str, run_id: str, new_owner: str) -> None:
+    """Raises RunBusy while another live process has a run."""
+    held = _holder(connection, tenant, run_id)
+    if held is not None and held != new_owner and not is_dead(held):
+        raise RunBusy(
+            f"run {run_id} is being graded by {describe(held)}; wait for it, or stop it; if that machine is gone, "
+            "add --take-over"
+        )
+
+
+def _still_ours(connection: Connection, tenant: str, run_id: str) -> None:
+    """Raises RunBusy where this process has lost a run."""
+    if (held := _holder(connection, tenant, run_id)) != this_process():
+        raise _taken_over(run_id, held)
+
+
+def _taken_over(run_id: str, held: str | None) -> RunBusy:
+    by = "another process" if held is None else describe(held)
+    return RunBusy(f"run {run_id} was taken over by {by}; wait for that one, or stop it")
+
+
 def reopen(connection: Connection, tenant: str, run_id: str, lost: bool, failed: bool) -> int:
-    """Opens items with a lost answer, or failed ones, for a new revision. Returns how many."""
+    """Opens items with a lost answer, or failed ones, for a new revision. Returns how many.
+
+    Raises RunBusy where the run is no longer this process's.
+    """
+    _still_ours(connection, tenant, run_id)
     here = (run_item.c.tenant == tenant, run_item.c.run == run_id)
     reopened = 0
     values = {"state": "open", "revision": run_item.c.revision + 1}
@@ -191,7 +223,7 @@ def reopen(connection: Connection, tenant: str, run_id: str, lost: bool, failed:
 
 
 def release(connection: Connection, tenant: str, run_id: str) -> str:
-    """Gives a run up, and returns its state: `done` when no item is open."""
+    """Gives a run up where it is still this process's. Returns its state: `done` when no item is open."""
     open_items = select(run_item.c.seq).where(
         run_item.c.tenant == tenant, run_item.c.run == run_id, run_item.c.state == "open"
     )
@@ -199,7 +231,7 @@ def release(connection: Connection, tenant: str, run_id: str) -> str:
     ended = now() if state == "done" else None
     connection.execute(
         update(run)
-        .where(run.c.tenant == tenant, run.c.id == run_id)
+        .where(run.c.tenant == tenant, run.c.id == run_id, run.c.owner == this_process())
         .values(state=state, owner=None, finished_at=func.coalesce(run.c.finished_at, ended) if ended else None)
     )
     return state
@@ -242,10 +274,17 @@ def open_page(connection: Connection, tenant: str, run_id: str, after: int) -> l
     ]
 
 
-def finish_for(tenant: str, run_id: str) -> Callable[[Connection, Sequence[tuple[int, int, Graded]]], None]:
-    """The batch operation that writes an item's verdicts and grades and ends it, all or nothing."""
+def finish_for(
+    tenant: str, run_id: str
+) -> Callable[[Connection, Sequence[tuple[int, int, Graded]]], list[RunBusy] | None]:
+    """The batch operation that writes an item's verdicts and grades and ends it, all or nothing.
 
-    def finish(connection: Connection, finished: Sequence[tuple[int, int, Graded]]) -> None:
+    Returns what to raise where the run is no longer this process's: raised here, it would undo the rest of the batch.
+    """
+
+    def finish(connection: Connection, finished: Sequence[tuple[int, int, Graded]]) -> list[RunBusy] | None:
+        if (held := _holder(connection, tenant, run_id)) != this_process():
+            return [_taken_over(run_id, held) for _ in finished]
         verdicts: list[dict[str, Any]] = []
         grades: list[dict[str, Any]] = []
         places: list[dict[str, Any]] = []
@@ -257,12 +296,14 @@ def finish_for(tenant: str, run_id: str) -> Callable[[Connection, Sequence[tuple
         connection.execute(ignoring(connection, verdict), verdicts)
         connection.execute(ignoring(connection, grade), grades)
         connection.execute(_FINISH, places)
+        return None
 
     return finish
 
 
 def finish_now(connection: Connection, tenant: str, run_id: str, finished: Sequence[tuple[int, int, Graded]]) -> None:
-    """See `finish_for`, outside the flow of grading."""
+    """See `finish_for`, outside the flow of grading. Raises RunBusy where the run is no longer this process's."""
+    _still_ours(connection, tenant, run_id)
     finish_for(tenant, run_id)(connection, finished)
 
 
@@ -333,8 +374,13 @@ def _place_row(at: dict[str, Any], outcome: Outcome, receipt: Receipt) -> dict[s
     }
 
 
-def remove(connection: Connection, tenant: str, run_id: str) -> None:
-    """Deletes a run, its grades, and the items that no other run has. What was paid stays in the ledger."""
+def remove(connection: Connection, tenant: str, run_id: str, by_force: bool = False) -> None:
+    """Deletes a run, its grades, and the items that no other run has. What was paid stays in the ledger.
+
+    Raises RunBusy while another live process has it, unless by force.
+    """
+    if not by_force:
+        _check_free(connection, tenant, run_id, this_process())
     hold(connection, Lock.ITEMS)
     for table in (verdict, grade, run_item):
         connection.execute(delete(table).where(table.c.tenant == tenant, table.c.run == run_id))
@@ -360,7 +406,11 @@ def next_round(connection: Connection, tenant: str, dataset: str, rubric: str, j
 
 
 def commit_spent(connection: Connection, tenant: str, run_id: str) -> None:
-    """Begins to keep a run's budget: what was spent, and what is reserved for calls in flight, is committed."""
+    """Begins to keep a run's budget: what was spent, and what is reserved for calls in flight, is committed.
+
+    Raises RunBusy where the run is no longer this process's.
+    """
+    _still_ours(connection, tenant, run_id)
     cost = func.coalesce(call.c.cost_usd, call.c.reserved_usd, 0.0)
     committed = select(func.coalesce(func.sum(cost), 0.0)).where(call.c.tenant == tenant, call.c.run == run_id)
     here = (run.c.tenant == tenant, run.c.id == run_id)

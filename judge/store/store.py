@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, select, update
 
+from judge.errors import RunBusy
 from judge.grades import Graded
 from judge.items import Item
 from judge.ledger import Claim, Held, Settlement, now
 from judge.owner import this_process
-from judge.store import calls, changes, figures, results, runs, tables, verdicts
+from judge.store import calibrations, calls, changes, figures, labels, results, runs, tables, verdicts, watches
 from judge.store.conflicts import ignoring, replacing
 from judge.store.database import Database
 
@@ -27,7 +28,8 @@ class Store:
     """Everything kept for a tenant. Close it, or use it as a context manager."""
 
     # The questions and tables, for callers that must not import SQLAlchemy before a store is open.
-    changes, figures, results, runs, tables, verdicts = changes, figures, results, runs, tables, verdicts
+    calibrations, changes, figures, labels = calibrations, changes, figures, labels
+    results, runs, tables, verdicts, watches = results, runs, tables, verdicts, watches
 
     def __init__(self, url: str, tenant: str) -> None:
         self.tenant = tenant
@@ -65,8 +67,10 @@ class Store:
         return await self._database.read(lambda connection: calls.find(connection, self.tenant, key))
 
     async def finish(self, run: str, seq: int, revision: int, graded: Graded) -> None:
-        """Writes one item's verdicts and grades, and ends it."""
-        await self._database.write(self._finish(run), (seq, revision, graded), owed=True)
+        """Writes one item's verdicts and grades, and ends it. Raises RunBusy where the run is another process's now."""
+        refused: RunBusy | None = await self._database.write(self._finish(run), (seq, revision, graded), owed=True)
+        if refused is not None:
+            raise refused
 
     async def open_page(self, run: str, after: int) -> list[tuple[int, int, Item]]:
         """The next open items of a run."""

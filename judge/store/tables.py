@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 #: The migration that these tables belong to.
-REVISION = "0002"
+REVISION = "0003"
 
 metadata = MetaData()
 
@@ -92,6 +92,7 @@ run = Table(
     Column("owner", String(256)),  # the live process at work on it, or none
     Column("rescored_from", String(32)),  # the run whose verdicts these are, counted anew
     Column("committed_usd", Double),  # spent and reserved, while a budget is kept
+    Column("calibration", String(32)),  # that its grades are shown by
     PrimaryKeyConstraint("tenant", "id"),
     UniqueConstraint("tenant", "fingerprint"),
 )
@@ -188,11 +189,109 @@ grade = Table(
     Column("passed", Boolean),
     Column("cause", Text),
     Column("scored_samples", Integer),
-    Column("calibrated", Double),
-    Column("interval_low", Double),
-    Column("interval_high", Double),
-    Column("calibration", String(64)),
     Column("level", Text),  # JSON: the level's name, where one stands for the grade
     PrimaryKeyConstraint("tenant", "run", "seq", "criterion", "revision"),
     Index("grade_summary", "tenant", "run", "criterion", "outcome", "score"),
+)
+
+#: What people said of items, by a name of its own. Labels are added to it, and never changed.
+label_set = Table(
+    "label_set",
+    metadata,
+    _tenant(),
+    Column("name", String(128), nullable=False),
+    Column("asked_hash", String(64), nullable=False),  # of what a rubric asks, however it counts the answers
+    Column("created_at", Double, nullable=False),
+    PrimaryKeyConstraint("tenant", "name"),
+)
+
+label = Table(
+    "label",
+    metadata,
+    _tenant(),
+    Column("label_set", String(128), nullable=False),
+    Column("item_id", String(256), nullable=False),
+    Column("criterion", String(64), nullable=False),
+    Column("annotator", String(256), nullable=False),
+    Column("revision", Integer, nullable=False),  # the newest one counts
+    Column("outcome", String(16), nullable=False),
+    Column("level", Text),  # JSON: a whole number or a name
+    Column("value", Double),
+    Column("reason", Text),
+    Column("group", String(256)),  # the document, prompt or conversation, where the file named it
+    Column("source", Text, nullable=False),  # the file
+    Column("sheet", String(32)),  # that the item was drawn for
+    Column("sampled_from", String(32)),  # the run that its items are a random sample of, as somebody declared
+    Column("at", Double, nullable=False),
+    PrimaryKeyConstraint("tenant", "label_set", "item_id", "criterion", "annotator", "revision"),
+)
+
+#: A draw of items of a run to be labelled.
+sheet = Table(
+    "sheet",
+    metadata,
+    _tenant(),
+    Column("id", String(32), nullable=False),
+    Column("run", String(32), nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    PrimaryKeyConstraint("tenant", "id"),
+)
+
+sheet_item = Table(
+    "sheet_item",
+    metadata,
+    _tenant(),
+    Column("sheet", String(32), nullable=False),
+    Column("item_id", String(256), nullable=False),
+    Column("stratum", Integer, nullable=False),
+    Column("probability", Double, nullable=False),  # with which it was drawn
+    Column("drawn", Boolean, nullable=False),
+    PrimaryKeyConstraint("tenant", "sheet", "item_id"),
+)
+
+calibration = Table(
+    "calibration",
+    metadata,
+    _tenant(),
+    Column("id", String(32), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("rubric_hash", String(64), nullable=False),
+    Column("judge_fingerprint", String(64), nullable=False),
+    Column("label_set", String(128), nullable=False),
+    Column("labels_hash", String(64), nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("run", String(32)),
+    Column("created_at", Double, nullable=False),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("tenant", "id"),
+    UniqueConstraint("tenant", "name", "version"),
+)
+
+#: Every look at the labels that nothing was fitted on.
+opening = Table(
+    "opening",
+    metadata,
+    _tenant(),
+    Column("label_set", String(128), nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    PrimaryKeyConstraint("tenant", "label_set", "seed", "number"),
+)
+
+#: How a judge that is watched stands, between checks of a calibration.
+watch = Table(
+    "watch",
+    metadata,
+    _tenant(),
+    Column("calibration", String(32), nullable=False),
+    Column("criterion", String(64), nullable=False),
+    Column("label", Integer, nullable=False),  # the code of one label, where labels have no numbers; else -1
+    Column("checks", Integer, nullable=False),  # that it has been through
+    Column("body", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    PrimaryKeyConstraint("tenant", "calibration", "criterion", "label"),
 )

@@ -8,9 +8,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,29 +53,38 @@ class Client:
         return self.send("POST", "/v1/grades", json.dumps(body), JSON)
 
 
-@pytest.fixture
-def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Client]]:
-    """Starts a service with settings of the environment: `serve(JUDGES_DIR=...)`. It ends with the test."""
-    with ExitStack() as running:
-
-        def start(**settings: object) -> Client:
-            for name, value in {"DATABASE_URL": f"sqlite:///{tmp_path}/service.db", **settings}.items():
-                monkeypatch.setenv(f"JUDGE_{name}", str(value))
-            listening = running.enter_context(socket.create_server(("127.0.0.1", 0)))
-            server = uvicorn.Server(uvicorn.Config("api.app:create_app", factory=True, log_level="warning", ws="none"))
-            thread = threading.Thread(target=server.run, args=([listening],))
+@contextmanager
+def running(**settings: object) -> Iterator[Client]:
+    """A service that began with these settings of the environment, as long as the block lasts."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config("api.app:create_app", factory=True, log_level="warning", ws="none"))
+        thread = threading.Thread(target=server.run, args=([listening],))
+        with pytest.MonkeyPatch.context() as environment:
+            for name, value in settings.items():
+                environment.setenv(f"JUDGE_{name}", str(value))
             thread.start()
-            running.callback(thread.join)
-            running.callback(setattr, server, "should_exit", True)
             while not server.started:
                 assert thread.is_alive(), "the service did not start"
                 time.sleep(0.005)
-            return Client(listening.getsockname()[1])
-
-        yield start
+        try:
+            yield Client(listening.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @pytest.fixture
-def service(serve: Callable[..., Client]) -> Client:
-    """A service with nothing set."""
-    return serve()
+def serve(database_url: str) -> Iterator[Callable[..., Client]]:
+    """Starts a service with settings of the environment: `serve(JUDGES_DIR=...)`. It ends with the test."""
+    with ExitStack() as several:
+        yield lambda **settings: several.enter_context(running(**{"DATABASE_URL": database_url, **settings}))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A service with nothing set, on a database of each kind; one for all tests of a file."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('service')}/judge.db"
+    with ExitStack() as lent:
+        if request.param == "postgresql":
+            url = lent.enter_context(request.getfixturevalue("postgres_server").lent())
+        yield lent.enter_context(running(DATABASE_URL=url))

@@ -14,7 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from judge import Grade, Item, Judge, Rubric, grade, prompts
-from judge.store.store import Store
+from judge.store import open_store
 
 JUDGE = """
 provider: openai
@@ -39,16 +39,17 @@ def local_judge(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def test_grades_are_those_of_the_library_in_the_order_of_the_items(service: Any, store: Store) -> None:
+def test_grades_are_those_of_the_library_in_the_order_of_the_items(service: Any, tmp_path: Path) -> None:
     outputs = [f"Answer {n}." for n in range(100)]
     reply = service.grades(outputs, samples=2)
     rubric, judge = Rubric.load("helpfulness"), Judge.load("simulated")
     assert reply.status == 200
     got = [Grade.model_validate_json(json.dumps(one)) for one in reply.json["data"]]
     assert [one.item for one in got] == [str(n) for n in range(100)]
-    for place in (0, 42, 99):
-        item = Item(id=str(place), output=outputs[place])
-        assert got[place] == asyncio.run(grade(item, rubric, judge, samples=2, store=store))
+    with open_store(f"sqlite:///{tmp_path}/beside.db") as store:
+        for place in (0, 42, 99):
+            item = Item(id=str(place), output=outputs[place])
+            assert got[place] == asyncio.run(grade(item, rubric, judge, samples=2, store=store))
     assert reply.json["rubric"] == {"name": "helpfulness", "hash": rubric.hash}
     assert reply.json["judge"]["kind"] == "simulated"
     assert reply.json["judge"]["fingerprint"] == got[0].judge.fingerprint

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from sqlalchemy.engine import make_url
 
 from api.app import create_app
 from judge import Rubric, RubricError, SetupError
+from judge.store.store import Store
 from rubrics import shipped
 
 OWN = """
@@ -66,14 +67,20 @@ def test_what_is_not_there_is_a_problem(service: Any) -> None:
     assert {reply.headers["Content-Type"] for reply in (missing, path, method)} == {"application/problem+json"}
 
 
-def test_health_is_that_of_the_store(service: Any, tmp_path: Path) -> None:
-    assert service.get("/healthz").json["status"] == "ok"
-    with sqlite3.connect(tmp_path / "service.db") as database:
-        database.execute("DROP TABLE call")
-    database.close()
-    reply = service.get("/healthz")
+def test_health_is_that_of_the_store(serve: Any, store: Store, database_url: str) -> None:
+    def rename(table: str, to: str) -> None:
+        store.change(lambda connection, _: connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {to}"))
+
+    client = serve()
+    assert client.get("/healthz").json["status"] == "ok"
+    rename("call", "gone")
+    try:
+        reply = client.get("/healthz")
+    finally:
+        rename("gone", "call")
     assert (reply.status, reply.json["type"]) == (503, "urn:judge:problem:store-unavailable")
-    assert b"service.db" not in reply.raw
+    assert make_url(database_url).database.encode() not in reply.raw
+    assert client.get("/healthz").json["status"] == "ok"
 
 
 def test_a_request_keeps_its_name(service: Any) -> None:

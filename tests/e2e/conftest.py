@@ -8,7 +8,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from tests.pictures import SCHEMES, Picture, decoded
+
 if TYPE_CHECKING:
-    from tests.conftest import Stub
+    from tests.conftest import Postgres, Stub
 
 RUBRIC = """\
 name: reply
@@ -39,6 +42,13 @@ GUARD = Path(__file__).parents[1] / "guard"
 WARNINGS = "error,ignore:Sending a large body directly:ResourceWarning"
 PRICE = {"input": 1.0, "output": 10.0}
 Row = dict[str, Any]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+#: Nothing of the browser's own is to be fetched, and no name is to be looked up.
+ALONE = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run", "--no-default-browser-check", "--hide-scrollbars",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +123,27 @@ class Terminal:
         self.write(name, json.dumps(described | {"price": PRICE} | changes))
         return name
 
-    def count(self, table: str, where: str = "1 = 1") -> int:
-        """Rows of a table; 0 where there is no database."""
-        query = f"SELECT count(*) FROM {table} WHERE {where}"
+    def sql(self, statement: str) -> list[Any]:
+        """Runs one statement beside the commands, and returns its rows."""
+        connected: Any = sqlite3.connect(self.folder / ".judge" / "judge.db", isolation_level=None)
         if (url := self.environment.get("JUDGE_DATABASE_URL")) is not None:
-            with psycopg.connect(url) as server:
-                return int(server.execute(query).fetchone()[0])  # type: ignore[call-overload, index]
-        path = self.folder / ".judge" / "judge.db"
-        if not path.exists():
-            return 0
-        with closing(sqlite3.connect(path)) as db:
-            return int(db.execute(query).fetchone()[0])
+            connected = psycopg.connect(url, autocommit=True)
+        with closing(connected) as database:
+            done = database.execute(statement)
+            return list(done.fetchall()) if done.description else []
+
+    def count(self, table: str, where: str = "1 = 1") -> int:
+        """Rows of a table."""
+        ((rows,),) = self.sql(f"SELECT count(*) FROM {table} WHERE {where}")
+        return int(rows)
+
+    def wait(self, process: subprocess.Popen[str], holds: Callable[[], bool]) -> None:
+        """Waits until something holds, while a command is at work."""
+        until = time.monotonic() + 20
+        while not holds():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < until, "waited in vain"
+            time.sleep(0.005)
 
 
 def items(count: int) -> list[Row]:
@@ -156,9 +176,10 @@ def terminal(tmp_path: Path, migrated: Path) -> Terminal:
 
 
 @pytest.fixture
-def on_postgres(terminal: Terminal, postgres_url: str) -> Terminal:
+def on_postgres(terminal: Terminal, postgres_server: Postgres) -> Iterator[Terminal]:
     """The same folder, with an empty database on a server."""
-    return replace(terminal, environment=terminal.environment | {"JUDGE_DATABASE_URL": postgres_url})
+    with postgres_server.lent() as url:
+        yield replace(terminal, environment=terminal.environment | {"JUDGE_DATABASE_URL": url})
 
 
 @pytest.fixture(params=["terminal", "on_postgres"], ids=["sqlite", "postgresql"])
@@ -184,3 +205,28 @@ def slow(stub: Callable[..., Stub]) -> Stub:
 def quick(stub: Callable[..., Stub]) -> Stub:
     """A stub that answers at once, and whose calls hold their bodies."""
     return stub(*SEED, "--bodies")
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> list[str]:
+    """How to start a browser, but for what it is to open. Skips where there is none."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip("a page is looked at in Chromium; install it with: apt-get install chromium")
+    return [found, *ALONE, f"--user-data-dir={tmp_path / 'browser'}"]
+
+
+@pytest.fixture
+def seen(browser: list[str], tmp_path: Path) -> Callable[..., Picture]:
+    """Takes a picture of a file: `seen(page, "dark", (width, height))`."""
+
+    def taken(page: Path, scheme: str, size: tuple[int, int]) -> Picture:
+        shot = tmp_path / f"{scheme}-{size[0]}.png"
+        look = [f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}", f"--window-size={size[0]},{size[1]}"]
+        command = [*browser, *look, f"--screenshot={shot}", page.as_uri()]
+        subprocess.run(command, capture_output=True, timeout=60, check=True)
+        picture = decoded(shot.read_bytes())
+        assert picture.pixels.shape == (size[1], size[0], 3)
+        return picture
+
+    return taken

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -125,22 +124,3 @@ def test_what_is_no_database_is_left_alone(terminal: Terminal, quick: Stub) -> N
     assert (terminal.folder / "notes.txt").read_text("utf-8").startswith("not a database")
     for url in ("nonsense", "mysql://localhost/judge"):
         assert "JUDGE_DATABASE_URL" in refusal(terminal.run(*GRADE, JUDGE_DATABASE_URL=url))
-
-
-def test_a_run_has_one_process(terminal: Terminal, stub: Callable[..., Stub]) -> None:
-    server = stub("--seed-regex", r"ITEM-\d+", "--latency-ms", "300")
-    terminal.judge(server)
-    command = (*GRADE, "--limit", "12", "--concurrency", "1", "--json")
-    with terminal.start(*command) as first:
-        until = time.monotonic() + 20
-        while server.stats()["requests"] < 2:
-            assert first.poll() is None, first.communicate()
-            assert time.monotonic() < until, "no call was made"
-            time.sleep(0.01)
-        line = refusal(terminal.run(*command))
-        assert f"process {first.pid} " in line
-        assert "add --take-over" in line
-        out, err = first.communicate(timeout=30)
-    assert (first.returncode, err) == (0, "")
-    assert server.stats()["requests"] == 13
-    assert '"scored": 12' in out

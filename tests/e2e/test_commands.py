@@ -26,27 +26,27 @@ def run_of(terminal: Terminal) -> Any:
     return terminal.run(*SIMULATED, "--out", "grades.jsonl").json
 
 
-def test_runs_list_show_and_export_tell_the_same(terminal: Terminal) -> None:
-    assert "no runs yet" in terminal.run("runs", "list").out
-    found = run_of(terminal)
+def test_runs_list_show_and_export_tell_the_same(anywhere: Terminal) -> None:
+    assert "no runs yet" in anywhere.run("runs", "list").out
+    found = run_of(anywhere)
     id = found["run"]["id"]
-    (listed,) = terminal.run("runs", "list", "--json").json
+    (listed,) = anywhere.run("runs", "list", "--json").json
     assert listed.keys() == {
         "run", "state", "dataset", "rubric", "judge", "round", "samples", "items", "finished", "lost", "created_at",
         "rescored_from",
         "cost_usd",
     }  # fmt: skip
     assert (listed["run"], listed["state"], listed["finished"]) == (id, "done", 6)
-    table = terminal.run("runs", "list").out
+    table = anywhere.run("runs", "list").out
     assert id in table
     assert "(simulated)" in table
-    assert terminal.run("runs", "show", id[:5], "--json").json == found
-    lowest = terminal.run("runs", "show", id, "--lowest", "2", "--json").out.splitlines()
-    written = terminal.rows("grades.jsonl")
+    assert anywhere.run("runs", "show", id[:5], "--json").json == found
+    lowest = anywhere.run("runs", "show", id, "--lowest", "2", "--json").out.splitlines()
+    written = anywhere.rows("grades.jsonl")
     scores = [json.loads(line)["score"] for line in lowest]
     assert scores == sorted(row["score"] for row in written)[:2]
-    assert terminal.run("runs", "export", id).out == (terminal.folder / "grades.jsonl").read_text("utf-8")
-    table_rows = list(csv.DictReader(io.StringIO(terminal.run("runs", "export", id, "--format", "csv").out)))
+    assert anywhere.run("runs", "export", id).out == (anywhere.folder / "grades.jsonl").read_text("utf-8")
+    table_rows = list(csv.DictReader(io.StringIO(anywhere.run("runs", "export", id, "--format", "csv").out)))
     assert [(row["item"], float(row["score"]), row["kind"]) for row in table_rows] == [
         (row["item"], row["score"], "simulated") for row in written
     ]
@@ -62,35 +62,35 @@ def test_show_says_when_the_prompt_was_worded_differently(terminal: Terminal, qu
     assert "words its messages differently" in terminal.run("runs", "show", "latest", "--item", "i0").err
 
 
-def test_show_gives_one_grade_with_its_raw_exchange_and_prune_drops_it(terminal: Terminal, quick: Stub) -> None:
-    terminal.judge(quick)
+def test_show_gives_one_grade_with_its_raw_exchange_and_prune_drops_it(anywhere: Terminal, quick: Stub) -> None:
+    anywhere.judge(quick)
     quick.behave("refusal", after=2, count=1)
     grade = ("grade", "items.jsonl", "-r", "reply.yaml", "-j", "judge.yaml", "--limit", "3", "--concurrency", "1")
-    id = terminal.run(*grade, "--json").json["run"]["id"]
-    shown = terminal.run("runs", "show", id, "--item", "i0").out
+    id = anywhere.run(*grade, "--json").json["run"]["id"]
+    shown = anywhere.run("runs", "show", id, "--item", "i0").out
     assert "ITEM-0: where is my order?" in shown
     assert '"object":"chat.completion"' in shown
     assert "asked stub-1, json_schema" in shown
-    assert json.dumps(answer_schema(Rubric.load(terminal.folder / "reply.yaml"))) in shown
-    refused = terminal.run("runs", "show", id, "--outcome", "refused", "--json").json
+    assert json.dumps(answer_schema(Rubric.load(anywhere.folder / "reply.yaml"))) in shown
+    refused = anywhere.run("runs", "show", id, "--outcome", "refused", "--json").json
     assert (refused["item"], refused["score"]) == ("i1", None)
     assert refused["criteria"]["clear"]["cause"] == "I cannot help with that."
-    dropped = terminal.run("runs", "prune", "--older-than-days", "0")
+    dropped = anywhere.run("runs", "prune", "--older-than-days", "0")
     assert (dropped.status, dropped.err.splitlines()) == (0, ["4 raw replies dropped"])  # the probe's, too
-    shown = terminal.run("runs", "show", id, "--item", "i0").out
+    shown = anywhere.run("runs", "show", id, "--item", "i0").out
     assert "scored" in shown
     assert "chat.completion" not in shown
 
 
-def test_a_deleted_run_is_gone_and_its_paid_answers_are_not(terminal: Terminal, quick: Stub) -> None:
-    terminal.judge(quick)
+def test_a_deleted_run_is_gone_and_its_paid_answers_are_not(anywhere: Terminal, quick: Stub) -> None:
+    anywhere.judge(quick)
     grade = ("grade", "items.jsonl", "-r", "reply.yaml", "-j", "judge.yaml", "--limit", "3", "--json")
-    first = terminal.run(*grade).json
-    assert terminal.run("runs", "delete", first["run"]["id"], "--yes").status == 0
-    assert (terminal.count("run"), terminal.count("grade"), terminal.count("item")) == (0, 0, 0)
-    gone = terminal.run("runs", "show", first["run"]["id"])
+    first = anywhere.run(*grade).json
+    assert anywhere.run("runs", "delete", first["run"]["id"], "--yes").status == 0
+    assert (anywhere.count("run"), anywhere.count("grade"), anywhere.count("item")) == (0, 0, 0)
+    gone = anywhere.run("runs", "show", first["run"]["id"])
     assert (gone.status, gone.err.startswith("judge: "), first["run"]["id"] in gone.err) == (2, True, True)
-    again = terminal.run(*grade).json
+    again = anywhere.run(*grade).json
     assert again["run"]["id"] != first["run"]["id"]
     assert (again["totals"]["calls"], again["totals"]["reused"], again["totals"]["cost_usd"]) == (0, 3, 0)
     assert again["criteria"] == first["criteria"]

@@ -51,7 +51,8 @@ def test_a_summary_as_json_is_one_document_with_known_keys(terminal: Terminal, q
     terminal.judge(quick)
     found = terminal.run(*GRADE, "--json", "--out", "grades.jsonl").json
     rows = terminal.rows("grades.jsonl")
-    assert found.keys() == {"run", "open", "criteria", "sections", "overall", "totals", "causes", "trust"}
+    trust = {"trust", "calibration", "calibrated"}
+    assert found.keys() == {"run", "open", "criteria", "sections", "overall", "totals", "causes", *trust}
     assert found["run"].keys() == {
         "id", "state", "dataset", "dataset_hash", "rubric", "judge", "round", "samples", "items", "finished", "held",
         "created_at", "cost_usd", "rescored_from",

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    import subprocess
-
     from tests.conftest import Stub
     from tests.e2e.conftest import Ended, Terminal
 
@@ -24,14 +22,6 @@ def in_flight(stub: Stub, count: int) -> Callable[[], bool]:
     return lambda: stub.stats()["requests"] > count and stub.stats()["in_flight"] >= count
 
 
-def wait_for(holds: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    until = time.monotonic() + 20
-    while not holds():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.005)
-
-
 def bodies(stub: Stub) -> list[str]:
     """Of the calls for items, the probe's left out."""
     return [call["body_sha256"] for call in stub.calls() if call["items"]]
@@ -42,10 +32,10 @@ def finished(ended: Ended) -> int:
     return count
 
 
-def test_the_first_interrupt_waits_for_answers_under_way(terminal: Terminal, slow: Stub) -> None:
-    terminal.judge(slow)
-    with terminal.start(*TWELVE) as process:
-        wait_for(in_flight(slow, 4), process)
+def test_the_first_interrupt_waits_for_answers_under_way(anywhere: Terminal, slow: Stub) -> None:
+    anywhere.judge(slow)
+    with anywhere.start(*TWELVE) as process:
+        anywhere.wait(process, in_flight(slow, 4))
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
     assert process.returncode == 3, err
@@ -54,19 +44,19 @@ def test_the_first_interrupt_waits_for_answers_under_way(terminal: Terminal, slo
     asked = bodies(slow)
     assert 4 <= len(asked) < 12
     assert slow.stats()["status"] == {"200": len(asked) + 1}  # every one was waited for, and the probe
-    assert terminal.count("grade", "criterion = 'overall' AND outcome = 'scored'") == len(asked)
-    assert terminal.count("call", "state <> 'answered'") == 0
-    resumed = terminal.run(*TWELVE)
+    assert anywhere.count("grade", "criterion = 'overall' AND outcome = 'scored'") == len(asked)
+    assert anywhere.count("call", "state <> 'answered'") == 0
+    resumed = anywhere.run(*TWELVE)
     assert (resumed.status, finished(resumed)) == (0, 12)
     assert len(bodies(slow)) == len(set(bodies(slow))) == 12
     assert out
 
 
-def test_the_second_interrupt_leaves_at_once_and_what_was_in_flight_is_lost(terminal: Terminal, quick: Stub) -> None:
-    terminal.judge(quick)
+def test_the_second_interrupt_leaves_at_once_and_what_was_in_flight_is_lost(anywhere: Terminal, quick: Stub) -> None:
+    anywhere.judge(quick)
     quick.behave("hang", after=4)  # the probe and three grades are answered
-    with terminal.start(*TWELVE) as process:
-        wait_for(in_flight(quick, 4), process)
+    with anywhere.start(*TWELVE) as process:
+        anywhere.wait(process, in_flight(quick, 4))
         process.send_signal(signal.SIGINT)
         assert process.stderr
         assert process.stderr.readline().startswith("stopping: ")
@@ -77,43 +67,43 @@ def test_the_second_interrupt_leaves_at_once_and_what_was_in_flight_is_lost(term
         assert process.wait(timeout=5) == 3
         assert time.monotonic() - began < 1
     quick.behave("normal")
-    resumed = terminal.run(*TWELVE, "--out", "grades.jsonl")
+    resumed = anywhere.run(*TWELVE, "--out", "grades.jsonl")
     assert resumed.status == 1
-    rows = terminal.rows("grades.jsonl")
+    rows = anywhere.rows("grades.jsonl")
     assert [row["outcome"] for row in rows].count("lost") == 4
     assert [row["outcome"] for row in rows].count("scored") == 8
     assert all(row["score"] is None for row in rows if row["outcome"] == "lost")
     assert resumed.json["totals"]["lost"] == 4
     assert len(bodies(quick)) == len(set(bodies(quick))) == 12
-    resent = terminal.run(*TWELVE, "--resend-lost", "--out", "grades.jsonl")
+    resent = anywhere.run(*TWELVE, "--resend-lost", "--out", "grades.jsonl")
     assert resent.status == 0, resent.err
     assert (len(bodies(quick)), len(set(bodies(quick)))) == (16, 12)
 
 
-def test_a_lost_call_sent_again_is_counted_as_a_possible_duplicate(terminal: Terminal, quick: Stub) -> None:
-    terminal.judge(quick)
+def test_a_lost_call_sent_again_is_counted_as_a_possible_duplicate(anywhere: Terminal, quick: Stub) -> None:
+    anywhere.judge(quick)
     quick.behave("reset", after=1, count=2)
     command = (*GRADE, "--limit", "3", "--concurrency", "1", "--json")
-    broken = terminal.run(*command)
+    broken = anywhere.run(*command)
     assert broken.status == 1
     assert broken.json["overall"]["outcomes"] == {"lost": 2, "scored": 1}
-    assert terminal.run(*command).json["totals"]["calls"] == 3  # held, not sent again
-    totals = terminal.run(*command, "--resend-lost").json["totals"]
+    assert anywhere.run(*command).json["totals"]["calls"] == 3  # held, not sent again
+    totals = anywhere.run(*command, "--resend-lost").json["totals"]
     assert (totals["calls"], totals["lost"]) == (5, 2)
     assert totals["possible_duplicates"] == 2
     assert type(totals["possible_duplicates"]) is int
 
 
-def test_a_deadline_stops_sending_and_the_run_goes_on(terminal: Terminal, slow: Stub) -> None:
-    terminal.judge(slow)
+def test_a_deadline_stops_sending_and_the_run_goes_on(anywhere: Terminal, slow: Stub) -> None:
+    anywhere.judge(slow)
     command = (*GRADE, "--limit", "8", "--concurrency", "2", "--json")
-    stopped = terminal.run(*command, "--deadline", "0.5s")
+    stopped = anywhere.run(*command, "--deadline", "0.5s")
     assert stopped.status == 3, stopped.err
     assert "stopped (the deadline)" in stopped.err
     asked = len(bodies(slow))
     assert 2 <= asked <= 4  # two at a time, 0.3 s each, for half a second
     assert finished(stopped) == asked
-    resumed = terminal.run(*command)
+    resumed = anywhere.run(*command)
     assert (resumed.status, finished(resumed)) == (0, 8)
     assert len(bodies(slow)) == len(set(bodies(slow))) == 8
 
@@ -152,7 +142,7 @@ def test_an_interrupt_while_the_judge_fails_says_only_what_to_do(terminal: Termi
     terminal.judge(server)
     server.behave("status", status=500, after=1)
     with terminal.start(*TWELVE, "--quiet") as process:
-        wait_for(in_flight(server, 4), process)
+        terminal.wait(process, in_flight(server, 4))
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
     assert process.returncode == 3

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from judge.cli.draw.line import COLOURS, OTHER, fact, line, paragraph
 from judge.distributions import Distribution
-from judge.grades import CriterionGrade, Grade
-from judge.notation import answer, money, number, required, sample, share, visible
+from judge.grades import Corrected, CriterionGrade, Grade
+from judge.notation import answer, money, number, plain, required, sample, share, visible
 from judge.verdicts import Outcome
 from rubrics import Criterion, Rubric
 from rubrics.section import Node
@@ -54,6 +54,8 @@ def _criterion(criterion: Criterion, given: CriterionGrade, probabilities: bool,
     for text in (given.reason, given.cause):
         if text:
             paragraph((visible(text), "dim"), indent=indent + 2)
+    if given.calibrated is not None:
+        _calibrated(criterion, given.calibrated, indent + 2)
     name = " " * (indent + 2)
     if given.distribution is not None:
         fact(f"{name}distribution", _shares(given.distribution))
@@ -61,6 +63,19 @@ def _criterion(criterion: Criterion, given: CriterionGrade, probabilities: bool,
         line((f"{name}no distribution", "dim"))
     if given.samples:
         fact(f"{name}samples", map(sample, given.samples))
+
+
+def _calibrated(criterion: Criterion, by: Corrected, indent: int) -> None:
+    """The score on people's scale, where it may lie, and whether the grade may stand."""
+    parts = [by.finding]
+    if by.score is not None:
+        parts.append(f"calibrated {number(by.score)}")
+    if by.low is not None and by.high is not None:
+        between = f"people between {plain(by.low)} and {plain(by.high)}"
+        parts.append(between if by.informative else f"uninformative: {between}")
+    if by.stands is not None:
+        parts.append("stands alone" if by.stands else "abstains: a person should look")
+    fact(" " * indent + "trust", parts)
 
 
 def _required(criterion: Criterion, given: CriterionGrade) -> str:

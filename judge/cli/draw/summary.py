@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from judge.cli.draw.line import COLOURS, OTHER, fact, line, paragraph
 from judge.cli.draw.table import Row, table
+from judge.grades import CalibrationRef
 from judge.notation import bounds, money, number, plain, scale, share, shortened, visible
 from judge.report.charts import binned
 from judge.sections import SectionSummary
-from judge.summary import CriterionSummary, Summary
+from judge.summary import CalibratedSummary, CriterionSummary, Summary
 from judge.verdicts import Outcome
 
 BARS = " ▁▂▃▄▅▆▇█"
@@ -33,8 +34,32 @@ def summary(found: Summary) -> None:
         paragraph(("bounds: what the mean would be if every missing score were the worst, or the best", "dim"))
     if found.sections:
         paragraph(("name/: a section, on 0..1, over the items on which all of it is known", "dim"))
+    if found.calibration is not None:
+        _calibrated(found, found.calibration)
     _causes(found)
     _totals(found)
+
+
+def _calibrated(found: Summary, by: CalibrationRef) -> None:
+    """How far each criterion can be trusted, and what it comes to on people's scale."""
+    paragraph(("by calibration ", "dim"), (f"{visible(by.name)} v{by.version}", "bold"), f"  {by.id}")
+    head = Row("criterion", ("calibrated", "stand alone", "agreement"), ("finding",))
+    table(head, [Row(one.criterion, _trusted(one), (one.finding,)) for one in found.calibrated])
+    for one in found.calibrated:
+        if one.rate is not None:
+            told = f"{share(one.rate)} would pass with people, {share(one.rate_low)} to {share(one.rate_high)}"
+            paragraph(f"{one.criterion}: {told}, by the judge's error rates", indent=2)
+        elif one.no_rate is not None:
+            paragraph((f"{one.criterion}: no corrected pass rate: {one.no_rate}", "yellow"), indent=2)
+    paragraph(("stand alone: grades whose confidence was shown to go with few errors; others ask for a person", "dim"))
+
+
+def _trusted(one: CalibratedSummary) -> tuple[str, str, str]:
+    stands = "-" if one.stands is None or not one.n else share(one.stands / one.n)
+    agreement = "undefined" if one.agreement is None else number(one.agreement)
+    if one.agreement is not None and one.agreement_low is not None:
+        agreement += f" [{number(one.agreement_low)}, {number(one.agreement_high)}]"
+    return number(one.mean), stands, f"{(one.measure or '').replace('_', ' ')} {agreement}"
 
 
 def _rows(found: Summary) -> Iterator[Row]:
@@ -107,8 +132,9 @@ def _totals(found: Summary) -> None:
         first = found.run.judge.model
         changed = f"  (changed: the probe was answered by {first})" if totals.models != (first,) else ""
         paragraph(("model ", "dim"), visible(", ".join(totals.models)), (visible(changed), "yellow"))
-    uncalibrated = ": nobody has measured how far this judge agrees with people"
-    paragraph(("trust ", "dim"), ("uncalibrated", "bold yellow"), uncalibrated)
+    if found.calibration is None:
+        uncalibrated = ": nobody has measured how far this judge agrees with people"
+        paragraph(("trust ", "dim"), ("uncalibrated", "bold yellow"), uncalibrated)
     for name, command in (("see ", "show {} --lowest 5"), ("keep", "export {}"), ("send", "report {}")):
         line((f"{name} ", "dim"), "judge runs ", command.format(found.run.id))
 

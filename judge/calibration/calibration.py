@@ -1,0 +1,287 @@
+"""A calibration: what was fitted and measured for one rubric and one judge, on labels that are named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from judge.calibration import bootstrap
+from judge.calibration.correction import Correction, Promise, correct
+from judge.calibration.figures import Undefined
+from judge.calibration.judgements import Judgements
+from judge.calibration.labelled import Divided, Joined, Labelled, divide, join
+from judge.calibration.measuring import Measurement, measure
+from judge.calibration.panel import trainers
+from judge.calibration.population import Population
+from judge.calibration.sampling import Sampling
+from judge.calibration.selection import Trained
+from judge.calibration.splits import Part, split
+from judge.calibration.transport import ErrorRates, error_rates
+from judge.errors import InputError
+from judge.grades import JudgeRef, RubricRef
+
+if TYPE_CHECKING:
+    from judge.store.labels import Stored
+
+
+class Binding(BaseModel):
+    """What a calibration belongs to. Where any of it differs it says nothing.
+
+    Attributes
+    ----------
+    labels_hash
+        SHA-256 of all labels of the set, as they were.
+    models
+        What the provider said that it ran.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rubric: RubricRef
+    judge: JudgeRef
+    label_set: str
+    labels_hash: str
+    seed: int
+    dev: bool
+    run: str | None
+    group: str | None
+    models: tuple[str, ...]
+
+
+class Parted(BaseModel):
+    """How many groups and labelled items lie in a part of the labels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    groups: int
+    items: int
+
+
+class Labels(BaseModel):
+    """The labels that a calibration rests on.
+
+    Attributes
+    ----------
+    unknown
+        Labelled items that the judge was not asked about; they are in no figure.
+    unlabelled
+        Judged items without a label.
+    not_applicable, abstained
+        By criterion, labels that it does not apply, or that the person cannot tell; they are in no figure.
+    parts
+        By part of the split.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    labels: int
+    items: int
+    annotators: tuple[str, ...]
+    unknown: tuple[str, ...]
+    unlabelled: int
+    not_applicable: dict[str, int]
+    abstained: dict[str, int]
+    parts: dict[Part, Parted]
+
+
+class Calibration(BaseModel):
+    """What was fitted and measured.
+
+    Attributes
+    ----------
+    corrections
+        By criterion; those that could not be fitted are in `unfitted` with the reason.
+    measurements
+        By criterion, on the test part of the labels.
+    populations
+        What the whole run comes to, by criterion; none without a run.
+    error_rates
+        TPR and TNR of pass/fail criteria on all labels but those of the dev part: what carries over to other items.
+    openings
+        How often the test part was looked at, this time included.
+    cost_usd, latency_s
+        Means of an item; None where they are not known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal["calibration/1"] = "calibration/1"
+    binding: Binding
+    promise: Promise
+    labels: Labels
+    openings: int
+    corrections: dict[str, Correction]
+    unfitted: dict[str, str]
+    measurements: dict[str, Measurement]
+    populations: dict[str, Population]
+    error_rates: dict[str, ErrorRates]
+    cost_usd: float | None
+    latency_s: float | None
+    made_at: datetime
+
+
+def calibrate(
+    judgements: Judgements,
+    stored: Sequence[Stored],
+    sampling: Sampling,
+    *,
+    label_set: str,
+    group: str | None,
+    record: Callable[[str], int],
+    promise: Promise | None = None,
+    seed: int = 0,
+    dev: bool = False,
+    network: bool = False,
+    draws: int = bootstrap.DRAWS,
+    told: Callable[[str], None] = lambda _: None,
+) -> Calibration:
+    """Fits and measures a judge on labels.
+
+    Parameters
+    ----------
+    sampling
+        How the labelled items came to be labelled.
+    group
+        The column that named the groups, for the record.
+    network
+        Whether a network that learns how each person differs may be chosen; it needs torch.
+    record
+        Writes down that the test part is looked at, and says how often it has been.
+    told
+        Is told what is being worked on.
+
+    Raises
+    ------
+    InputError
+        Where no label belongs to a judged item.
+    """
+    promise = promise or Promise()
+    labels = [one.label for one in stored]
+    groups = {label.item: label.group for label in labels if label.group is not None}
+    joined = join(judgements, labels, sampling.weights, sampling.strata, groups)
+    if not joined.criteria:
+        raise InputError(
+            f"no label of {label_set} belongs to an item that was judged; labels name items such as "
+            f"{', '.join(joined.unknown[:3])}, the judge's are such as {', '.join(judgements.items[:3])}"
+        )
+    of_item = {item: groups.get(item, own) for item, own in zip(judgements.items, judgements.groups, strict=True)}
+    labelled = {item for one in joined.criteria.values() for item in one.items}
+    parts = split((of_item[item] for item in labelled), seed, dev)
+    openings = record(f"calibrate {judgements.judge.name} on {label_set}")
+    divided = {
+        id_: divide(one, [parts[of_item[item]] for item in one.items], lambda _: openings)
+        for id_, one in joined.criteria.items()
+    }
+    networks = trainers(judgements.said, labels, seed) if network else None
+    corrections, unfitted = _corrected(divided, judgements, promise, seed, networks, told)
+    measurements = {}
+    for id_, one in divided.items():
+        told(f"{id_}: measuring on held-out labels")
+        measurements[id_] = measure(one.test.open(id_), corrections.get(id_), draws, seed)
+    return Calibration(
+        binding=Binding(
+            rubric=RubricRef(name=judgements.rubric.name, hash=judgements.rubric.hash),
+            judge=judgements.judge,
+            label_set=label_set,
+            labels_hash=labels_hash(stored),
+            seed=seed,
+            dev=dev,
+            run=judgements.run,
+            group=group,
+            models=judgements.models,
+        ),
+        promise=promise,
+        labels=_counted(joined, stored, parts, of_item, labelled),
+        openings=openings,
+        corrections=corrections,
+        unfitted=unfitted,
+        measurements=measurements,
+        populations=_populations(judgements, joined, parts, of_item, sampling),
+        error_rates=_error_rates(joined, parts, of_item),
+        cost_usd=_mean(judgements.cost_usd),
+        latency_s=_mean(judgements.latency_s),
+        made_at=datetime.now(UTC),
+    )
+
+
+def labels_hash(stored: Sequence[Stored]) -> str:
+    """SHA-256 of labels, in whatever order they come."""
+    rows = sorted(json.dumps([*one.label.cell, one.label.outcome, one.label.level, one.label.value]) for one in stored)
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+def _corrected(
+    divided: dict[str, Divided],
+    judgements: Judgements,
+    promise: Promise,
+    seed: int,
+    networks: Callable[[Labelled], Trained] | None,
+    told: Callable[[str], None],
+) -> tuple[dict[str, Correction], dict[str, str]]:
+    corrections, unfitted = {}, {}
+    for id_, one in divided.items():
+        told(f"{id_}: fitting")
+        others = [other for other, said in judgements.said.items() if other != id_ and said.scale.kind != "nominal"]
+        try:
+            corrections[id_] = correct(one.fit, one.hold, (id_, *others), promise, seed, networks)
+        except Undefined as undefined:
+            unfitted[id_] = str(undefined)
+    return corrections, unfitted
+
+
+def _counted(
+    joined: Joined, stored: Sequence[Stored], parts: dict[str, Part], of_item: dict[str, str], labelled: set[str]
+) -> Labels:
+    groups, items = Counter(parts.values()), Counter(parts[of_item[item]] for item in labelled)
+    return Labels(
+        labels=len(stored),
+        items=len(labelled),
+        annotators=tuple(sorted({one.label.annotator for one in stored})),
+        unknown=joined.unknown,
+        unlabelled=joined.unlabelled,
+        not_applicable=dict(joined.not_applicable),
+        abstained=dict(joined.abstained),
+        parts={part: Parted(groups=groups[part], items=items[part]) for part in Part if groups[part]},
+    )
+
+
+def _error_rates(joined: Joined, parts: dict[str, Part], of_item: dict[str, str]) -> dict[str, ErrorRates]:
+    found = {}
+    for id_, one in joined.criteria.items():
+        if one.scale.kind == "binary":
+            kept = _reported(one, parts, of_item).scored
+            y, f = (kept.scale.nearest(values).astype(np.float64) for values in (kept.target, kept.score))
+            with suppress(Undefined):  # of one class only there are no rates, and no correction by them
+                found[id_] = error_rates(y, f, kept.w, kept.cluster)
+    return found
+
+
+def _reported(one: Labelled, parts: dict[str, Part], of_item: dict[str, str]) -> Labelled:
+    """The labels without those that the prompt was worked on with."""
+    return one.take(np.array([parts[of_item[str(item)]] is not Part.DEV for item in one.items], dtype=np.bool_))
+
+
+def _populations(
+    judgements: Judgements, joined: Joined, parts: dict[str, Part], of_item: dict[str, str], sampling: Sampling
+) -> dict[str, Population]:
+    """The whole run, criterion by criterion. Labels that the prompt was worked on with are left out."""
+    if judgements.run is None:
+        return {}
+    found = {}
+    for id_, one in joined.criteria.items():
+        if one.scale.kind != "nominal":
+            found[id_] = sampling.estimate(judgements, _reported(one, parts, of_item))
+    return found
+
+
+def _mean(values: bootstrap.Floats) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) and len(known) == len(values) else None

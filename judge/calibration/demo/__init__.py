@@ -1,0 +1,1 @@
+"""What a calibration says of three judges: two on public labels, whose figures ship without texts, one simulated."""

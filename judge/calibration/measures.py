@@ -1,0 +1,134 @@
+"""How a judge agrees with people on held-out labels: each figure beside people's own, and the best constant answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from judge.calibration import agreement, bootstrap, correlation, documents, pairs, raters
+from judge.calibration.bootstrap import Metric
+from judge.calibration.constants import best_constants
+from judge.calibration.figures import Figure, Undefined
+from judge.calibration.labelled import Labelled
+from judge.calibration.scale import Kind
+
+Level = Literal["item", "document", "system"]
+
+#: The measure that stands for each kind of scale where there is room for one.
+MAIN: Mapping[Kind, str] = {
+    "binary": "balanced_accuracy",
+    "ordinal": "quadratic_kappa",
+    "numeric": "concordance",
+    "nominal": "kappa",
+}
+#: Measures that people are held to as well, one against the rest.
+OF_PEOPLE: Mapping[Kind, tuple[str, ...]] = {
+    "binary": ("balanced_accuracy", "kappa", "accuracy"),
+    "ordinal": ("quadratic_kappa", "exact", "mae", "spearman"),
+    "numeric": ("concordance", "mae", "spearman"),
+    "nominal": ("kappa", "accuracy"),
+}
+
+
+class Measure(BaseModel):
+    """One figure of the judge, and what it must not be read without.
+
+    Attributes
+    ----------
+    level
+        `item`: over all items. `document`: within each group, averaged over groups. `system`: of the means of systems.
+    judge
+        Against the mean of the people.
+    person, judge_beside
+        One person against the rest of the people, averaged over persons; and the judge against the same rest.
+    constant
+        What the best constant answer reaches.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    level: Level
+    judge: Figure
+    person: Figure | None = None
+    judge_beside: Figure | None = None
+    constant: float | None = None
+
+
+def measures(test: Labelled, tie: float, draws: int = bootstrap.DRAWS, seed: int = 0) -> tuple[Measure, ...]:
+    """Every measure of a criterion, on items that the judge has a score of.
+
+    Parameters
+    ----------
+    test : n items
+        All with a score of the judge.
+    tie
+        Judge's scores at most this far apart are a tie of a pair; tuned on other labels.
+    """
+    found = agreement.agreement(test.scale, test.target, test.score, test.cluster, test.w, draws=draws, seed=seed)
+    ranked = _ranked(test, tie)
+    found |= bootstrap.figures(ranked, test.target, test.score, test.cluster, test.w, draws=draws, seed=seed)
+    constants = best_constants(test.scale, test.target, test.w) if len(test) else {}
+    beside = _people(test, ranked, draws, seed)
+    of_items = [
+        Measure(name=name, level="item", judge=figure, constant=constants.get(name), **beside.get(name, {}))
+        for name, figure in found.items()
+    ]
+    return (*of_items, *_of_documents(test, tie, draws, seed), *_of_systems(test, tie, draws, seed))
+
+
+def _ranked(test: Labelled, tie: float) -> dict[str, Metric]:
+    """Correlations; labels in no order, and two levels, have none."""
+    if test.scale.kind in ("nominal", "binary"):
+        return {}
+    return {"spearman": correlation.spearman, "pearson": correlation.pearson, "kendall": pairs.kendall}
+
+
+def _people(test: Labelled, ranked: Mapping[str, Metric], draws: int, seed: int) -> dict[str, dict[str, Figure]]:
+    """By measure: one person against the rest, and the judge against the same rest."""
+    if test.ratings.shape[1] < 2 or not len(test):
+        return {}
+    every = {**agreement.metrics(test.scale), **ranked}
+    target: raters.Target = "majority" if test.scale.kind in ("binary", "nominal") else "mean"
+    wanted: dict[str, Metric] = {}
+    for name in OF_PEOPLE[test.scale.kind]:
+        try:
+            wanted[f"person {name}"] = raters.left_out_metric(test.ratings, every[name], "human", target)
+            wanted[f"judge_beside {name}"] = raters.left_out_metric(test.ratings, every[name], "judge", target)
+        except Undefined:
+            return {}
+    found = bootstrap.figures(wanted, test.target, test.score, test.cluster, test.w, draws=draws, seed=seed)
+    beside: dict[str, dict[str, Figure]] = {}
+    for key, figure in found.items():
+        of, _, name = key.partition(" ")
+        beside.setdefault(name, {})[of] = figure
+    return beside
+
+
+def _within(tie: float) -> dict[str, Metric]:
+    return {
+        "spearman": correlation.spearman,
+        "kendall": pairs.kendall,
+        "pairwise_accuracy": pairs.pairwise_accuracy(tie),
+    }
+
+
+def _of_documents(test: Labelled, tie: float, draws: int, seed: int) -> list[Measure]:
+    if test.scale.kind == "nominal" or test.groups == len(test):
+        return []
+    found = documents.by_document(_within(tie), test.target, test.score, test.cluster, test.w, draws=draws, seed=seed)
+    tied = documents.by_document({"": pairs.always_tie}, test.target, test.score, test.cluster, test.w, draws=2)[""]
+    constants = {"pairwise_accuracy": tied.value}
+    return [
+        Measure(name=name, level="document", judge=figure, constant=constants.get(name))
+        for name, figure in found.items()
+    ]
+
+
+def _of_systems(test: Labelled, tie: float, draws: int, seed: int) -> list[Measure]:
+    if test.system is None or test.scale.kind == "nominal":
+        return []
+    found = documents.by_system(_within(tie), test.target, test.score, test.system, test.w, draws=draws, seed=seed)
+    return [Measure(name=name, level="system", judge=figure) for name, figure in found.items()]

@@ -1,0 +1,289 @@
+"""All that is measured of a judge on one criterion. It takes held-out labels, once they are opened, and no others."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from judge.calibration import agreement, alt_test, bootstrap, confusion, raters
+from judge.calibration.alt_test import AltTest
+from judge.calibration.bootstrap import Floats
+from judge.calibration.correction import Correction
+from judge.calibration.figures import Figure, Undefined
+from judge.calibration.findings import LEAST_LABELS, Finding, finding
+from judge.calibration.labelled import Labelled
+from judge.calibration.measures import Measure, measures
+from judge.calibration.performance import Performance, performance
+from judge.calibration.raters import Annotator
+from judge.calibration.scale import Kind
+from judge.calibration.splits import Opened
+
+#: Disagreements and points of a cloud that are kept.
+WORST, CLOUD = 20, 400
+#: How Krippendorff's alpha takes two labels of each kind of scale to differ, and how one person agrees with the rest.
+_DISTANCE: dict[Kind, raters.Level] = {
+    "nominal": "nominal",
+    "binary": "nominal",
+    "ordinal": "ordinal",
+    "numeric": "interval",
+}
+AMONG_PEOPLE: dict[Kind, str] = {
+    "binary": "kappa",
+    "ordinal": "quadratic_kappa",
+    "numeric": "concordance",
+    "nominal": "kappa",
+}
+
+
+class Disagreement(BaseModel):
+    """An item on which judge and people are far apart."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    item: str
+    judge: float
+    people: float
+    labels: tuple[tuple[str, float], ...]
+
+
+class Length(BaseModel):
+    """Judge less people against the length of the output.
+
+    Attributes
+    ----------
+    slope
+        Change of judge less people as the output becomes twice as long, in units of the scale.
+    points
+        (characters, judge less people) of some items.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slope: Figure
+    points: tuple[tuple[float, float], ...] = ()
+
+
+class Measurement(BaseModel):
+    """One criterion on its held-out labels.
+
+    Attributes
+    ----------
+    items, groups, openings
+        Held-out items with a label, their groups, and how often these labels were looked at.
+    unscored
+        Of these items, those that the judge has no score of: they are in no other figure.
+    levels
+        What people call the levels, lowest first; none for a range of numbers.
+    balance
+        The share of each level among the people's means.
+    confusion
+        Share of items by level of the people (row) and of the judge (column).
+    alpha
+        Krippendorff's, of the people among each other.
+    alt_test, no_alt_test
+        The alternative annotator test, or why there is none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    criterion: str
+    kind: Kind
+    items: int
+    groups: int
+    openings: int
+    unscored: int
+    levels: tuple[str, ...]
+    balance: tuple[float, ...]
+    annotators: tuple[Annotator, ...]
+    alpha: Figure
+    icc: float | None
+    icc_of_mean: float | None
+    measures: tuple[Measure, ...]
+    confusion: tuple[tuple[float, ...], ...]
+    performance: Performance | None
+    alt_test: AltTest | None
+    no_alt_test: str | None
+    length: Length
+    worst: tuple[Disagreement, ...]
+    finding: Finding
+
+    def measure(self, name: str, level: str = "item") -> Measure | None:
+        """The measure of this name and level."""
+        return next((one for one in self.measures if (one.name, one.level) == (name, level)), None)
+
+
+def measure(
+    opened: Opened[Labelled],
+    correction: Correction | None,
+    draws: int = bootstrap.DRAWS,
+    seed: int = 0,
+) -> Measurement:
+    """All that is measured on the held-out labels of a criterion.
+
+    Parameters
+    ----------
+    correction
+        None where nothing could be fitted.
+    """
+    if not isinstance(opened, Opened):  # for callers whose types nobody checks
+        raise TypeError("figures are reported on held-out labels that were opened, and on no others")
+    labelled = opened.data
+    test = labelled.scored
+    told = performance(test, correction, draws, seed) if correction is not None and len(test) else None
+    tie = 0.0 if correction is None else correction.tie
+    found = measures(test, tie, draws, seed) if len(test) else ()
+    stood = _alt_test(test, found, draws, seed)
+    alpha, single, mean = _among_people(labelled, draws, seed)
+    return Measurement(
+        criterion=labelled.criterion,
+        kind=labelled.scale.kind,
+        items=len(labelled),
+        groups=labelled.groups,
+        openings=opened.openings,
+        unscored=len(labelled) - len(test),
+        levels=labelled.scale.names,
+        balance=_balance(test),
+        annotators=_annotators(labelled),
+        alpha=alpha,
+        icc=single,
+        icc_of_mean=mean,
+        measures=found,
+        confusion=_confusion(test),
+        performance=told,
+        alt_test=None if isinstance(stood, str) else stood,
+        no_alt_test=stood if isinstance(stood, str) else None,
+        length=_length(test, draws, seed),
+        worst=_worst(test),
+        finding=finding(labelled.scale.kind, len(test), len(_people(test)), found, told, stood),
+    )
+
+
+def _people(test: Labelled) -> list[str]:
+    there = np.flatnonzero(~np.isnan(test.ratings).all(axis=0))
+    return [test.annotators[column] for column in there]
+
+
+def _alt_test(test: Labelled, found: tuple[Measure, ...], draws: int, seed: int) -> AltTest | str:
+    if len(test) < LEAST_LABELS:
+        return f"{len(test)} held-out labels"
+    ordered = test.scale.kind in ("ordinal", "numeric")
+    score = alt_test.negative_rmse if ordered else alt_test.accuracy
+    judge = test.score
+    if test.scale.kind == "binary":
+        assert test.scale.levels is not None
+        judge = test.scale.levels[test.scale.nearest(test.score)]
+    try:
+        return alt_test.alt_test(
+            test.ratings,
+            judge,
+            score,
+            ordered=ordered,
+            names=test.annotators,
+            cluster=test.cluster,
+            draws=draws,
+            seed=seed,
+        )
+    except Undefined as undefined:
+        return str(undefined)
+
+
+def _among_people(labelled: Labelled, draws: int, seed: int) -> tuple[Figure, float | None, float | None]:
+    """Krippendorff's alpha with its interval, ICC(2,1) and ICC(2,k)."""
+    levels: dict[Kind, raters.Level] = {
+        "nominal": "nominal",
+        "binary": "nominal",
+        "ordinal": "ordinal",
+        "numeric": "interval",
+    }
+    level = levels[labelled.scale.kind]
+    n = int(((~np.isnan(labelled.ratings)).sum(axis=1) >= 2).sum())
+    try:
+        raters.krippendorff_alpha(labelled.ratings, level)
+    except Undefined as undefined:
+        return Figure.undefined(str(undefined), n), None, None
+
+    def alpha(y: Floats, f: Floats, W: Floats) -> Floats:
+        return raters.krippendorff_alphas(labelled.ratings, level, W)
+
+    target = labelled.target
+    figure = bootstrap.figures({"": alpha}, target, target, labelled.cluster, labelled.w, draws=draws, seed=seed)[""]
+    figure = figure.model_copy(update={"n": n})
+    if labelled.scale.kind == "nominal":
+        return figure, None, None
+    try:
+        both = raters.icc(labelled.ratings)
+    except Undefined:
+        return figure, None, None
+    return figure, both.single, both.mean
+
+
+def _annotators(labelled: Labelled) -> tuple[Annotator, ...]:
+    metric = agreement.metrics(labelled.scale)[AMONG_PEOPLE[labelled.scale.kind]]
+
+    def agreed(y: Floats, f: Floats) -> float:
+        value = float(metric(y, f, np.ones((1, len(y))))[0])
+        if np.isnan(value):
+            raise Undefined("these labels do not define it")
+        return value
+
+    target: raters.Target = "majority" if labelled.scale.kind in ("binary", "nominal") else "mean"
+    return raters.annotators(labelled.ratings, agreed, target, labelled.annotators)
+
+
+def _balance(test: Labelled) -> tuple[float, ...]:
+    if test.scale.levels is None or not len(test):
+        return ()
+    counts = np.bincount(test.scale.nearest(test.target), test.w, len(test.scale.levels))
+    return tuple((counts / counts.sum()).tolist())
+
+
+def _confusion(test: Labelled) -> tuple[tuple[float, ...], ...]:
+    if test.scale.levels is None or not len(test):
+        return ()
+    table = confusion.confusion(test.scale, test.target, test.score, test.w)
+    return tuple(tuple(row) for row in (table / table.sum()).tolist())
+
+
+def _length(test: Labelled, draws: int, seed: int) -> Length:
+    if test.scale.kind == "nominal":
+        return Length(slope=Figure.undefined("labels in no order have no distance", len(test)))
+    known = np.isfinite(test.length) & (test.length > 0)
+    kept = test.take(known)
+    if not len(kept):
+        return Length(slope=Figure.undefined("no length is known", 0))
+    doubled = np.log2(kept.length)
+    gap = kept.score - kept.target
+
+    def slope(y: Floats, f: Floats, W: Floats) -> Floats:
+        total = W.sum(axis=1)
+        middle = (W @ y / total)[:, None]
+        spread = (W * (y - middle) ** 2).sum(axis=1)
+        joint = (W * (y - middle) * f).sum(axis=1)
+        return np.asarray(np.divide(joint, spread, out=np.full(len(W), np.nan), where=spread > 1e-12))
+
+    figure = bootstrap.figures({"": slope}, doubled, gap, kept.cluster, kept.w, draws=draws, seed=seed)[""]
+    if figure.value is None:
+        figure = Figure.undefined("all outputs are of one length", len(kept))
+    chosen = np.random.default_rng(seed).permutation(len(kept))[:CLOUD]
+    points = zip(kept.length[chosen].tolist(), gap[chosen].tolist(), strict=True)
+    return Length(slope=figure, points=tuple(points))
+
+
+def _worst(test: Labelled) -> tuple[Disagreement, ...]:
+    """The items on which judge and people are farthest apart, the worst first."""
+    apart = np.abs(test.score - test.target)
+    if test.scale.kind == "nominal":
+        apart = (test.score != test.target).astype(np.float64)
+    order = np.argsort(-apart, kind="stable")
+    rows = []
+    for at in order[:WORST]:
+        if apart[at] <= 0:
+            break
+        said = [(name, value) for name, value in zip(test.annotators, test.ratings[at].tolist(), strict=True)]
+        labels = tuple((name, value) for name, value in said if not np.isnan(value))
+        rows.append(
+            Disagreement(
+                item=str(test.items[at]), judge=float(test.score[at]), people=float(test.target[at]), labels=labels
+            )
+        )
+    return tuple(rows)

@@ -1,0 +1,159 @@
+"""A calibration, as the terminal shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from judge.calibration.measures import MAIN
+from judge.cli.draw.line import fact, line, paragraph
+from judge.cli.draw.table import Row, table
+from judge.notation import number, share, visible
+
+if TYPE_CHECKING:
+    from judge.calibration.calibration import Calibration
+    from judge.calibration.correction import Correction
+    from judge.calibration.figures import Figure
+    from judge.calibration.measuring import Measurement
+    from judge.calibration.population import Population
+    from judge.calibration.thresholds import Threshold
+    from judge.store.calibrations import CalibrationInfo
+
+VERDICT_COLOURS = {
+    "can stand in": "green",
+    "useful with correction": "yellow",
+    "not usable": "red",
+    "too few labels": "cyan",
+}
+_UNKNOWN = 3
+
+
+def calibrations(found: Sequence[CalibrationInfo]) -> None:
+    """A line for each."""
+    for one in found:
+        line(
+            (one.id, "bold"),
+            f"  {visible(one.name)} v{one.version}  labels {visible(one.label_set)}  rubric {one.rubric_hash[:8]}  "
+            f"judge {one.judge_fingerprint[:8]}",
+        )
+
+
+def calibration(info: CalibrationInfo, made: Calibration) -> None:
+    """What was found, criterion by criterion."""
+    binding = made.binding
+    paragraph(
+        ("calibration ", "dim"),
+        (f"{visible(info.name)} v{info.version}", "bold"),
+        f"  {info.id} · {binding.rubric.name} · {visible(binding.judge.name)} · labels {visible(binding.label_set)}",
+    )
+    if binding.judge.kind == "simulated":
+        paragraph(("The judge is simulated: no model read these outputs.", "bold yellow"))
+    _labels(made)
+    head = Row("criterion", ("n", "measure", "judge", "people", "constant", "error", "calibrated"), ("finding",))
+    rows = [_row(one) for one in made.measurements.values()]
+    table(head, rows)
+    paragraph(
+        (
+            "judge: against the mean of the people; people: one against the rest; error: RMSE of its score, and of "
+            "the calibrated one; all on labels that nothing was fitted on",
+            "dim",
+        )
+    )
+    for id_, one in made.measurements.items():
+        _why(one, made.corrections.get(id_))
+    _populations(made)
+    line(("see  ", "dim"), f"judge calibrations show {info.id}")
+    line(("send ", "dim"), f"judge calibrations report {info.id}")
+    line(("use  ", "dim"), f"judge grade FILE --rubric R --judge J --calibration {info.id}")
+
+
+def _labels(made: Calibration) -> None:
+    labels = made.labels
+    parts = [f"{part} {one.items:,} items of {one.groups:,} groups" for part, one in labels.parts.items()]
+    people = len(labels.annotators)
+    fact(
+        "labels",
+        [
+            f"{labels.labels:,} labels of {labels.items:,} items",
+            f"{people} {'person' if people == 1 else 'people'}",
+            *parts,
+        ],
+    )
+    if labels.unknown:
+        some = ", ".join(labels.unknown[:_UNKNOWN])
+        more = f" and {len(labels.unknown) - _UNKNOWN:,} more" if len(labels.unknown) > _UNKNOWN else ""
+        paragraph((f"labelled and not judged: {visible(some)}{more}", "yellow"))
+    times = "once" if made.openings == 1 else f"{made.openings} times"
+    paragraph((f"the held-out labels were looked at {times}", "dim" if made.openings == 1 else "yellow"))
+
+
+def _row(one: Measurement) -> Row:
+    measure = one.measure(MAIN[one.kind])
+    told = one.performance
+    return Row(
+        one.criterion,
+        (
+            f"{one.items - one.unscored:,}",
+            MAIN[one.kind].replace("_", " "),
+            "-" if measure is None else figure(measure.judge),
+            "-" if measure is None else _value(measure.person),
+            "-" if measure is None else number(measure.constant),
+            "-" if told is None else _value(told.raw_rmse),
+            "-" if told is None else _value(told.rmse),
+        ),
+        (one.finding.verdict.value,),
+    )
+
+
+def figure(one: Figure) -> str:
+    """A value and its interval."""
+    if one.value is None:
+        return "undefined"
+    return number(one.value) if one.low is None else f"{number(one.value)} [{number(one.low)}, {number(one.high)}]"
+
+
+def _value(one: Figure | None) -> str:
+    return "-" if one is None or one.value is None else number(one.value)
+
+
+def _why(one: Measurement, correction: Correction | None) -> None:
+    paragraph((one.criterion, "bold"), "  ", (one.finding.verdict.value, VERDICT_COLOURS[one.finding.verdict.value]))
+    for why in one.finding.why:
+        paragraph(visible(why), indent=2)
+    for told in _details(one, None if correction is None else correction.threshold):
+        paragraph((told, "dim"), indent=2)
+
+
+def _details(one: Measurement, threshold: Threshold | None) -> Iterator[str]:
+    if one.unscored:
+        yield f"{one.unscored:,} of {one.items:,} held-out items have no score of the judge"
+    if one.performance is None:
+        return
+    acceptance, intervals = one.performance.acceptance, one.performance.intervals
+    if acceptance.accepted.value is None:
+        yield f"no threshold: {acceptance.accepted.why}"
+    else:
+        risk = acceptance.risk.value
+        wrong = "" if risk is None else f", of which {share(risk)} are wrong"
+        yield f"{share(acceptance.accepted.value)} of the grades stand without a person{wrong}"
+        if threshold is not None and threshold.never:
+            yield f"none would: {threshold.why}"
+    if intervals.coverage.value is not None:
+        told = f"{share(intervals.informative)} of the intervals for one grade are informative"
+        yield f"{told}; {share(intervals.coverage.value)} hold the mean of the people"
+
+
+def _populations(made: Calibration) -> None:
+    if not made.populations:
+        return
+    head = Row("whole run", ("raw", "labels only", "corrected"), ("by",))
+    table(head, [_population(id_, one) for id_, one in made.populations.items()])
+    for id_, one in made.populations.items():
+        for warning in one.warnings:
+            paragraph((f"{id_}: {visible(warning)}", "yellow"))
+
+
+def _population(id_: str, one: Population) -> Row:
+    why = one.method.value if one.corrected.value is not None else f"{one.method.value}: {one.why}"
+    worth = "" if one.multiplier is None else f"; the judge is worth {one.multiplier:.1f}x the labels"
+    return Row(id_, (figure(one.raw), figure(one.labels), figure(one.corrected)), (f"{visible(why)}{worth}",))

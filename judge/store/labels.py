@@ -1,0 +1,197 @@
+"""The statements of labels: added to a set, never changed; and of the sheets that their items were drawn by."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select
+
+from judge.calibration.labels import Label
+from judge.ledger import now
+from judge.store.conflicts import ignoring
+from judge.store.tables import label, label_set, run_item, sheet, sheet_item
+from judge.verdicts import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What an import did: labels of new cells, new labels of cells that had another, and labels that were there."""
+
+    new: int
+    changed: int
+    same: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetInfo:
+    """A label set, as a list of them shows it. `labels` counts every cell once."""
+
+    name: str
+    asked_hash: str
+    created_at: float
+    labels: int
+    items: int
+    annotators: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A label, and how its item came to be labelled."""
+
+    label: Label
+    sheet: str | None
+    sampled_from: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """An item of a run that a sheet was drawn from: its stratum, its probability of being drawn, and whether it was."""
+
+    item: str
+    stratum: int
+    probability: float
+    drawn: bool
+
+
+def asked_hash(connection: Connection, tenant: str, name: str) -> str | None:
+    """What the labels of a set answer; None where there is no such set."""
+    wanted = select(label_set.c.asked_hash).where(label_set.c.tenant == tenant, label_set.c.name == name)
+    found: str | None = connection.execute(wanted).scalar()
+    return found
+
+
+def add(
+    connection: Connection,
+    tenant: str,
+    name: str,
+    asked: str,
+    labels: Sequence[Label],
+    source: str,
+    sheet_id: str | None = None,
+    sampled_from: str | None = None,
+) -> Added:
+    """Adds labels to a set, and makes the set where there is none. What was there stays as it is."""
+    row = {"tenant": tenant, "name": name, "asked_hash": asked, "created_at": now()}
+    connection.execute(ignoring(connection, label_set), row)
+    known = {one.label.cell: (revision, one) for revision, one in _newest(connection, tenant, name)}
+    rows, changed, same = [], 0, 0
+    at = now()
+    for one in labels:
+        revision, before = known.get(one.cell, (-1, None))
+        if before is not None and before.label.said == one.said and before.label.group == one.group:
+            same += 1
+            continue
+        changed += before is not None
+        rows.append({**_row(one), "tenant": tenant, "label_set": name, "revision": revision + 1, "at": at})
+        rows[-1] |= {"source": source, "sheet": sheet_id, "sampled_from": sampled_from}
+    if rows:
+        connection.execute(insert(label), rows)
+    return Added(len(rows) - changed, changed, same)
+
+
+def of_set(connection: Connection, tenant: str, name: str, until: float | None = None) -> list[Stored]:
+    """The newest label of every cell, by item, criterion and annotator; the newest of a time, in seconds since 1970."""
+    return [one for _, one in _newest(connection, tenant, name, until)]
+
+
+def sets(connection: Connection, tenant: str) -> list[SetInfo]:
+    """All label sets, newest first."""
+    counted = (
+        select(
+            label_set.c.name,
+            label_set.c.asked_hash,
+            label_set.c.created_at,
+            func.count().filter(label.c.revision == 0),
+            func.count(label.c.item_id.distinct()),
+            func.count(label.c.annotator.distinct()),
+        )
+        .select_from(
+            label_set.join(label, (label.c.tenant == label_set.c.tenant) & (label.c.label_set == label_set.c.name))
+        )
+        .where(label_set.c.tenant == tenant)
+        .group_by(label_set.c.name, label_set.c.asked_hash, label_set.c.created_at)
+        .order_by(label_set.c.created_at.desc(), label_set.c.name)
+    )
+    return [SetInfo(*row) for row in connection.execute(counted)]
+
+
+def draw(connection: Connection, tenant: str, sheet_id: str, run_id: str, seed: int, drawn: Iterable[Drawn]) -> None:
+    """Writes down every item of a run: with which probability it was drawn, and whether it was."""
+    row = {"tenant": tenant, "id": sheet_id, "run": run_id, "seed": seed, "created_at": now()}
+    connection.execute(insert(sheet), row)
+    items = [
+        {
+            "tenant": tenant,
+            "sheet": sheet_id,
+            "item_id": one.item,
+            "stratum": one.stratum,
+            "probability": one.probability,
+            "drawn": one.drawn,
+        }
+        for one in drawn
+    ]
+    connection.execute(insert(sheet_item), items)
+
+
+def sheet_run(connection: Connection, tenant: str, sheet_id: str) -> str | None:
+    """The run that a sheet was drawn from; None where there is no such sheet."""
+    found: str | None = connection.execute(
+        select(sheet.c.run).where(sheet.c.tenant == tenant, sheet.c.id == sheet_id)
+    ).scalar()
+    return found
+
+
+def sheets_of(connection: Connection, tenant: str, run_id: str) -> list[str]:
+    """The sheets that were drawn from a run, the first one first."""
+    wanted = select(sheet.c.id).where(sheet.c.tenant == tenant, sheet.c.run == run_id)
+    return list(connection.execute(wanted.order_by(sheet.c.created_at, sheet.c.id)).scalars())
+
+
+def drawn_for(connection: Connection, tenant: str, sheet_id: str) -> list[Drawn]:
+    """Every item of the run that a sheet was drawn from."""
+    wanted = select(sheet_item).where(sheet_item.c.tenant == tenant, sheet_item.c.sheet == sheet_id)
+    return [Drawn(row.item_id, row.stratum, row.probability, row.drawn) for row in connection.execute(wanted)]
+
+
+def item_ids(connection: Connection, tenant: str, run_id: str) -> set[str]:
+    """The ids of a run's items."""
+    wanted = select(run_item.c.item_id).where(run_item.c.tenant == tenant, run_item.c.run == run_id)
+    return set(connection.execute(wanted).scalars())
+
+
+def _newest(connection: Connection, tenant: str, name: str, until: float | None = None) -> list[tuple[int, Stored]]:
+    wanted = select(label).where(label.c.tenant == tenant, label.c.label_set == name)
+    if until is not None:
+        wanted = wanted.where(label.c.at <= until)
+    ordered = wanted.order_by(label.c.item_id, label.c.criterion, label.c.annotator, label.c.revision)
+    newest = {(row.item_id, row.criterion, row.annotator): row for row in connection.execute(ordered)}
+    return [(row.revision, Stored(_label(row), row.sheet, row.sampled_from)) for row in newest.values()]
+
+
+def _label(row: Row[Any]) -> Label:
+    return Label(
+        item=row.item_id,
+        criterion=row.criterion,
+        annotator=row.annotator,
+        outcome=Outcome(row.outcome),
+        level=None if row.level is None else json.loads(row.level),
+        value=row.value,
+        reason=row.reason,
+        group=row.group,
+    )
+
+
+def _row(one: Label) -> dict[str, Any]:
+    return {
+        "item_id": one.item,
+        "criterion": one.criterion,
+        "annotator": one.annotator,
+        "outcome": one.outcome,
+        "level": None if one.level is None else json.dumps(one.level),
+        "value": one.value,
+        "reason": one.reason,
+        "group": one.group,
+    }

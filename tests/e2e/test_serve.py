@@ -1,0 +1,146 @@
+"""`judge serve` and commands at one database: what one of them has paid the others do not pay again."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from tests.conftest import Stub
+    from tests.e2e.conftest import Row, Terminal
+
+GRADE = ("--rubric", "reply.yaml", "--judge", "judges/local.yaml", "--json")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running `judge serve`."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """The JSON that comes back; None where nobody listens."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=40)) as connection:
+            try:
+                connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
+            except ConnectionRefusedError:
+                return None
+            return json.load(connection.getresponse())
+
+    def grades(self, rows: list[Row]) -> Any:
+        """The answer to a request for grades of these items."""
+        return self.ask("POST", "/v1/grades", {"items": rows, "rubric": "reply", "judge": "local"})
+
+
+@contextmanager
+def serving(terminal: Terminal) -> Iterator[Service]:
+    """`judge serve`, as long as the block lasts."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = int(free.getsockname()[1])
+    with terminal.start("serve", "--port", str(port)) as process:
+        service = Service(process, port)
+        try:
+            terminal.wait(process, lambda: service.ask("GET", "/healthz") is not None)
+            yield service
+        finally:
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=20)
+    assert "Traceback" not in said, said
+
+
+@pytest.fixture
+def steady(stub: Callable[..., Stub]) -> Stub:
+    """A stub that takes a tenth of a second for an answer."""
+    return stub("--seed-regex", r"ITEM-\d+", "--latency-ms", "100")
+
+
+@pytest.fixture
+def place(anywhere: Terminal, steady: Stub) -> Terminal:
+    """A folder whose rubric and judge a service offers, too."""
+    (anywhere.folder / "judges").mkdir()
+    (anywhere.folder / "rubrics").mkdir()
+    anywhere.write("rubrics/reply.yaml", (anywhere.folder / "reply.yaml").read_bytes())
+    anywhere.judge(steady, "judges/local.yaml", concurrency=4)
+    offered = {"JUDGE_JUDGES_DIR": "judges", "JUDGE_RUBRICS_DIR": "rubrics"}
+    return replace(anywhere, environment=anywhere.environment | offered)
+
+
+def sent(stub: Stub) -> Counter[str]:
+    """How often each call for an item was sent."""
+    return Counter(call["body_sha256"] for call in stub.calls() if call["items"])
+
+
+def paid(usage: Any) -> tuple[int, int]:
+    """Calls that were made, and answers that were there."""
+    return usage["calls"], usage["reused"]
+
+
+def test_what_a_command_or_a_service_has_paid_the_other_does_not_pay_again(place: Terminal, steady: Stub) -> None:
+    rows = place.rows("items.jsonl")
+    first = place.run("grade", "items.jsonl", *GRADE, "--limit", "10", "--out", "first.jsonl")
+    assert paid(first.json["totals"]) == (10, 0)
+    with serving(place) as service:
+        served = service.grades(rows[:20])
+        assert paid(served["usage"]) == (10, 10)
+        second = place.run("grade", "items.jsonl", *GRADE, "--limit", "30", "--out", "second.jsonl")
+        assert paid(second.json["totals"]) == (10, 20)
+        again = service.grades(rows[:30])
+        assert (*paid(again["usage"]), again["usage"]["cost_usd"]) == (0, 30, 0)
+    told = {one["item"]: one["criteria"] for one in again["data"]}
+    for grades in (place.rows("first.jsonl"), place.rows("second.jsonl"), served["data"]):
+        assert {one["item"]: one["criteria"] for one in grades} == {one["item"]: told[one["item"]] for one in grades}
+    assert (len(told), len(sent(steady)), sent(steady).total()) == (30, 30, 30)
+    assert steady.stats()["requests"] == 31  # one of them finds out how to ask, for both
+
+
+def test_several_at_once_pay_once_for_what_all_ask(place: Terminal, steady: Stub) -> None:
+    rows = place.rows("items.jsonl")
+    place.write("back.jsonl", "".join(json.dumps(row) + "\n" for row in rows[::-1]))
+    with serving(place) as service, serving(place) as other, ThreadPoolExecutor() as threads:
+        commands = [place.start("grade", name, *GRADE) for name in ("items.jsonl", "back.jsonl")]
+        place.wait(commands[0], lambda: steady.stats()["requests"] >= 3)
+        asked = [threads.submit(one.grades, part) for one, part in ((service, rows[10:] + rows[:10]), (other, rows))]
+        said = [one.communicate(timeout=40) for one in commands]
+        served = [one.result()["data"] for one in asked]
+    assert [one.returncode for one in commands] == [0, 0], said
+    first, second = (json.loads(out)["criteria"] for out, _ in said)
+    assert first == second
+    assert sorted(served[0], key=lambda one: int(one["item"][1:])) == served[1]
+    assert (len(sent(steady)), sent(steady).total()) == (40, 40)
+    assert min(place.count("call", f"run IS {ours} NULL") for ours in ("", "NOT")) > 0, "nothing was shared"
+
+
+def test_a_service_that_is_killed_leaves_answers_to_use_and_calls_that_are_lost(place: Terminal, steady: Stub) -> None:
+    rows = place.rows("items.jsonl")
+    with serving(place) as service, ThreadPoolExecutor() as threads:
+        asked = threads.submit(service.grades, rows)
+        place.wait(service.process, lambda: steady.stats()["status"].get("200", 0) >= 9)
+        os.kill(service.process.pid, signal.SIGKILL)
+        with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+            asked.result()
+    before = sent(steady)
+    ended = place.run("grade", "items.jsonl", *GRADE)
+    outcomes = ended.json["overall"]["outcomes"]
+    assert outcomes.keys() == {"scored", "lost"}
+    assert outcomes["lost"] <= 4
+    assert ended.json["totals"]["reused"] == sent(steady).total() - ended.json["totals"]["calls"] - outcomes["lost"]
+    assert len(before) > 4
+    assert max(sent(steady).values()) == 1
+    resent = place.run("grade", "items.jsonl", *GRADE, "--resend-lost")
+    assert resent.json["overall"]["outcomes"] == {"scored": 40}
+    assert len(sent(steady)) == 40
+    assert sent(steady).total() == 40 + outcomes["lost"]
