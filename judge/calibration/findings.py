@@ -10,6 +10,7 @@ from judge.calibration.alt_test import ANNOTATORS, AltTest
 from judge.calibration.measures import Measure
 from judge.calibration.performance import Performance
 from judge.calibration.scale import Kind
+from judge.notation import number
 
 #: Held-out labels below which nothing is said of a judge.
 LEAST_LABELS = 30
@@ -64,11 +65,10 @@ def finding(
     if chance.value is None:
         return Finding(verdict=Verdict.NOT_USABLE, why=(f"{name} is undefined: {chance.why}",))
     if chance.low is None or chance.low <= 0:
-        low = "has no interval" if chance.low is None else f"may be {chance.low:.2f}"
-        return Finding(
-            verdict=Verdict.NOT_USABLE, why=(f"not shown to be better than chance: {name} {chance.value:.2f} {low}",)
-        )
-    told = [f"better than chance: {name} {chance.value:.2f}, at least {chance.low:.2f}"]
+        worst = "has no interval" if chance.low is None else f"may be {number(chance.low)}"
+        why = f"not shown to be better than chance: {name} {number(chance.value)} {worst}"
+        return Finding(verdict=Verdict.NOT_USABLE, why=(why,))
+    told = [f"better than chance: {name} {number(chance.value)}, at least {number(chance.low)}"]
     if (useless := _no_better_than_a_constant(performance)) is not None:
         return Finding(verdict=Verdict.NOT_USABLE, why=(useless, *told))
     if isinstance(alt_test, str):

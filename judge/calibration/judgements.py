@@ -176,8 +176,10 @@ def of_grades(graded: Iterable[Graded], rubric: Rubric, judge: JudgeRef, run: st
     facts: list[tuple[str, str, float, float, float]] = []
     models: dict[str, None] = {}
     for grade, group, length in graded:
-        cost = np.nan if grade.usage.cost_usd is None else grade.usage.cost_usd
-        facts.append((grade.item, group, length, cost, grade.usage.latency_s))
+        usage = grade.usage
+        asked = usage.calls + usage.reused > 0  # else nobody was, and nothing is known of what it costs to ask
+        cost = np.nan if usage.cost_usd is None or not asked else usage.cost_usd
+        facts.append((grade.item, group, length, cost, usage.latency_s if asked else np.nan))
         if grade.judge.model is not None:
             models.setdefault(grade.judge.model)
         for id_, column in columns.items():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from judge.calibration.calibration import Calibration
 from judge.errors import InputError, SetupError
 from judge.grades import JudgeRef, RubricRef
@@ -44,7 +46,14 @@ def find(store: Store, ref: str) -> tuple[CalibrationInfo, Calibration]:
         found = [one for one in found if one.version == int(version)]
     if not found:
         raise InputError(f"there is no calibration {ref!r}; list them with: judge calibrations list")
-    return found[0], Calibration.model_validate_json(found[0].body)
+    newest = found[0]
+    try:
+        return newest, Calibration.model_validate_json(newest.body)
+    except ValidationError:
+        raise InputError(
+            f"the calibration {newest.name} v{newest.version} was made by another version of this program; make it "
+            "anew with: judge calibrate"
+        ) from None
 
 
 def refuse_other(info: CalibrationInfo, made: Calibration, rubric: RubricRef, judge: JudgeRef) -> None:

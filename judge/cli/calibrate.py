@@ -20,6 +20,7 @@ from judge.cli.progress import spinner
 from judge.errors import InputError
 from judge.exports import find_run
 from judge.judges import Judge
+from judge.runs import keep_rubric
 from judge.store import open_store
 from rubrics import Rubric
 
@@ -107,6 +108,7 @@ def _told(
     if rubric is None:
         raise InputError("name the rubric that the recorded judge graded by with --rubric")
     chosen = Rubric.load(rubric)
+    keep_rubric(store, chosen)
     set_name, stored = _labels(store, labels, chosen, group)
     groups = {one.label.item: one.label.group for one in stored if one.label.group is not None}
     if group is not None and not groups:

@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 
 from judge import InputError
 from judge.calibration import next_items, planning, sheets
-from judge.store.labels import Drawn
+from judge.calibration.labels import Label
+from judge.calibration.population import Provenance
+from judge.calibration.sampling import Sampling
+from judge.store.labels import Drawn, Stored
+from judge.verdicts import Outcome
 from tests.generated_judgements import judgements
 
 UNSURE = np.array([0.0, 0.1, 0.1, 0.2, 0.4, 0.8, 0.8, 1.0, 1.0, 2.0] * 2)
@@ -112,3 +116,34 @@ def test_samples_tell_too() -> None:
     found, told = next_items.unsure(judged, {"clear": np.array([[1.0, 1], [1, 3], [2, 2]])})
     assert told == ("clear",)
     assert found == pytest.approx(np.array([0, 3, 0]))  # 0, 1 and 0 over their mean
+
+
+def test_labels_of_both_draws_are_weighed_by_both() -> None:
+    """How many of a stratum came may differ from what was expected; within it weights are as the formula has them."""
+    stratum = np.repeat([0, 1], [5, 15])
+    judged = judgements({"clear": np.ones(20)}, (1.0, 2.0, 3.0))
+    first = sheets.draw(stratum, 6, next_items.seed_of(3, 0))
+    second = next_items.draw(UNSURE, 8, first.probability, next_items.seed_of(3, 1))
+    of = {"one": first.places.tolist(), "two": second.places.tolist()}
+    stored = [
+        Stored(Label(f"i{place}", "clear", "ann", Outcome.SCORED, 2, 2.0), sheet, None)
+        for sheet, places in of.items()
+        for place in places
+        if sheet == "one" or place not in of["one"]  # an item of both has the label of the first
+    ]
+    kept = [
+        [Drawn(f"i{n}", int(codes[n]), float(pi[n]), n in places) for n in range(20)]
+        for codes, pi, places in (
+            (stratum, first.probability, of["one"]),
+            (np.zeros(20), second.probability, of["two"]),
+        )
+    ]
+    found = Sampling.of(judged, stored, kept)
+    assert found.provenance is Provenance.SHEET
+    wanted = 1 / planning.either(first.probability, second.probability)
+    for code in (0, 1):
+        among = [one.label.item for one in stored if stratum[int(one.label.item[1:])] == code]
+        by_chance = [item for item in among if wanted[int(item[1:])] > 1 + 1e-9]  # what is drawn for certain weighs 1
+        ratios = [found.weights[item] / wanted[int(item[1:])] for item in by_chance]
+        assert len(ratios) >= 3
+        assert ratios == pytest.approx([ratios[0]] * len(ratios))
