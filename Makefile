@@ -2,8 +2,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+TORCH ?= torch==2.13.0
 
-.PHONY: demo test test-litellm lint bench clean
+.PHONY: demo test test-litellm test-torch lint bench clean
 
 demo: .venv/run
 	@echo "The judge in this demonstration is simulated: no model reads the replies."
@@ -26,6 +27,12 @@ test: .venv/test lint
 # litellm needs an older SDK of OpenAI's, so the adapters are tested with both.
 test-litellm: .venv-litellm/test
 	.venv-litellm/bin/pytest $(patsubst %,tests/judge/test_%.py,litellm outcomes transport openai responses anthropic)
+
+# torch by pip, since its CPU build is not always on an index that uv sees.
+test-torch: .venv/test
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check '$(TORCH)'
+	$(BIN)/pytest tests/judge/calibration/test_network.py tests/judge/calibration/test_network_training.py \
+		tests/judge/calibration/test_panel.py
 
 lint: .venv/test
 	$(BIN)/ruff check .

@@ -16,14 +16,14 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.harness import Check, report, table
-from judge.calibration import bootstrap
-from judge.calibration.agreement import agreement, metrics
-from judge.calibration.bootstrap import Codes, Floats
-from judge.calibration.correlation import pearson, spearman
-from judge.calibration.documents import by_document, by_system, of_documents
-from judge.calibration.figures import Figure
-from judge.calibration.pairs import kendall, pairwise_accuracy
 from judge.calibration.scale import Scale
+from judge.calibration.statistics import bootstrap
+from judge.calibration.statistics.agreement import agreement, metrics
+from judge.calibration.statistics.bootstrap import Codes, Floats
+from judge.calibration.statistics.correlation import pearson, spearman
+from judge.calibration.statistics.documents import by_document, by_system, of_documents
+from judge.calibration.statistics.figures import Figure
+from judge.calibration.statistics.pairs import kendall, pairwise_accuracy
 
 #: Share of the intervals that may miss the true figure: 93% are to hold it.
 MOST_MISSED = 0.07

@@ -4,8 +4,8 @@ On SummEval (100 documents x 16 summaries, 4 criteria), where people's score is 
 gpt-4o; it has its own three other criteria and four other judges beside it. For each seed half of the documents give
 the labels: n items, one from each document in turn, so that 15 labels come from 15 documents and 400 from 50. The other
 half is held out. Beside the chosen calibrator stand single kinds that are fitted on the same labels whatever they come
-to: those that n labels are enough for by the rules of `judge.calibration.selection`. The best of them is the one with
-the least error over all seeds, in hindsight.
+to: those that n labels are enough for by the rules of `judge.calibration.calibrators.selection`. The best of them is
+the one with the least error over all seeds, in hindsight.
 
 A difference is that of two held-out RMSEs, each from the squared errors of all seeds. What it is held against is the
 standard error of the paired difference in one draw of labels and held-out documents: the standard deviation of that
@@ -30,10 +30,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import ROOT, Check, report, table
-from judge.calibration.bootstrap import Codes, Floats
 from judge.calibration.calibrators import Identity, Isotonic, Linear, Ordinal, Ridge, Shift
-from judge.calibration.fitted import Fitted
-from judge.calibration.selection import LEAST_LABELS, choose
+from judge.calibration.calibrators.fitted import Fitted
+from judge.calibration.calibrators.selection import LEAST_LABELS, choose
+from judge.calibration.statistics.bootstrap import Codes, Floats
 
 DATA = ROOT.parent / "shared" / "data" / "summeval"
 CRITERIA = ("coherence", "consistency", "fluency", "relevance")

@@ -13,10 +13,11 @@ from collections import Counter
 import numpy as np
 
 from benchmarks.harness import Check, report, table
-from judge.calibration import changes, drift
-from judge.calibration.betting import paths
-from judge.calibration.bootstrap import Floats
-from judge.calibration.watch import Watch, differences, part, ranks
+from judge.calibration.drift import changes
+from judge.calibration.drift.betting import paths
+from judge.calibration.drift.verdict import verdict as verdict_of
+from judge.calibration.drift.watch import Watch, differences, part, ranks
+from judge.calibration.statistics.bootstrap import Floats
 
 ALPHA = 0.05
 ITEMS = 2000
@@ -144,7 +145,7 @@ def attribution(rng: np.random.Generator, runs: int) -> list[Check]:
             watch = Watch.begin(grade(quality(rng, 1000), rng, 0.1), 0, 1, alpha=ALPHA)
             watch = watch.after_production(grade(quality(rng, 400, data), rng, 0.1, judge))
             watch = watch.after_anchors(grade(q, rng, 0.1), grade(q, rng, 0.1, judge), people(q, rng, 0.1))
-            counted[kind][drift.verdict(watch).verdict] += 1
+            counted[kind][verdict_of(watch).verdict] += 1
     print("what drifted (rows) and the verdict, shares")
     table(("", *VERDICTS), [(kind, *(counted[kind][told] / runs for told in VERDICTS)) for kind in KINDS])
     # The data's alarm may still wait for anchors, which is no mistake.

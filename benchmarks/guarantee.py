@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import ROOT, Check, report, table
-from judge.calibration.bootstrap import Codes, Floats
-from judge.calibration.thresholds import Flags, errors, fit, majority, risk_curve
+from judge.calibration.statistics.bootstrap import Codes, Floats
+from judge.calibration.statistics.thresholds import Flags, errors, fit, majority, risk_curve
 
 DATA = ROOT.parent / "shared" / "data"
 DELTA = 0.10

@@ -1,7 +1,7 @@
 """Whether intervals for a run cover: `python -m benchmarks.population`. Everything here is simulated, and seeded.
 
-A pass rate of 0.95 nominal coverage, the procedure as it ships (`judge.calibration.population.estimate`), in settings
-where its assumptions hold. Beside them some harder ones, and where they do not hold and must be noticed.
+A pass rate of 0.95 nominal coverage, the procedure as it ships (`judge.calibration.populations.population.estimate`),
+in settings where its assumptions hold. Beside them some harder ones, and where they do not hold and must be noticed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.harness import Check, report, table
-from judge.calibration.bootstrap import Floats
-from judge.calibration.planning import draw, inclusion, neyman
-from judge.calibration.population import Labels, Method, Population, Provenance, Run, estimate
+from judge.calibration.labelling.planning import draw, inclusion, neyman
+from judge.calibration.populations.population import Labels, Method, Population, Provenance, Run, estimate
+from judge.calibration.statistics.bootstrap import Floats
 
 DRAWS, SEED = 4000, 20261126
 MOST_MISSED, MOST_COVERED, LEAST_FLAGGED = 0.07, 0.985, 0.9

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from judge.calibration.bootstrap import Floats
+from judge.calibration.headline import Kind
 from judge.calibration.judgements import Judgements, Said
 from judge.calibration.labelled import Joined, Labelled, join
-from judge.calibration.labels import Label
-from judge.calibration.scale import Kind, Scale
+from judge.calibration.labelling.labels import Label
+from judge.calibration.scale import Scale
+from judge.calibration.statistics.bootstrap import Floats
 from judge.grades import JudgeRef
 from judge.verdicts import Outcome
 from rubrics import Rubric

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from judge.calibration.bootstrap import Floats
 from judge.calibration.calibration import Calibration
+from judge.calibration.headline import MAIN
 from judge.calibration.judgements import Judgements, beside, of_grades
-from judge.calibration.measures import MAIN
 from judge.calibration.measuring import Measurement
+from judge.calibration.populations.transport import ErrorRates, plug_in_interval, rogan_gladen
 from judge.calibration.scale import Scale
 from judge.calibration.shelf import find, refuse_other
-from judge.calibration.transport import ErrorRates, plug_in_interval, rogan_gladen
+from judge.calibration.statistics.bootstrap import Floats
 from judge.exports import PAGE
 from judge.grades import CalibrationRef, Corrected, CriterionGrade, Grade
 from judge.summary import CalibratedSummary

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from judge.calibration.calibration import Calibration, labels_hash
 from judge.calibration.judgements import Judgements, of_recording, of_run
 from judge.calibration.labelled import Joined, join
-from judge.calibration.sampling import Sampling
+from judge.calibration.labelling.sampling import Sampling
 from judge.calibration.splits import Part, split
 from judge.errors import InputError, SetupError
 from judge.judges import Judge

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from judge.calibration import bootstrap
+from judge.calibration.calibrators.panel import trainers
+from judge.calibration.calibrators.selection import Trained
 from judge.calibration.correction import Correction, Promise, correct
-from judge.calibration.figures import Undefined
 from judge.calibration.judgements import Judgements
 from judge.calibration.labelled import Divided, Joined, Labelled, divide, join
+from judge.calibration.labelling.sampling import Sampling
 from judge.calibration.measuring import Measurement, measure
-from judge.calibration.panel import trainers
-from judge.calibration.population import Population
-from judge.calibration.sampling import Sampling
-from judge.calibration.selection import Trained
+from judge.calibration.populations.population import Population
+from judge.calibration.populations.transport import ErrorRates, error_rates
 from judge.calibration.splits import Part, split
-from judge.calibration.transport import ErrorRates, error_rates
+from judge.calibration.statistics import bootstrap
+from judge.calibration.statistics.figures import Undefined
 from judge.errors import InputError
 from judge.grades import JudgeRef, RubricRef
 
@@ -168,10 +168,7 @@ def calibrate(
     groups = {label.item: label.group for label in labels if label.group is not None}
     joined = join(judgements, labels, sampling.weights, sampling.strata, groups)
     if not joined.criteria:
-        raise InputError(
-            f"no label of {label_set} belongs to an item that was judged; labels name items such as "
-            f"{', '.join(joined.unknown[:3])}, the judge's are such as {', '.join(judgements.items[:3])}"
-        )
+        raise _strangers(label_set, joined, judgements)
     of_item = {item: groups.get(item, own) for item, own in zip(judgements.items, judgements.groups, strict=True)}
     labelled = {item for one in joined.criteria.values() for item in one.items}
     parts = split((of_item[item] for item in labelled), seed, dev)
@@ -209,6 +206,13 @@ def calibrate(
         cost_usd=_mean(judgements.cost_usd),
         latency_s=_mean(judgements.latency_s),
         made_at=datetime.now(UTC),
+    )
+
+
+def _strangers(label_set: str, joined: Joined, judgements: Judgements) -> InputError:
+    return InputError(
+        f"no label of {label_set} belongs to an item that was judged; labels name items such as "
+        f"{', '.join(joined.unknown[:3])}, the judge's are such as {', '.join(judgements.items[:3])}"
     )
 
 

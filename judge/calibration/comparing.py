@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from judge.calibration import agreement, bootstrap, correlation
-from judge.calibration.bootstrap import Codes, Floats, Metric
 from judge.calibration.bound import Bound
-from judge.calibration.figures import Figure
+from judge.calibration.headline import Kind
 from judge.calibration.labelled import Labelled, divide
-from judge.calibration.population import Provenance
-from judge.calibration.scale import Kind, Scale
+from judge.calibration.populations.population import Provenance
+from judge.calibration.scale import Scale
 from judge.calibration.splits import Opened
+from judge.calibration.statistics import agreement, bootstrap, correlation
+from judge.calibration.statistics.bootstrap import Codes, Floats, Metric
+from judge.calibration.statistics.figures import Figure
 from judge.errors import InputError
 from judge.grades import JudgeRef
 

@@ -8,16 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from judge.calibration import conformal, selection, thresholds
-from judge.calibration.bootstrap import Floats
-from judge.calibration.conformal import Intervals
-from judge.calibration.figures import Undefined
+from judge.calibration.calibrators import selection
+from judge.calibration.calibrators.selection import Selection, Trained
 from judge.calibration.labelled import Labelled
-from judge.calibration.pairs import tuned_tie
 from judge.calibration.scale import Scale
-from judge.calibration.selection import Selection, Trained
 from judge.calibration.splits import Fitting, Holding
-from judge.calibration.thresholds import Threshold
+from judge.calibration.statistics import conformal, thresholds
+from judge.calibration.statistics.bootstrap import Floats
+from judge.calibration.statistics.conformal import Intervals
+from judge.calibration.statistics.figures import Undefined
+from judge.calibration.statistics.pairs import tuned_tie
+from judge.calibration.statistics.thresholds import Threshold
 
 Flags = NDArray[np.bool_]
 

@@ -6,10 +6,10 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from judge.calibration.alt_test import ANNOTATORS, AltTest
+from judge.calibration.headline import Kind
 from judge.calibration.measures import Measure
 from judge.calibration.performance import Performance
-from judge.calibration.scale import Kind
+from judge.calibration.statistics.alt_test import ANNOTATORS, AltTest
 from judge.notation import number
 
 #: Held-out labels below which nothing is said of a judge.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from judge.calibration.bootstrap import Floats
 from judge.calibration.scale import Scale
+from judge.calibration.statistics.bootstrap import Floats
 from judge.errors import InputError
 from judge.exports import PAGE
 from judge.grades import CriterionGrade, Grade, JudgeRef, RubricRef, Usage

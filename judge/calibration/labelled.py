@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from judge.calibration.bootstrap import Codes, Floats
 from judge.calibration.judgements import Judgements, Said, beside
-from judge.calibration.labels import Label
+from judge.calibration.labelling.labels import Label
 from judge.calibration.scale import Scale
 from judge.calibration.splits import Fitting, Holding, Part, Sealed
+from judge.calibration.statistics.bootstrap import Codes, Floats
 from judge.verdicts import Outcome
 
 

@@ -7,29 +7,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from judge.calibration import agreement, bootstrap, correlation, documents, pairs, raters
-from judge.calibration.bootstrap import Metric
-from judge.calibration.constants import best_constants
-from judge.calibration.figures import Figure, Undefined
+from judge.calibration.headline import OF_PEOPLE
 from judge.calibration.labelled import Labelled
-from judge.calibration.scale import Kind
+from judge.calibration.statistics import agreement, bootstrap, correlation, documents, pairs, raters
+from judge.calibration.statistics.bootstrap import Metric
+from judge.calibration.statistics.constants import best_constants
+from judge.calibration.statistics.figures import Figure, Undefined
 
 Level = Literal["item", "document", "system"]
-
-#: The measure that stands for each kind of scale where there is room for one.
-MAIN: Mapping[Kind, str] = {
-    "binary": "balanced_accuracy",
-    "ordinal": "quadratic_kappa",
-    "numeric": "concordance",
-    "nominal": "kappa",
-}
-#: Measures that people are held to as well, one against the rest.
-OF_PEOPLE: Mapping[Kind, tuple[str, ...]] = {
-    "binary": ("balanced_accuracy", "kappa", "accuracy"),
-    "ordinal": ("quadratic_kappa", "exact", "mae", "spearman"),
-    "numeric": ("concordance", "mae", "spearman"),
-    "nominal": ("kappa", "accuracy"),
-}
 
 
 class Measure(BaseModel):

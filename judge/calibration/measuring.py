@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from judge.calibration import agreement, alt_test, bootstrap, confusion, raters
-from judge.calibration.alt_test import AltTest
-from judge.calibration.bootstrap import Floats
 from judge.calibration.correction import Correction
-from judge.calibration.figures import Figure, Undefined
 from judge.calibration.findings import LEAST_LABELS, Finding, finding
+from judge.calibration.headline import Kind
 from judge.calibration.labelled import Labelled
 from judge.calibration.measures import Measure, measures
 from judge.calibration.performance import Performance, performance
-from judge.calibration.raters import Annotator
-from judge.calibration.scale import Kind
 from judge.calibration.splits import Opened
+from judge.calibration.statistics import agreement, alt_test, bootstrap, confusion, raters
+from judge.calibration.statistics.alt_test import AltTest
+from judge.calibration.statistics.bootstrap import Floats
+from judge.calibration.statistics.figures import Figure, Undefined
+from judge.calibration.statistics.raters import Annotator
 
 #: Disagreements and points of a cloud that are kept.
 WORST, CLOUD = 20, 400

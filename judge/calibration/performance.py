@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from judge.calibration import agreement, bootstrap, thresholds
-from judge.calibration.bootstrap import Floats
 from judge.calibration.correction import Correction, Flags, errors
-from judge.calibration.figures import Figure
 from judge.calibration.labelled import Labelled
-from judge.calibration.proportions import wilson
-from judge.calibration.shares import Interval, Share
+from judge.calibration.statistics import agreement, bootstrap, thresholds
+from judge.calibration.statistics.bootstrap import Floats
+from judge.calibration.statistics.figures import Figure
+from judge.calibration.statistics.proportions import wilson
+from judge.calibration.statistics.shares import Interval, Share
 
 #: Points of a curve of reliability, of equal numbers of items, and the fewest items in one.
 BINS, FEWEST = 10, 10

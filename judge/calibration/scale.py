@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-from judge.calibration.bootstrap import Codes, Floats
+from judge.calibration.headline import Kind
+from judge.calibration.statistics.bootstrap import Codes, Floats
 from rubrics import Binary, Criterion, Points
-
-Kind = Literal["binary", "ordinal", "numeric", "nominal"]
 
 
 @dataclass(frozen=True, slots=True)

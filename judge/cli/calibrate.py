@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from judge.calibration import label_files
 from judge.calibration.bound import keep_recorded
 from judge.calibration.calibration import calibrate
 from judge.calibration.correction import Promise
 from judge.calibration.judgements import Judgements, of_recording, of_run
-from judge.calibration.sampling import Sampling
+from judge.calibration.labelling import label_files
+from judge.calibration.labelling.sampling import Sampling
 from judge.calibration.shelf import keep
 from judge.cli import draw
 from judge.cli.exits import expected

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from judge.calibration import anchors as anchors_of
-from judge.calibration import watching
 from judge.calibration.bound import take
-from judge.calibration.changes import MARGIN
-from judge.calibration.concluding import conclude
-from judge.calibration.regrading import judge_of, regrade
+from judge.calibration.drift import anchors as anchors_of
+from judge.calibration.drift import watching
+from judge.calibration.drift.changes import MARGIN
+from judge.calibration.drift.concluding import conclude
+from judge.calibration.drift.regrading import judge_of, regrade
 from judge.calibration.shelf import find
 from judge.cli import draw
 from judge.cli.exits import Exit, expected, say

@@ -95,15 +95,7 @@ def grade(
 
     The same command again goes on where it was stopped, and pays for nothing twice.
     """
-    named = {
-        "id": id_column,
-        "input": input_column,
-        "output": output_column,
-        "reference": reference_column,
-        "context": context_column,
-        "images": images_column,
-    }
-    columns = {field: column for field, column in named.items() if column is not None}
+    columns = _columns(id_column, input_column, output_column, reference_column, context_column, images_column)
     chosen = Rubric.of_each_item() if rubric is None else Rubric.load(rubric)
     described = Judge.load(judge)
     refuse_pairs(chosen)
@@ -139,6 +131,12 @@ def grade(
         raise typer.Exit(Exit.STOPPED) from None
     _report(summary, as_json, quiet, stopped)
     raise typer.Exit(_exit(summary, stopped, fail_under, min_scored_share))
+
+
+def _columns(*named: str | None) -> dict[str, str]:
+    """The columns that are named, by the field that each holds."""
+    fields = ("id", "input", "output", "reference", "context", "images")
+    return {field: column for field, column in zip(fields, named, strict=True) if column is not None}
 
 
 def _scanned(dataset: Dataset, quiet: bool) -> Scan:

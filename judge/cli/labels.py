@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from judge.calibration import label_files, next_items, sheets
 from judge.calibration.judgements import Judgements, of_run
-from judge.calibration.pilot import take_pilot
+from judge.calibration.labelling import label_files, next_items, sheets
+from judge.calibration.labelling.pilot import take_pilot
 from judge.cli import draw
 from judge.cli.exits import expected, say
 from judge.cli.output import new_file

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
 
-from judge.calibration.labels import Label
+from judge.calibration.labelling.labels import Label
 from judge.ledger import now
 from judge.store.conflicts import ignoring
 from judge.store.tables import label, label_set, run_item, sheet, sheet_item

@@ -8,11 +8,11 @@ from pydantic import Field, TypeAdapter
 
 from judge.calibration.calibrators.isotonic import Isotonic
 from judge.calibration.calibrators.linear import Identity, Linear, Shift
+from judge.calibration.calibrators.network import Network
 from judge.calibration.calibrators.ordinal import Ordinal
 from judge.calibration.calibrators.platt import Platt
 from judge.calibration.calibrators.ridge import Ridge
 from judge.calibration.calibrators.temperature import Temperature
-from judge.calibration.network import Network
 
 __all__ = [
     "Calibrator",

@@ -8,9 +8,9 @@ import numpy as np
 from pydantic import Field
 from scipy import optimize
 
-from judge.calibration.bootstrap import Floats
-from judge.calibration.figures import Undefined
-from judge.calibration.fitted import Fitted, labelled
+from judge.calibration.calibrators.fitted import Fitted, labelled
+from judge.calibration.statistics.bootstrap import Floats
+from judge.calibration.statistics.figures import Undefined
 
 
 class Isotonic(Fitted):

@@ -6,9 +6,9 @@ from typing import Literal, Self
 
 import numpy as np
 
-from judge.calibration.bootstrap import Floats
-from judge.calibration.figures import Undefined
-from judge.calibration.fitted import Fitted, labelled
+from judge.calibration.calibrators.fitted import Fitted, labelled
+from judge.calibration.statistics.bootstrap import Floats
+from judge.calibration.statistics.figures import Undefined
 
 
 class Identity(Fitted):

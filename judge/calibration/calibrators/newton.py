@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from judge.calibration.bootstrap import Floats
-from judge.calibration.figures import Undefined
+from judge.calibration.statistics.bootstrap import Floats
+from judge.calibration.statistics.figures import Undefined
 
 #: A loss at a point: its value (infinite outside its domain), gradient (d,) and Hessian (d, d).
 Loss = Callable[[Floats], tuple[float, Floats, Floats]]

@@ -8,10 +8,10 @@ import numpy as np
 from pydantic import Field
 from scipy.special import expit
 
-from judge.calibration.bootstrap import Codes, Floats
+from judge.calibration.calibrators.fitted import Fitted, added, labelled, neighbours, some_vary
 from judge.calibration.calibrators.newton import Loss, minimise
-from judge.calibration.figures import Undefined
-from judge.calibration.fitted import Fitted, added, labelled, neighbours, some_vary
+from judge.calibration.statistics.bootstrap import Codes, Floats
+from judge.calibration.statistics.figures import Undefined
 
 #: Beside a mean log loss of standardised scores: too little to matter, enough that the slopes stay finite where the
 #: judge tells the levels apart without fault.

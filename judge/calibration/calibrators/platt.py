@@ -7,10 +7,10 @@ from typing import Literal, Self
 import numpy as np
 from scipy.special import expit, logit
 
-from judge.calibration.bootstrap import Floats
+from judge.calibration.calibrators.fitted import Fitted, labelled
 from judge.calibration.calibrators.newton import minimise
-from judge.calibration.figures import Undefined
-from judge.calibration.fitted import Fitted, labelled
+from judge.calibration.statistics.bootstrap import Floats
+from judge.calibration.statistics.figures import Undefined
 
 #: A share of exactly 0 or 1 has no logit; the last ones that do are these.
 LEAST = 1e-3

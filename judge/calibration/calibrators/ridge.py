@@ -7,9 +7,9 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field
 
-from judge.calibration.bootstrap import Codes, Floats
-from judge.calibration.figures import Undefined
-from judge.calibration.fitted import Fitted, labelled, some_vary
+from judge.calibration.calibrators.fitted import Fitted, labelled, some_vary
+from judge.calibration.statistics.bootstrap import Codes, Floats
+from judge.calibration.statistics.figures import Undefined
 
 #: Penalties to choose from, beside a mean squared error of standardised scores.
 PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)

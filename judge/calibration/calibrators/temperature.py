@@ -10,9 +10,9 @@ from pydantic import Field
 from scipy import optimize
 from scipy.special import log_softmax, softmax
 
-from judge.calibration.bootstrap import Floats
-from judge.calibration.figures import Undefined
-from judge.calibration.fitted import Fitted, Reads, labelled, neighbours, shares
+from judge.calibration.calibrators.fitted import Fitted, Reads, labelled, neighbours, shares
+from judge.calibration.statistics.bootstrap import Floats
+from judge.calibration.statistics.figures import Undefined
 
 #: A share of 0 has no logarithm: it counts as this.
 LEAST = 1e-6

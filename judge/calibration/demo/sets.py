@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from judge.calibration import label_files
 from judge.calibration.calibration import Calibration, calibrate
 from judge.calibration.demo import simulation
 from judge.calibration.judgements import of_recording
-from judge.calibration.sampling import Sampling
+from judge.calibration.labelling import label_files
+from judge.calibration.labelling.sampling import Sampling
 from judge.calibration.shelf import keep
 from judge.errors import InputError
 from judge.judges import Judge

@@ -9,11 +9,11 @@ import numpy as np
 
 from judge.calibration.calibration import Calibration
 from judge.calibration.correction import OF_SEVERAL, Correction
-from judge.calibration.figures import Figure
-from judge.calibration.measures import OF_PEOPLE, Measure
+from judge.calibration.headline import OF_PEOPLE
+from judge.calibration.measures import Measure
 from judge.calibration.measuring import AMONG_PEOPLE, Measurement
 from judge.calibration.performance import Performance
-from judge.calibration.population import Population
+from judge.calibration.populations.population import Population
 from judge.calibration.report import plots
 from judge.calibration.report.answers import Answers, answers
 from judge.calibration.report.disagreements import Dispute, Sources, disputes
@@ -30,6 +30,7 @@ from judge.calibration.report.forests import (
 )
 from judge.calibration.report.names import name
 from judge.calibration.report.plots import Plot
+from judge.calibration.statistics.figures import Figure
 from rubrics import Rubric
 
 _OF_RUN: tuple[Kind, ...] = ("judge", "people", "judge")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from judge.calibration.figures import Figure
+from judge.calibration.statistics.figures import Figure
 from judge.notation import plain
 from judge.report.charts import Tick, along
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from judge.calibration.figures import Figure
 from judge.calibration.report.names import name
 from judge.calibration.report.report import Report
 from judge.calibration.splits import Part
+from judge.calibration.statistics.figures import Figure
 from judge.notation import number, share
 from judge.report.templates import rendered
 

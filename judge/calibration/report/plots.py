@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from judge.calibration.figures import Figure
 from judge.calibration.measuring import Length
 from judge.calibration.performance import Acceptance, Performance, Reliability
 from judge.calibration.report.forests import Axis, around_nought
+from judge.calibration.statistics.figures import Figure
 from judge.notation import number, plain, share
 from judge.report.charts import Tick
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from judge.calibration.measures import MAIN
+from judge.calibration.headline import MAIN
 from judge.cli.draw.line import fact, line, paragraph
 from judge.cli.draw.table import Row, table
 from judge.notation import number, share, visible
@@ -13,10 +13,10 @@ from judge.notation import number, share, visible
 if TYPE_CHECKING:
     from judge.calibration.calibration import Calibration
     from judge.calibration.correction import Correction
-    from judge.calibration.figures import Figure
     from judge.calibration.measuring import Measurement
-    from judge.calibration.population import Population
-    from judge.calibration.thresholds import Threshold
+    from judge.calibration.populations.population import Population
+    from judge.calibration.statistics.figures import Figure
+    from judge.calibration.statistics.thresholds import Threshold
     from judge.store.calibrations import CalibrationInfo
 
 VERDICT_COLOURS = {

@@ -10,10 +10,10 @@ from judge.cli.draw.table import Row, table
 from judge.notation import money, number, share, visible
 
 if TYPE_CHECKING:
-    from judge.calibration.changes import Change
-    from judge.calibration.checking import Check, CriterionCheck
-    from judge.calibration.drift import Drift
-    from judge.calibration.figures import Figure
+    from judge.calibration.drift.changes import Change
+    from judge.calibration.drift.checking import Check, CriterionCheck
+    from judge.calibration.drift.verdict import Drift
+    from judge.calibration.statistics.figures import Figure
 
 #: What each verdict means, and its colour.
 VERDICTS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from judge.calibration.measures import MAIN, OF_PEOPLE
+from judge.calibration.headline import MAIN, OF_PEOPLE
 from judge.cli.draw.calibration import VERDICT_COLOURS, figure
 from judge.cli.draw.line import fact, line, paragraph
 from judge.cli.draw.table import Row, table

@@ -10,7 +10,7 @@ from judge.notation import money, visible
 
 if TYPE_CHECKING:
     from judge.calibration.comparing import Compared, Comparison, CriterionComparison
-    from judge.calibration.figures import Figure
+    from judge.calibration.statistics.figures import Figure
 
 
 def judges(found: Comparison) -> None:

@@ -9,7 +9,7 @@ from judge.cli.draw.table import Row, table
 from judge.notation import number, visible
 
 if TYPE_CHECKING:
-    from judge.calibration.plans import Needed, Plan
+    from judge.calibration.labelling.plans import Needed, Plan
 
 
 def plan(found: Plan) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from judge import Item, Judge
-from judge.calibration.labels import Label
+from judge.calibration.labelling.labels import Label
 from judge.datasets import Dataset
 from judge.exports import find_run, grades_of
 from judge.grades import Grade

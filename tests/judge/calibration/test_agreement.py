@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from judge.calibration.agreement import agreement, metrics
-from judge.calibration.bootstrap import Floats
-from judge.calibration.confusion import confusion
-from judge.calibration.figures import Undefined
 from judge.calibration.scale import Scale
+from judge.calibration.statistics.agreement import agreement, metrics
+from judge.calibration.statistics.bootstrap import Floats
+from judge.calibration.statistics.confusion import confusion
+from judge.calibration.statistics.figures import Undefined
 
 BINARY = Scale("binary", 0, 1, np.array([0.0, 1.0]), ("no", "yes"))
 ORDINAL = Scale("ordinal", 1, 4, np.array([1.0, 2.0, 3.0, 4.0]), ("1", "2", "3", "4"))

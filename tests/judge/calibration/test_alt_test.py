@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from judge.calibration.alt_test import (
+from judge.calibration.statistics.alt_test import (
     EPSILON,
     AltTest,
     accuracy,
@@ -24,8 +24,8 @@ from judge.calibration.alt_test import (
     negative_rmse,
     wilcoxon,
 )
-from judge.calibration.bootstrap import Floats
-from judge.calibration.figures import Figure, Undefined
+from judge.calibration.statistics.bootstrap import Floats
+from judge.calibration.statistics.figures import Figure, Undefined
 from tests.sets import DATA, path, rows
 
 NAN = np.nan

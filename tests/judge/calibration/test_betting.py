@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from judge.calibration.betting import CASH, SETTLING, STAKES, Betting, needed, paths
+from judge.calibration.drift.betting import CASH, SETTLING, STAKES, Betting, needed, paths
 
 
 def test_two_items_by_hand() -> None:

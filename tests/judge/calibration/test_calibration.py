@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 
 from judge import InputError, SetupError
-from judge.calibration import sheets
 from judge.calibration.applying import Applier
 from judge.calibration.calibration import Calibration, calibrate, labels_hash
 from judge.calibration.correction import Promise, correct
-from judge.calibration.figures import Undefined
 from judge.calibration.findings import Verdict
 from judge.calibration.judgements import Judgements, of_recording, of_run
 from judge.calibration.labelled import divide, join
-from judge.calibration.labels import Label
+from judge.calibration.labelling import sheets
+from judge.calibration.labelling.labels import Label
+from judge.calibration.labelling.sampling import Sampling
 from judge.calibration.measuring import measure
-from judge.calibration.population import Provenance
-from judge.calibration.sampling import Sampling
+from judge.calibration.populations.population import Provenance
 from judge.calibration.shelf import find, keep
 from judge.calibration.splits import Fitting, Holding, Part, split
+from judge.calibration.statistics.figures import Undefined
 from judge.exports import grades_of
 from judge.judges import Judge
 from judge.store.labels import Stored

@@ -23,8 +23,8 @@ from judge.calibration.calibrators import (
     Temperature,
     read,
 )
-from judge.calibration.figures import Undefined
-from judge.calibration.fitted import Fitted, neighbours, shares
+from judge.calibration.calibrators.fitted import Fitted, neighbours, shares
+from judge.calibration.statistics.figures import Undefined
 from tests.generated import ANY
 
 FIVE = np.arange(1.0, 6.0)

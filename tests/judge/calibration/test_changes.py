@@ -12,9 +12,9 @@ from scipy import optimize, stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.weightstats import ttost_paired
 
-from judge.calibration import changes, paired_shares
-from judge.calibration.bootstrap import Floats
-from judge.calibration.figures import Undefined
+from judge.calibration.drift import changes, paired_shares
+from judge.calibration.statistics.bootstrap import Floats
+from judge.calibration.statistics.figures import Undefined
 
 
 def pairs(gained: int, lost: int, kept: int, failed: int = 0) -> tuple[Floats, Floats]:

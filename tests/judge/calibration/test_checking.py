@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from judge.calibration.anchors import Pair, Stream, one_a_group
-from judge.calibration.bootstrap import Floats
-from judge.calibration.checking import differs, first, known_change, stability
+from judge.calibration.drift.anchors import Pair, Stream, one_a_group
+from judge.calibration.drift.checking import differs, first, known_change, stability
+from judge.calibration.statistics.bootstrap import Floats
 from tests.generated_judgements import judgements, labelled, labels_of, only, scale_of
 
 LEVELS = (1.0, 2.0, 3.0)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from judge.calibration.bootstrap import Codes, Floats
-from judge.calibration.conformal import Intervals, fit
+from judge.calibration.statistics.bootstrap import Codes, Floats
+from judge.calibration.statistics.conformal import Intervals, fit
 from tests.generated import ANY
 from tests.sets import rows
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judge.calibration.agreement import metrics
-from judge.calibration.constants import best_constant, best_constants
-from judge.calibration.figures import Undefined
 from judge.calibration.scale import Scale
+from judge.calibration.statistics.agreement import metrics
+from judge.calibration.statistics.constants import best_constant, best_constants
+from judge.calibration.statistics.figures import Undefined
 
 LEVELS = np.arange(1.0, 6.0)
 ORDINAL = Scale("ordinal", 1, 5, LEVELS, tuple("12345"))

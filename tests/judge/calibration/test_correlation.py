@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from judge.calibration import bootstrap
-from judge.calibration.bootstrap import Floats, Metric
-from judge.calibration.correlation import midranks, pearson, spearman
-from judge.calibration.figures import Undefined
-from judge.calibration.pairs import always_tie, judge_ties, kendall, pairs, pairwise_accuracy, tuned_tie
+from judge.calibration.statistics import bootstrap
+from judge.calibration.statistics.bootstrap import Floats, Metric
+from judge.calibration.statistics.correlation import midranks, pearson, spearman
+from judge.calibration.statistics.figures import Undefined
+from judge.calibration.statistics.pairs import always_tie, judge_ties, kendall, pairs, pairwise_accuracy, tuned_tie
 
 CORRELATIONS: dict[str, Metric] = {"spearman": spearman, "pearson": pearson, "kendall": kendall}
 EVERY = CORRELATIONS | {"exact": pairwise_accuracy(), "near": pairwise_accuracy(1.0), "always": always_tie}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from judge.calibration.deviations import mae, rmse
+from judge.calibration.statistics.deviations import mae, rmse
 
 
 def test_intervals_worked_by_hand() -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from judge.calibration.bootstrap import Codes, Floats
-from judge.calibration.correlation import pearson, spearman
-from judge.calibration.documents import by_document, by_system, of_documents
-from judge.calibration.pairs import always_tie, kendall, pairwise_accuracy, tuned_tie
+from judge.calibration.statistics.bootstrap import Codes, Floats
+from judge.calibration.statistics.correlation import pearson, spearman
+from judge.calibration.statistics.documents import by_document, by_system, of_documents
+from judge.calibration.statistics.pairs import always_tie, kendall, pairwise_accuracy, tuned_tie
 from tests.sets import rows
 
 #: Item level and document level, of each the judge and the human.

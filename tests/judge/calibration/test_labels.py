@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from judge import InputError, Outcome
-from judge.calibration import label_files
-from judge.calibration.labels import Label, OffScale, answered
+from judge.calibration.labelling import label_files
+from judge.calibration.labelling.labels import Label, OffScale, answered
 from rubrics import Rubric
 
 RUBRIC = Rubric.loads("""

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from judge.calibration.calibrators import read
-from judge.calibration.network import Network
+from judge.calibration.calibrators.network import Network
 from tests.sets import path, rows
 
 LEVELS = ("1", "2", "3", "4")

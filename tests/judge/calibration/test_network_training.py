@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from judge.calibration.figures import Undefined
-from judge.calibration.network import Network
-from judge.calibration.network_training import MISSING, Answers, Settings, Trainer, forward, train
+from judge.calibration.calibrators.network import Network
+from judge.calibration.calibrators.network_training import MISSING, Answers, Settings, Trainer, forward, train
+from judge.calibration.statistics.figures import Undefined
 from judge.errors import SetupError
 
 QUESTIONS = ("a", "b", "target")
@@ -41,7 +41,7 @@ def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_nothing_but_training_loads_torch() -> None:
-    modules = "judge.calibration.selection, judge.calibration.network_training"
+    modules = "judge.calibration.calibrators.selection, judge.calibration.calibrators.network_training"
     code = f"import sys, {modules}; sys.exit(bool({{'torch', 'sklearn'}} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judge import InputError
-from judge.calibration import next_items, planning, sheets
-from judge.calibration.labels import Label
-from judge.calibration.population import Provenance
-from judge.calibration.sampling import Sampling
+from judge.calibration.labelling import next_items, planning, sheets
+from judge.calibration.labelling.labels import Label
+from judge.calibration.labelling.sampling import Sampling
+from judge.calibration.populations.population import Provenance
 from judge.store.labels import Drawn, Stored
 from judge.verdicts import Outcome
 from tests.generated_judgements import judgements

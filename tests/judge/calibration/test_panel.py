@@ -9,12 +9,12 @@ import pytest
 
 from judge import InputError
 from judge.calibration.calibration import calibrate
+from judge.calibration.calibrators.network_training import MISSING, Settings
+from judge.calibration.calibrators.panel import trainers
 from judge.calibration.judgements import Judgements, Said
 from judge.calibration.labelled import join
-from judge.calibration.labels import Label
-from judge.calibration.network_training import MISSING, Settings
-from judge.calibration.panel import trainers
-from judge.calibration.sampling import Sampling
+from judge.calibration.labelling.labels import Label
+from judge.calibration.labelling.sampling import Sampling
 from judge.calibration.scale import Scale
 from judge.grades import JudgeRef
 from judge.store.labels import Stored
@@ -83,7 +83,7 @@ def test_a_calibration_may_choose_a_network_and_says_so(monkeypatch: pytest.Monk
     of = judgements(40)
     kept = [Stored(label, None, None) for label in labels(of, 3)]
     quick = Settings(hidden=(4, 4), pretraining_epochs=1, finetuning_epochs=1)
-    import judge.calibration.panel as panel
+    import judge.calibration.calibrators.panel as panel
 
     monkeypatch.setattr(panel, "Settings", lambda: quick)
     found: Any = calibrate(

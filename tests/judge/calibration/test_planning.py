@@ -13,9 +13,9 @@ from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.proportion import proportion_confint
 
-from judge.calibration import planning
-from judge.calibration.figures import Figure, Undefined
-from judge.calibration.transport import rogan_gladen
+from judge.calibration.labelling import planning
+from judge.calibration.populations.transport import rogan_gladen
+from judge.calibration.statistics.figures import Figure, Undefined
 
 SEEDS = st.integers(0, 10**6)
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judge.calibration import confusion, planning
-from judge.calibration.bootstrap import Floats
 from judge.calibration.labelled import Joined
-from judge.calibration.plans import Needed, Plan, plan, rate_with
+from judge.calibration.labelling import planning
+from judge.calibration.labelling.plans import Needed, Plan, plan, rate_with
 from judge.calibration.splits import Part
+from judge.calibration.statistics import confusion
+from judge.calibration.statistics.bootstrap import Floats
 from tests.generated_judgements import judgements, labelled, labels_of, only
 
 #: Every second item is held out, as in a split in halves.

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from judge.calibration.bootstrap import Floats
-from judge.calibration.figures import Figure
-from judge.calibration.population import Labels, Method, Population, Provenance, Run, estimate
+from judge.calibration.populations.population import Labels, Method, Population, Provenance, Run, estimate
+from judge.calibration.statistics.bootstrap import Floats
+from judge.calibration.statistics.figures import Figure
 
 NAN = np.nan
 NEITHER = Provenance.SHEET, Provenance.DECLARED

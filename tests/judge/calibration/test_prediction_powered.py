@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from judge.calibration.bootstrap import Codes, Floats
-from judge.calibration.figures import Undefined
-from judge.calibration.prediction_powered import powered
+from judge.calibration.populations.prediction_powered import powered
+from judge.calibration.statistics.bootstrap import Codes, Floats
+from judge.calibration.statistics.figures import Undefined
 
 NAN = np.nan
 SEEDS = st.integers(0, 10**6)

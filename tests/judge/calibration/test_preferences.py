@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.contingency_tables import mcnemar
 
-from judge.calibration.figures import Undefined
-from judge.calibration.preferences import (
+from judge.calibration.statistics.figures import Undefined
+from judge.calibration.statistics.preferences import (
     Position,
     Unparsed,
     best_constant,
@@ -24,7 +24,7 @@ from judge.calibration.preferences import (
     position,
     preferences,
 )
-from judge.calibration.proportions import wilson
+from judge.calibration.statistics.proportions import wilson
 from tests.sets import DATA, path, rows
 
 VERDICT = st.sampled_from(["a", "b", "tie", None])

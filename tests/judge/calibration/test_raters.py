@@ -16,10 +16,10 @@ from scipy import stats
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from judge.calibration.bootstrap import Floats
-from judge.calibration.correlation import spearman
-from judge.calibration.figures import Undefined
-from judge.calibration.raters import (
+from judge.calibration.statistics.bootstrap import Floats
+from judge.calibration.statistics.correlation import spearman
+from judge.calibration.statistics.figures import Undefined
+from judge.calibration.statistics.raters import (
     Level,
     annotators,
     icc,

@@ -15,18 +15,18 @@ import pytest
 
 from judge import Judge
 from judge.calibration.calibration import Calibration, calibrate
-from judge.calibration.figures import Figure
 from judge.calibration.findings import Verdict
 from judge.calibration.judgements import of_recording, of_run
-from judge.calibration.labels import Label
-from judge.calibration.population import Provenance
+from judge.calibration.labelling.labels import Label
+from judge.calibration.labelling.sampling import Sampling
+from judge.calibration.populations.population import Provenance
 from judge.calibration.report import Report, gather, page
 from judge.calibration.report.forests import agreement_axis, error_axis, near, rounded, row
 from judge.calibration.report.names import name
 from judge.calibration.report.page import USES
-from judge.calibration.sampling import Sampling
 from judge.calibration.shelf import keep
 from judge.calibration.splits import Part
+from judge.calibration.statistics.figures import Figure
 from judge.notation import number, visible
 from judge.store.labels import Stored
 from judge.store.results import RunInfo

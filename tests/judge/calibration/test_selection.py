@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from judge.calibration.calibrators import Linear, Network
-from judge.calibration.figures import Undefined
-from judge.calibration.selection import LEAST_LABELS, Candidate, Selection, choose
+from judge.calibration.calibrators.selection import LEAST_LABELS, Candidate, Selection, choose
+from judge.calibration.statistics.figures import Undefined
 
 FIVE = np.arange(1.0, 6.0)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from judge.calibration.proportions import wilson
-from judge.calibration.shares import Share, SumOfShares
+from judge.calibration.statistics.proportions import wilson
+from judge.calibration.statistics.shares import Share, SumOfShares
 
 RIGHT = Share(lambda y, f: (y == f, np.ones(len(y), dtype=bool)))
 FOUND = Share(lambda y, f: (f == 1, y == 1), "nothing to find")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from judge.calibration import stability
-from judge.calibration.figures import Undefined
+from judge.calibration.drift import stability
+from judge.calibration.statistics.figures import Undefined
 
 
 def test_index_by_hand() -> None:

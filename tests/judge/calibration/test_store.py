@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from judge.calibration.labels import Label
+from judge.calibration.labelling.labels import Label
 from judge.store.labels import Added, Drawn
 from judge.store.store import Store
 from judge.verdicts import Outcome

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from judge.calibration import bootstrap
-from judge.calibration.bootstrap import Codes, Floats
-from judge.calibration.thresholds import (
+from judge.calibration.statistics import bootstrap
+from judge.calibration.statistics.bootstrap import Codes, Floats
+from judge.calibration.statistics.thresholds import (
     Flags,
     Threshold,
     aurc,

@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from judge.calibration.bootstrap import Codes, Floats
-from judge.calibration.figures import Undefined
-from judge.calibration.transport import (
+from judge.calibration.populations.transport import (
     ErrorRates,
     alike,
     difference,
@@ -22,6 +20,8 @@ from judge.calibration.transport import (
     plug_in_interval,
     rogan_gladen,
 )
+from judge.calibration.statistics.bootstrap import Codes, Floats
+from judge.calibration.statistics.figures import Undefined
 from tests.sets import rows
 
 

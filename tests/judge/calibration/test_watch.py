@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from judge.calibration.betting import paths
-from judge.calibration.bootstrap import Floats
-from judge.calibration.watch import Sums, Watch, differences, part, ranks
+from judge.calibration.drift.betting import paths
+from judge.calibration.drift.watch import Sums, Watch, differences, part, ranks
+from judge.calibration.statistics.bootstrap import Floats
 
 LEVELS = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
 

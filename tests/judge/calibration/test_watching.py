@@ -8,15 +8,15 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from judge.calibration.anchors import Pair, pairs, streams
-from judge.calibration.bootstrap import Floats
 from judge.calibration.bound import Bound
 from judge.calibration.calibration import Calibration
-from judge.calibration.checking import ALPHA
+from judge.calibration.drift.anchors import Pair, pairs, streams
+from judge.calibration.drift.checking import ALPHA
+from judge.calibration.drift.watching import Kept, Production, keep, silent, states
 from judge.calibration.judgements import Judgements
-from judge.calibration.sampling import Sampling
+from judge.calibration.labelling.sampling import Sampling
 from judge.calibration.splits import Part
-from judge.calibration.watching import Kept, Production, keep, silent, states
+from judge.calibration.statistics.bootstrap import Floats
 from judge.errors import StoreError
 from judge.store.calibrations import CalibrationInfo
 from judge.store.store import Store

@@ -1,0 +1,1 @@
+"""Whether a judge is still the one that was calibrated."""

@@ -1,0 +1,1 @@
+"""What people said: files of labels, sheets to fill in, and which items to label next."""

@@ -1,0 +1,179 @@
+"""Files of labels: CSV or JSON lines, a row for each label or a row for each item and person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from judge.calibration.labelling.labels import Answer, Label, OffScale, answered
+from judge.errors import InputError
+from judge.formats import Row, Rows, delimited, jsonl
+from judge.settings import MAX_OUTPUT_BYTES
+from rubrics import Rubric
+
+ITEM = ("item", "id", "item_id")
+CRITERION, ANNOTATOR, REASON = "criterion", "annotator", "reason"
+SCORE = ("score", "verdict", "label", "level")
+#: Of a sheet that was written to be filled in.
+SHEET, TEXTS = "sheet", ("input", "context", "reference", "output")
+#: Who labelled, where a file does not say.
+SOMEBODY = "people"
+_TOLD = 5
+
+Form = Literal["long", "wide"]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFile:
+    """The labels of a file, checked as a whole.
+
+    `repeated` rows say again what another one said. `skipped` columns are neither a criterion nor anything else that is
+    known. `sheet` is the one that it was written as.
+    """
+
+    form: Form
+    labels: tuple[Label, ...]
+    repeated: int
+    skipped: tuple[str, ...]
+    sheet: str | None
+
+
+def read(path: Path, rubric: Rubric, group: str | None = None) -> LabelFile:
+    """The labels in a file, by the scales of a rubric; `group` is the column of the group, if there is one.
+
+    A row a label has `item`, `criterion`, `annotator` and `score` (or `verdict`, `label`), with a `reason` if there is
+    one. A row for each item and person has a column for each criterion, `CRITERION.reason` beside it if there is one.
+
+    Raises
+    ------
+    InputError
+        Names the rows that are no labels. Nothing is taken of a file that has one.
+    """
+    reading = _Reading(path, rubric, group)
+    for number, row in _rows(path):
+        reading.add(number, row)
+    return reading.done()
+
+
+def _rows(path: Path) -> Rows:
+    """The rows with the numbers of their lines."""
+    try:
+        with path.open("rb") as file:
+            if path.suffix.lower() in {".csv", ".tsv"}:
+                delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+                yield from delimited.rows(file, delimiter, MAX_OUTPUT_BYTES, str(path), "")
+            else:
+                yield from jsonl.rows(file, MAX_OUTPUT_BYTES)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); name a CSV or JSONL file") from None
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A file, row by row: its labels so far, and what is wrong with it."""
+
+    path: Path
+    rubric: Rubric
+    group: str | None
+    form: Form | None = None
+    repeated: int = 0
+    faults: list[str] = field(default_factory=list)
+    columns: dict[str, None] = field(default_factory=dict)
+    sheets: dict[str, None] = field(default_factory=dict)
+    labels: dict[tuple[str, str, str], tuple[int, Label]] = field(default_factory=dict)
+    groups: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def add(self, number: int, row: Row | str) -> None:
+        """A row, or what is wrong with it."""
+        if isinstance(row, str):
+            self.faults.append(f"{number}: {row}")
+            return
+        self.columns.update(dict.fromkeys(row))
+        if row.get(SHEET) is not None:
+            self.sheets.setdefault(str(row[SHEET]))
+        self.form = self.form or self._form(row)
+        try:
+            item, who, group = self._whose(row)
+        except ValueError as fault:
+            self.faults.append(f"{number}: {fault}")
+            return
+        for id_, given, reason in self._cells(row):
+            try:
+                said = self._answered(id_, given)
+            except OffScale as fault:
+                self.faults.append(f"{number}: {fault}")
+                continue
+            if said is not None:
+                told = None if reason is None else str(reason)
+                self._take(number, Label(item, id_, who, *said, told, group))
+
+    def _form(self, row: Row) -> Form:
+        """How the file is written, by its columns. Raises InputError."""
+        if not any(name in row for name in ITEM):
+            raise InputError(f"{self.path}: no column `item`; name the items by the ids that were graded")
+        if any(name in row for name in SCORE) and (CRITERION in row or len(self.rubric.leaves) == 1):
+            return "long"
+        if any(id_ in row for id_ in self.rubric.ids):
+            return "wide"
+        wanted = f"write `criterion` and `score`, or a column each: {', '.join(self.rubric.ids)}"
+        raise InputError(f"{self.path}: no labels of {self.rubric.name}; {wanted}")
+
+    def _whose(self, row: Row) -> tuple[str, str, str | None]:
+        """Item, annotator and group of a row. Raises ValueError."""
+        item = next((row[name] for name in ITEM if row.get(name) is not None), None)
+        if item is None or isinstance(item, bool | dict | list):
+            raise ValueError("no item is named")
+        group = None
+        if self.group in self.columns:
+            group = row.get(self.group)
+            if group is None:
+                raise ValueError(f"no group in column {self.group!r}")
+        who = row.get(ANNOTATOR)
+        return str(item), SOMEBODY if who is None else str(who), None if group is None else str(group)
+
+    def _cells(self, row: Row) -> Iterator[tuple[str, object, object]]:
+        """(criterion, answer, reason) of a row."""
+        if self.form == "wide":
+            yield from ((id_, row[id_], row.get(f"{id_}.reason")) for id_ in self.rubric.ids if id_ in row)
+            return
+        only = next(iter(self.rubric.ids)) if len(self.rubric.leaves) == 1 else ""
+        given = next((row[name] for name in SCORE if row.get(name) is not None), None)
+        yield str(row.get(CRITERION) or only), given, row.get(REASON)
+
+    def _answered(self, id_: str, given: object) -> Answer | None:
+        if id_ not in self.rubric.ids:
+            raise OffScale(f"{self.rubric.name} has no criterion {id_[:40]!r}")
+        return answered(self.rubric.criterion(id_), given)
+
+    def _take(self, number: int, label: Label) -> None:
+        first, known = self.labels.setdefault(label.cell, (number, label))
+        if known.said != label.said:
+            named = f"item {label.item!r} on {label.criterion} by {label.annotator!r}"
+            self.faults.append(f"{number}: {named} is labelled otherwise in row {first}")
+        self.repeated += first != number
+        if label.group is not None:
+            first, group = self.groups.setdefault(label.item, (number, label.group))
+            if group != label.group:
+                self.faults.append(f"{number}: item {label.item!r} is in group {group!r} in row {first}")
+
+    def done(self) -> LabelFile:
+        """The whole file. Raises InputError."""
+        if self.faults:
+            more = f"; and {len(self.faults) - _TOLD} rows more" if len(self.faults) > _TOLD else ""
+            told = "; ".join(self.faults[:_TOLD])
+            raise InputError(f"{self.path}:{told}{more}; mend them, nothing was taken")
+        if not self.labels or self.form is None:
+            raise InputError(f"{self.path}: holds no label; fill it in, a row a label or a column a criterion")
+        if len(self.sheets) > 1:
+            raise InputError(f"{self.path}: rows of {len(self.sheets)} sheets; keep each in a file of its own")
+        known = {SHEET, *TEXTS, *ITEM, *SCORE, CRITERION, ANNOTATOR, REASON, self.group}
+        known |= {name for id_ in self.rubric.ids for name in (id_, f"{id_}.reason")}
+        return LabelFile(
+            form=self.form,
+            labels=tuple(label for _, label in self.labels.values()),
+            repeated=self.repeated,
+            skipped=tuple(name for name in self.columns if name not in known),
+            sheet=next(iter(self.sheets), None),
+        )
