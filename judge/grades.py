@@ -162,6 +162,7 @@ class CalibrationRef(_Published):
     id: str
     name: str
     version: int
+    models: tuple[str, ...] = Field(default=(), description="What the provider reported when it was made.")
 
 
 class JudgeRef(_Published):

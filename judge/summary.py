@@ -123,6 +123,12 @@ class Summary:
     calibrated: tuple[CalibratedSummary, ...] = ()
 
     @property
+    def unseen_models(self) -> tuple[str, ...]:
+        """Models that answered and that the calibration never saw; none without one."""
+        seen = () if self.calibration is None else self.calibration.models
+        return tuple(model for model in self.totals.models if seen and model not in seen)
+
+    @property
     def clean(self) -> bool:
         """Whether every item is scored or not applicable on every criterion."""
         return not self.open and self.overall.scored == self.overall.n

@@ -38,7 +38,7 @@ class Applier:
     def __init__(self, info: CalibrationInfo, made: Calibration, run: RunInfo, rubric: Rubric) -> None:
         refuse_other(info, made, run.rubric, run.judge)
         self.info, self.made, self._rubric, self._judge = info, made, rubric, run.judge
-        self.ref = CalibrationRef(id=info.id, name=info.name, version=info.version)
+        self.ref = CalibrationRef(id=info.id, name=info.name, version=info.version, models=made.binding.models)
 
     @classmethod
     def named(cls, store: Store, run: RunInfo, ref: str) -> Self:

@@ -51,6 +51,9 @@ def _calibrated(found: Summary, by: CalibrationRef) -> None:
             paragraph(f"{one.criterion}: {told}, by the judge's error rates", indent=2)
         elif one.no_rate is not None:
             paragraph((f"{one.criterion}: no corrected pass rate: {one.no_rate}", "yellow"), indent=2)
+    if found.unseen_models:
+        told = f"answers came from {', '.join(found.unseen_models)}, which the calibration never saw"
+        paragraph((visible(f"{told}: judge calibrations check {by.name}"), "bold yellow"))
     paragraph(("stand alone: grades whose confidence was shown to go with few errors; others ask for a person", "dim"))
 
 

@@ -27,6 +27,7 @@ from judge.calibration.splits import Fitting, Holding, Part, split
 from judge.calibration.statistics.figures import Undefined
 from judge.exports import grades_of
 from judge.judges import Judge
+from judge.report import gather, page
 from judge.store.labels import Stored
 from judge.store.results import RunInfo
 from judge.store.store import Store
@@ -259,3 +260,16 @@ def test_a_recorded_judge_is_calibrated_without_a_run(tmp_path: Path, reply: Rub
     assert found.said["clear"].confidence[0] == pytest.approx(0.7)
     assert np.isnan(found.said["clear"].score[1])
     assert found.said["clear"].outcomes[1] is Outcome.JUDGE_ERROR
+
+
+def test_the_report_of_a_run_says_what_it_is_calibrated_by(
+    sqlite_store: Store, ready: tuple[RunInfo, list[Label]]
+) -> None:
+    info, labels = ready
+    assert "Trust: uncalibrated." in page(gather(sqlite_store, info, 1))
+    kept = keep(sqlite_store, "<c>", made(sqlite_store, info, labels))
+    sqlite_store.change(sqlite_store.calibrations.show_by, info.id, kept.id)
+    found = page(gather(sqlite_store, info, 1))
+    assert "uncalibrated" not in found
+    assert "Trust: calibrated</b> by <bdi>&lt;c&gt;</bdi> v1" in found
+    assert found.count("can stand in</td>") == 4
