@@ -22,7 +22,7 @@ def _rubric(value: object) -> object:
     """Inline rubrics are read as those in files are. Raises RubricError."""
     if isinstance(value, dict):
         return Rubric.parse(value)
-    if not isinstance(value, str):
+    if not isinstance(value, str | None):
         raise PydanticCustomError("rubric", "Write the name of a rubric, or a whole rubric")
     return value
 
@@ -33,8 +33,8 @@ class GradesRequest(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     items: list[Item] = Field(min_length=1, max_length=MOST_ITEMS, description="No two with the same id.")
-    rubric: Annotated[str | Rubric, BeforeValidator(_rubric)] = Field(
-        description="A name that GET /v1/rubrics lists, or a whole rubric."
+    rubric: Annotated[str | Rubric | None, BeforeValidator(_rubric)] = Field(
+        None, description="A name that GET /v1/rubrics lists, or a whole rubric: for items without one of their own."
     )
     judge: str = Field(
         min_length=1, max_length=128, description="`provider/model`, `simulated`, or a judge that the operator named."
@@ -51,7 +51,10 @@ class GradesRequest(BaseModel):
 
 
 class Grades(BaseModel):
-    """One grade for each item, in the order of the items. `usage` is the sum over all of them."""
+    """One grade for each item, in the order of the items. `usage` is the sum over all of them.
+
+    `rubric` is that of the request; where it names none, one without criteria. Every grade says its own.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -83,7 +83,8 @@ def rubric_fault(error: RubricError, pointer: str = "/rubric") -> Fault:
 
 def _fault(error: dict[str, Any]) -> Fault:
     place = [step for step in error["loc"][1:] if step not in TAGS]
-    return Fault(detail=error["msg"].removeprefix("Value error, "), pointer=pointer_to(place))
+    detail = "No such field." if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
+    return Fault(detail=detail, pointer=pointer_to(place))
 
 
 def pointer_to(path: Iterable[int | str]) -> str:

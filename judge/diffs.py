@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from judge.exports import PAGE
 from judge.grades import OVERALL
+from judge.summary import clipped
 
 if TYPE_CHECKING:
     from judge.store.changes import Change, Overlap
@@ -41,12 +42,18 @@ class CriterionDiff:
     @property
     def mean_before(self) -> float | None:
         """In the first run; None where no item has a score in both."""
-        return self.sum_before / self.both if self.both else None
+        return self._mean(self.sum_before)
 
     @property
     def mean_after(self) -> float | None:
         """In the second run; None where no item has a score in both."""
-        return self.sum_after / self.both if self.both else None
+        return self._mean(self.sum_after)
+
+    def _mean(self, total: float) -> float | None:
+        if not self.both:
+            return None
+        mean = total / self.both
+        return clipped(mean) if self.criterion == OVERALL else mean
 
     def add(self, change: Change) -> None:
         """Counts one item."""

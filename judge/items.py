@@ -130,5 +130,9 @@ def plain(error: ValidationError) -> str:
         if len(place) > 1:
             return f"`{where}` is not known there; leave it out"
         return f"`{where}` is not a field of an item; the fields are {', '.join(FIELDS)}"
+    if first["type"] == "dict_type":
+        if place == ["rubric"]:
+            return "`rubric` must be a rubric as an object; name one of a file with --rubric"
+        return f"`{where}` must be an object"
     message = first["msg"].removeprefix("Value error, ")
     return f"`{where}` {message[0].lower()}{message[1:]}"

@@ -154,17 +154,22 @@ class Judge(BaseModel):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise SetupError(
-                f"{path}: `{where}`: {first['msg']}; the fields are {', '.join(cls.model_fields)}"
-            ) from None
+            where, wrong = plain(error)
+            raise SetupError(f"{path}: `{where}`: {wrong}; the fields are {', '.join(cls.model_fields)}") from None
 
     @property
     def description_hash(self) -> str:
         """SHA-256 of all that decides how this judge can be asked: the key of its stored probe."""
         asked = self.model_dump(mode="json", exclude=NOT_PROBED)
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def plain(error: ValidationError) -> tuple[str, str]:
+    """Where pydantic's first complaint about a description is, and the complaint in plain words."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    unknown = first["type"] == "extra_forbidden"
+    wrong = "no such field" if unknown else first["msg"].removeprefix("Value error, ")
+    return ".".join(map(str, first["loc"])), wrong
 
 
 @dataclass(frozen=True, slots=True)

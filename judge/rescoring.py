@@ -35,8 +35,9 @@ def rescore(store: Store, info: RunInfo, rubric: Rubric) -> str:
     before = store.ask(store.verdicts.stored_rubric, info.rubric.hash)
     if before.asked_hash != rubric.asked_hash:
         raise InputError(
-            f"{rubric.name} asks something else than {before.name} did in run {info.id}: only weights, points, values "
-            "and required levels may differ; grade the items by it with: judge grade"
+            f"{rubric.name} asks something else than {before.name} did in run {info.id} "
+            f"({_difference(before, rubric)}): only weights, points, values and required levels may differ; grade the "
+            "items by it with: judge grade"
         )
     wanted = fingerprint(info.dataset_hash, rubric.hash, info.judge.fingerprint, info.round)
     found = store.change(store.runs.find, wanted)
@@ -54,6 +55,23 @@ def rescore(store: Store, info: RunInfo, rubric: Rubric) -> str:
         raise
     store.change(store.runs.release, made)
     return made
+
+
+def _difference(before: Rubric, after: Rubric) -> str:
+    """What is asked otherwise: the first criterion with its field, or what is around the criteria."""
+    for id in dict.fromkeys((*before.ids, *after.ids)):
+        if id not in after.ids:
+            return f"{id} is left out"
+        if id not in before.ids:
+            return f"{id} is new"
+        one, other = before.asked_of(id), after.asked_of(id)
+        for field in ("scale", *after.criterion(id).__class__.model_fields):
+            if one.get(field) != other.get(field):
+                return f"{id}: the {field} differ{'' if field.endswith('s') else 's'}"
+    for field in ("instructions", "examples"):
+        if getattr(before, field) != getattr(after, field):
+            return f"the {field} differ"
+    return "the sections or the order of the criteria differ"
 
 
 def _pages(store: Store, info: RunInfo) -> Iterator[Sequence[Said]]:

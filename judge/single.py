@@ -7,29 +7,30 @@ more than pydantic.
 from __future__ import annotations
 
 import importlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from judge.errors import InputError
 from judge.store import open_store
+from rubrics import Rubric
 
 if TYPE_CHECKING:
     from judge.grades import Grade
     from judge.items import Item
     from judge.judges import Judge
     from judge.store.store import Store
-    from rubrics import Rubric
 
 
 async def grade(
     item: Item,
-    rubric: Rubric,
+    rubric: Rubric | None,
     judge: Judge,
     *,
     samples: int = 1,
     resend_lost: bool = False,
     store: Store | None = None,
 ) -> Grade:
-    """The grade of one item.
+    """The grade of one item, by its own rubric where it brings one.
 
     Answers are kept in `store`, by default the one in the settings: an equal question is never paid twice. One whose
     answer was lost is asked again only with `resend_lost`, since it may have been paid.
@@ -38,6 +39,8 @@ async def grade(
     ------
     SetupError, Paused
         When the judge cannot be asked. What a single answer suffers is an outcome in the grade.
+    InputError
+        When there is no rubric, here or in the item.
 
     Examples
     --------
@@ -54,7 +57,7 @@ async def grade(
 
 async def grade_many(
     items: Iterable[Item],
-    rubric: Rubric,
+    rubric: Rubric | None,
     judge: Judge,
     *,
     samples: int = 1,
@@ -64,6 +67,7 @@ async def grade_many(
 ) -> AsyncIterator[Grade]:
     """Grades of many items, each as soon as it is there; `metadata` and `item` say which is which.
 
+    The rubric is for items without one of their own; None where each brings one, and InputError where one does not.
     No more than `concurrency` items are taken from the iterable ahead of the grades that came back. For files, for
     resuming and for totals use a run: see `judge.runs.Run`.
     """
@@ -72,11 +76,19 @@ async def grade_many(
     try:
         session = await engine.Session.open(own, judge, samples, concurrency)
         try:
-            grader = session.grader(rubric, session.caller(engine.Ledger(own, resend_lost=resend_lost)))
-            async for graded in engine.side_by_side(grader, iter(items), concurrency or judge.concurrency):
+            chosen, given = (Rubric.of_each_item(), _with_their_own(items)) if rubric is None else (rubric, iter(items))
+            grader = session.grader(chosen, session.caller(engine.Ledger(own, resend_lost=resend_lost)))
+            async for graded in engine.side_by_side(grader, given, concurrency or judge.concurrency):
                 yield graded.grade
         finally:
             await session.close()
     finally:
         if store is None:
             own.close()
+
+
+def _with_their_own(items: Iterable[Item]) -> Iterator[Item]:
+    for item in items:
+        if item.own_rubric is None:
+            raise InputError(f"item {item.id} has no rubric of its own; give one for such items")
+        yield item

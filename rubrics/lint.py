@@ -25,6 +25,9 @@ _FAULT = re.compile(
 _NEGATION = re.compile(r"\b(no|not|never|none|nor|without|free of|avoid(s|ed|ing)?|\w+n't)\b", re.IGNORECASE)
 
 
+_CLAUSE = re.compile(
+    r"\b(what|which|who|whom|whose|when|where|why|how|that|if|whether|unless|without)\b", re.IGNORECASE
+)
 #: Words that stand in a question or not, by its negation: `does it mention`, `it does not mention`, `it mentions`.
 _AUXILIARY = frozenset({"do", "does", "did", "it"})
 
@@ -64,7 +67,7 @@ def _repeated(rubric: Rubric) -> Iterator[str]:
     """Criteria that ask the same, or the opposite: of two that both give credit, no output can have all."""
     asked: dict[tuple[str, bool], CriterionBase] = {}
     for criterion in rubric.leaves:
-        negated, question = _NEGATION.search(criterion.question) is not None, _gist(criterion.question)
+        negated, question = _gist(criterion.question)
         if (same := asked.get((question, negated))) is not None:
             yield f"{criterion.id}: asks the same as {same.id}"
         other = asked.get((question, not negated))
@@ -73,10 +76,16 @@ def _repeated(rubric: Rubric) -> Iterator[str]:
         asked.setdefault((question, negated), criterion)
 
 
-def _gist(question: str) -> str:
-    """The words of a question, without those that negate it or carry no meaning of their own."""
-    words = re.findall(r"[\w']+", _NEGATION.sub(" ", question.casefold()))
-    return " ".join(re.sub(r"(?<=\w\w\w)e?s$", "", word) for word in words if word not in _AUXILIARY)
+def _gist(question: str) -> tuple[bool, str]:
+    """Whether a question is negated, and its words without what negates it or carries no meaning of its own.
+
+    What is not said of a clause within it, as in `it says what not to do`, does not negate the whole.
+    """
+    inner = _CLAUSE.search(question)
+    head, tail = (question, "") if inner is None else (question[: inner.start()], question[inner.start() :])
+    negated = _NEGATION.search(head) is not None
+    words = re.findall(r"[\w']+", (_NEGATION.sub(" ", head) + tail).casefold())
+    return negated, " ".join(re.sub(r"(?<=\w\w\w)e?s$", "", word) for word in words if word not in _AUXILIARY)
 
 
 def _gives_credit(criterion: CriterionBase) -> bool:

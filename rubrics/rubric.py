@@ -60,7 +60,7 @@ class Rubric(Node):
     @classmethod
     def of_each_item(cls) -> Self:
         """The rubric of items that each bring one of their own: it has no criteria."""
-        return cls.model_validate({"name": "of-each-item"}, context=PART)
+        return cls.model_validate({"name": "rubrics-of-items"}, context=PART)
 
     @classmethod
     def _checked(cls, data: object, lines: Lines) -> Self:
@@ -114,6 +114,11 @@ class Rubric(Node):
         """The criterion of this id. Raises KeyError."""
         return self._by_id[id_]
 
+    def asked_of(self, id_: str) -> dict[str, Any]:
+        """What a judge is shown of a criterion, by the names of its fields. Raises KeyError."""
+        asked: dict[str, Any] = _without_counting(self.criterion(id_).model_dump(mode="json"))
+        return asked
+
     @property
     def pairwise(self) -> bool:
         """Whether it is asked of pairs of outputs."""
@@ -129,7 +134,8 @@ def _distinct(rubric: Rubric) -> None:
                 raise problem(f"sections nested more than {_DEEPEST} deep", "them flatter", at=at[:2])
             folded = id_.lower().replace("-", "_")
             if folded in seen:
-                raise problem(f"id {id_} is too like {seen[folded]}", "another id", at=(*at, "id"))
+                wrong = "is there already" if seen[folded] == id_ else f"is too like {seen[folded]}"
+                raise problem(f"id {id_} {wrong}", "another id", at=(*at, "id"))
             seen[folded] = id_
             if len(seen) > MOST_CRITERIA:
                 raise problem(f"more than {MOST_CRITERIA} {kind}", "several rubrics", at=at)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from judge import Grade, Judge
-from judge.calling import Caller
+from judge.calling import Caller, Deadline
 from judge.endpoint import Endpoint
 from judge.grading import Grader
 from judge.items import Item
@@ -38,16 +39,31 @@ def table(head: str) -> list[list[str]]:
     return [first, *rows]
 
 
-async def graded(store: Store, judge: Judge, rubric: Rubric, text: str, mode: OutputMode = "json_schema") -> Grade:
+async def graded(
+    store: Store,
+    judge: Judge,
+    rubric: Rubric,
+    text: str,
+    mode: OutputMode = "json_schema",
+    deadline: Deadline | None = None,
+    images: Sequence[str] = (),
+) -> Grade:
     """The grade of one item whose output is a text."""
-    provider = connect(judge)
-    assert not isinstance(provider, Source)
+    provider, item = connect(judge), Item(id="1", output=text, images=list(images))
+    if isinstance(provider, Source):
+        return (await Grader(judge, rubric, provider, "f").grade(item)).grade
     try:
         caller = Caller(provider, judge, Ledger(store), Endpoint(4), judge.price)
-        grader = Grader(judge, rubric, provider, "f", Asking(mode, ()), caller)
-        return (await grader.grade(Item(id="1", output=text))).grade
+        grader = Grader(judge, rubric, provider, "f", Asking(mode, (), logprobs=judge.logprobs), caller)
+        return (await grader.grade(item, deadline)).grade
     finally:
         await provider.close()
+
+
+def worst_of(grade: Grade) -> str:
+    """What a grade came to, by its outcome and the first criterion that has it."""
+    causes = [one.cause for one in grade.criteria.values() if one.outcome is grade.outcome]
+    return told(grade.outcome, causes[0] if causes else None)
 
 
 def told(outcome: Outcome, cause: str | None) -> str:

@@ -14,6 +14,16 @@ GRADES_REQUEST = {
     "rubric": RUBRIC.name,
     "judge": "openai/gpt-6-luna",
 }
+OF_EACH_ITEM = {
+    "items": [
+        {
+            "id": "1",
+            "output": "Paris.",
+            "rubric": {"name": "capital", "criteria": [{"id": "right", "scale": "binary", "question": "Is it Paris?"}]},
+        }
+    ],
+    "judge": "openai/gpt-6-luna",
+}
 
 _RUBRIC = RubricRef(name=RUBRIC.name, hash=RUBRIC.hash)
 _JUDGE = JudgeRef(name="openai/gpt-6-luna", fingerprint="9c1f" * 16, mode="json_schema")

@@ -26,7 +26,7 @@ from api.problems import (
     TOO_LARGE,
     Fault,
 )
-from api.routes.examples import GRADES, GRADES_REQUEST
+from api.routes.examples import GRADES, GRADES_REQUEST, OF_EACH_ITEM
 from api.shelf import Shelf
 from judge import Item, Judge
 from judge.fences import urls
@@ -54,14 +54,16 @@ router = APIRouter(prefix="/v1/grades", tags=["grades"], route_class=StrictRoute
         ),
     },
 )
-async def grade_items(body: Annotated[GradesRequest, Body(examples=[GRADES_REQUEST])], desk: AtDesk) -> Grades:
+async def grade_items(
+    body: Annotated[GradesRequest, Body(examples=[GRADES_REQUEST, OF_EACH_ITEM])], desk: AtDesk
+) -> Grades:
     """Grades up to 100 items, and answers when all are done.
 
     What a single item suffers is an outcome in its grade. An equal question is never paid twice: after a problem, or
     without an answer, the same request can be sent again. What was in flight when the deadline passed may have been
     paid; it is `lost` from then on, and not asked again.
     """
-    rubric, judge = _rubric(desk.shelf, body.rubric), _judge(desk.shelf, body.judge)
+    rubric, judge = _rubric(desk.shelf, body), _judge(desk.shelf, body.judge)
     _refuse_duplicates(body.items)
     for place, item in enumerate(body.items):
         _check(item, f"/items/{place}", judge, desk.max_output_bytes)
@@ -76,7 +78,13 @@ async def grade_items(body: Annotated[GradesRequest, Body(examples=[GRADES_REQUE
     )
 
 
-def _rubric(shelf: Shelf, asked: str | Rubric) -> Rubric:
+def _rubric(shelf: Shelf, body: GradesRequest) -> Rubric:
+    asked = body.rubric
+    if asked is None:
+        if without := sum(item.rubric is None for item in body.items):
+            fault = Fault(detail=f"Items without a rubric of their own: {without}; name one here.", pointer="/rubric")
+            raise Refused(INVALID_REQUEST, "Every item needs a rubric.", fault)
+        return Rubric.of_each_item()
     if isinstance(asked, Rubric):
         return asked
     if asked not in shelf.rubrics:

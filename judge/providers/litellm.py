@@ -186,6 +186,8 @@ def _imported() -> Any:
         raise SetupError(f"litellm {found} is too old; install {oldest} or newer, as the extra litellm does")
     os.environ.update(ENVIRONMENT)
     warnings.filterwarnings("ignore", ".*`ReadOnly` qualifier", UserWarning)  # pydantic, of litellm's models
+    # Of replies with odd fields, wherever litellm or its SDK writes them down; what is odd is ours to refuse.
+    warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
     import litellm  # noqa: PLC0415 - 3 s, only for those who ask through it
 
     for name in AMBIENT.split():

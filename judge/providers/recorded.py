@@ -69,9 +69,10 @@ class Recorded:
                     f"{self._options.file}:{number}: no {missing}; a row has item, criterion and score"
                 ) from None
             if cell in self._cells:
+                mend = "name one judge of the file in options: {judge: NAME}"
                 raise SetupError(
                     f"{self._options.file}:{number}: the second judgement of {cell[0]!r} on {cell[1]!r}; "
-                    "name one judge of the file in options: {judge: NAME}"
+                    f"{'remove one' if self._options.judge is not None else mend}"
                 )
             told = row.get("distribution")
             if told is not None and not (isinstance(told, dict) and all(map(_is_number, told.values()))):

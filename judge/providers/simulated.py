@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from judge.errors import SetupError
 from judge.items import Item
-from judge.judges import Judge
+from judge.judges import Judge, plain
 from judge.verdicts import Outcome, Verdict
 from rubrics import Criterion, Mark, Numeric, Rubric
 
@@ -53,10 +53,9 @@ class Simulated:
         try:
             self.options = Options.model_validate(judge.options)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
+            where, wrong = plain(error)
             raise SetupError(
-                f"the simulated judge {judge.name!r}: options.{where}: {first['msg']}; "
+                f"the simulated judge {judge.name!r}: options.{where}: {wrong}; "
                 f"the options are {', '.join(Options.model_fields)}"
             ) from None
 

@@ -105,7 +105,7 @@ def binned(values: Sequence[tuple[float, int]], minimum: float, maximum: float, 
     counts = [0] * bins
     for value, count in values:
         # A hair more, so that 0.3 of parts of 0.05 lies in the seventh and not, by rounding, in the sixth.
-        counts[min(int((value - minimum) / width + 1e-9), bins - 1)] += count
+        counts[min(max(int((value - minimum) / width + 1e-9), 0), bins - 1)] += count
     edges = [plain(round(minimum + width * place, 9)) for place in range(bins + 1)]
     return [(f"{edges[place]} to {edges[place + 1]}", count) for place, count in enumerate(counts)]
 

@@ -63,6 +63,19 @@ def test_an_item_may_bring_a_rubric_of_its_own(service: Any) -> None:
     assert data[0]["metadata"] == {"big": 10**30}
 
 
+def test_items_that_each_bring_a_rubric_need_no_other(service: Any) -> None:
+    own = {"name": "own", "criteria": [{"id": "polite", "scale": "binary", "question": "Is it polite?"}]}
+    items = [{"id": "a", "output": "Hi", "rubric": own}, {"id": "b", "output": "Hi"}]
+    reply = service.grades([], items=items[:1], rubric=None)
+    assert (reply.status, reply.json["rubric"]["name"]) == (200, Rubric.of_each_item().name)
+    assert list(reply.json["data"][0]["criteria"]) == ["polite"]
+    refused = service.grades([], items=items, rubric=None)
+    assert (refused.status, refused.json["errors"]) == (
+        422,
+        [{"detail": "Items without a rubric of their own: 1; name one here.", "pointer": "/rubric"}],
+    )
+
+
 CHAT = {
     "id": "chat",
     "input": [{"role": "user", "content": [{"type": "text", "text": "Where is my order?"}]}],

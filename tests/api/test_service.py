@@ -167,16 +167,15 @@ def test_the_description_is_valid_and_has_an_example_for_everything(service: Any
 
 def test_answers_are_as_described(service: Any) -> None:
     document = service.get("/openapi.json").json
-    [asked] = document["paths"]["/v1/grades"]["post"]["requestBody"]["content"]["application/json"]["schema"][
-        "examples"
+    content = document["paths"]["/v1/grades"]["post"]["requestBody"]["content"]["application/json"]
+    asked = [{"rubric": None, **example, "judge": "simulated"} for example in content["schema"]["examples"]]
+    answers = [
+        *(("/v1/grades", "post", service.grades([], **one)) for one in asked),
+        ("/v1/rubrics", "get", service.get("/v1/rubrics")),
+        ("/v1/rubrics/{name}", "get", service.get("/v1/rubrics/support-reply")),
+        ("/healthz", "get", service.get("/healthz")),
     ]
-    answers = {
-        ("/v1/grades", "post"): service.grades([], **{**asked, "judge": "simulated"}),
-        ("/v1/rubrics", "get"): service.get("/v1/rubrics"),
-        ("/v1/rubrics/{name}", "get"): service.get("/v1/rubrics/support-reply"),
-        ("/healthz", "get"): service.get("/healthz"),
-    }
-    for (path, method), reply in answers.items():
+    for path, method, reply in answers:
         assert reply.status == 200
         schema = document["paths"][path][method]["responses"]["200"]["content"]["application/json"]["schema"]
         Draft202012Validator({**document, **schema}).validate(json.loads(reply.raw))

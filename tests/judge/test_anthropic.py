@@ -17,6 +17,8 @@ from rubrics import Rubric, answer_schema, shipped
 pytestmark = pytest.mark.anyio
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 NOWHERE = "http://127.0.0.1:9"
+#: The server's subset of JSON schema is what the SDK of today makes of one; that of before insists on a type.
+TODAY = pytest.mark.skipif(anthropic.__version__ < "2", reason="the SDK of before wants a type beside every enum")
 CALLED = {"type": "tool_use", "id": "t", "name": "record_grades", "input": {"a": "é", "b": 1.50}}
 
 
@@ -243,6 +245,7 @@ async def test_no_prompt_goes_into_a_trace(shared_stub: Any, adapter_at: Any, mo
     assert traced == []
 
 
+@TODAY
 @pytest.mark.parametrize("name", shipped())
 async def test_the_schema_that_is_sent_is_one_that_the_sdk_would_not_change(adapter_at: Any, name: str) -> None:
     given = answer_schema(Rubric.load(name))
@@ -253,6 +256,7 @@ async def test_the_schema_that_is_sent_is_one_that_the_sdk_would_not_change(adap
     assert list(schema["properties"]) == list(given["properties"])
 
 
+@TODAY
 async def test_criteria_may_be_called_like_words_of_a_schema(adapter_at: Any) -> None:
     ids = ("type", "enum", "anyOf", "properties")
     given = answer_schema(

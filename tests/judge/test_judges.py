@@ -74,11 +74,11 @@ def test_a_recorded_file_is_found_beside_the_description(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (YAML + "modle: x\n", "`modle`"),
+        (YAML + "modle: x\n", "`modle`: no such field; the fields are name, provider"),
         (YAML + "max_tokens: 0\n", "`max_tokens`"),
         (YAML + "mode: xml\n", "`mode`"),
         (YAML + "criteria_per_call: 101\n", "`criteria_per_call`"),
-        (YAML + "proxy: socks5://127.0.0.1:9\n", "no http:// or https:// address"),
+        (YAML + "proxy: socks5://127.0.0.1:9\n", "`proxy`: is no http:// or https:// address"),
         (YAML + "proxy: http://me:secret@proxy:8080\n", "holds a name or password"),
         ("provider: openai\nmodel: m\nbase_url: 127.0.0.1:8000/v1\n", "no http:// or https:// address"),
         ("model: m\n", "`provider`"),

@@ -198,6 +198,31 @@ async def test_a_call_and_its_reading(shared_stub: Any, model: str) -> None:
     assert (reading.prompt_tokens, reading.completion_tokens) == (stats["prompt_tokens"], stats["completion_tokens"])
 
 
+ASKS = """
+import asyncio, os, sys
+sys.stderr = sys.stdout
+from judge import Judge
+from judge.judges import Asking
+from judge.providers import Request, connect
+async def ask():
+    adapter = connect(Judge(name="j", provider="litellm", model="openai/m", base_url=os.environ["SERVER"]))
+    body = adapter.compile(Request(Asking("json_prompt", (), "max_tokens"), "s", {}))("u", 10)
+    print(adapter.read(await adapter.send(body)).refusal)
+    await adapter.close()
+asyncio.run(ask())
+"""
+
+
+@installed
+async def test_nothing_is_said_on_standard_error_of_odd_fields(tmp_path: Path) -> None:
+    message = {"role": "assistant", "content": "said", "refusal": 7}
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+    odd = {"id": "1", "model": 7, "choices": choices, "usage": {"prompt_tokens": "many"}}
+    async with answering("200 OK", body=json.dumps(odd).encode()) as (url, came):
+        assert await asyncio.to_thread(ran, ASKS, tmp_path, SERVER=url) == "None"
+    assert len(came) == 1
+
+
 @installed
 @every_dialect
 async def test_cached_tokens_are_told_apart(shared_stub: Any, model: str) -> None:

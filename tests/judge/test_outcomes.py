@@ -21,7 +21,7 @@ from judge.store import open_store
 from judge.store.store import Store
 from judge.verdicts import Outcome
 from rubrics import Rubric
-from tests.outcomes import PROVIDERS, ROUTED, counted, graded, table, told
+from tests.outcomes import PROVIDERS, ROUTED, counted, graded, table, worst_of
 from tests.stub.listeners import PEM, answering, proxying
 
 pytestmark = pytest.mark.anyio
@@ -87,6 +87,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "answer stopped by a filter": {"mode": "content_filter"},
     "refusal": {"mode": "refusal"},
     "empty": {"mode": "say", "text": ""},
+    "no text at all": {"mode": "silent"},
     "prose": {"mode": "prose"},
     "prose, once": {"mode": "prose", "count": 1},
     "two objects": {"mode": "two_objects"},
@@ -158,11 +159,9 @@ async def placed(fault: str, url: str) -> AsyncIterator[dict[str, Any]]:
 async def came_to(store: Store, judge: Judge, text: str, mode: OutputMode) -> str:
     """What one item came to, without the calls that it took."""
     try:
-        grade = await graded(store, judge, RUBRIC, text, mode)
+        return worst_of(await graded(store, judge, RUBRIC, text, mode))
     except Paused as pause:
         return f"paused: {str(pause).partition(' (')[0]}"
-    causes = [one.cause for one in grade.criteria.values() if one.outcome is grade.outcome]
-    return told(grade.outcome, causes[0] if causes else None)
 
 
 def test_the_table_has_every_fault_and_no_other() -> None:

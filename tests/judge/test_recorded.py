@@ -93,3 +93,6 @@ def test_two_judges_in_a_file_are_never_mixed(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"two\.jsonl:2: .*name one judge"):
         Recorded(Judge(name="r", provider="recorded", options={"file": str(path)}))
     Recorded(Judge(name="r", provider="recorded", options={"file": str(path), "judge": "b"}))
+    path.write_text(path.read_text("utf-8") + json.dumps(rows[1]) + "\n")
+    with pytest.raises(SetupError, match=r"two\.jsonl:3: .*; remove one$"):
+        Recorded(Judge(name="r", provider="recorded", options={"file": str(path), "judge": "b"}))

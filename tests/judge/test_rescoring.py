@@ -20,7 +20,7 @@ from rubrics import Rubric
 
 pytestmark = pytest.mark.anyio
 
-OWN = {"name": "own", "criteria": [{"id": "brief", "scale": "binary", "question": "Brief?"}]}
+OWN: dict[str, Any] = {"name": "own", "criteria": [{"id": "brief", "scale": "binary", "question": "Brief?"}]}
 
 
 @pytest.fixture
@@ -114,12 +114,37 @@ async def test_samples_are_combined_anew_and_levels_take_their_new_values(store:
     assert after.criteria["a"].scored_samples == 3
 
 
-async def test_a_rubric_that_asks_something_else_is_refused(
-    store: Store, dataset: Dataset, rubric: Rubric, judge_at: Callable[..., Judge]
+def _asks(content: dict[str, Any]) -> None:
+    content["criteria"][0]["question"] = "How clear is it really?"
+
+
+def _describes_levels(content: dict[str, Any]) -> None:
+    content["criteria"][0] |= {"weight": 7.0}
+    content["criteria"][1]["levels"][1]["description"] = "It is polite."
+
+
+def _scales(content: dict[str, Any]) -> None:
+    content["criteria"][0] = {"id": "clear", "scale": "numeric", "question": "Q", "minimum": 0, "maximum": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_asks, "clear: the question differs"),
+        (_describes_levels, "polite: the levels differ"),
+        (_scales, "clear: the scale differs"),
+        (lambda content: content["criteria"].pop(), "polite is left out"),
+        (lambda content: content["criteria"].append(OWN["criteria"][0]), "brief is new"),
+        (lambda content: content["criteria"].reverse(), "the sections or the order of the criteria differ"),
+        (lambda content: content.update(instructions="Be strict."), "the instructions differ"),
+    ],
+)
+async def test_a_rubric_that_asks_something_else_is_refused_and_what_differs_is_named(
+    store: Store, dataset: Dataset, rubric: Rubric, change: Callable[[dict[str, Any]], object], told: str
 ) -> None:
     first = await graded(store, dataset, rubric, Judge.load("simulated"))
     content = rubric.model_dump(mode="json")
-    content["criteria"][0]["question"] = "How clear is it really?"
-    with pytest.raises(InputError, match=r"asks something else .* grade the items by it with: judge grade"):
+    change(content)
+    with pytest.raises(InputError, match=rf"asks something else .* \({told}\): .* it with: judge grade"):
         rescore(store, find_run(store, first), Rubric.parse(content))
     assert len(store.ask(store.results.runs)) == 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from judge import Item, Judge, Outcome, grade, grade_many
+from judge import InputError, Item, Judge, Outcome, grade, grade_many
 from judge.store.store import Store
 from rubrics import Rubric
 
@@ -86,3 +86,11 @@ async def test_leaving_early_leaves_nothing_running(
         break
     await grades.aclose()  # type: ignore[attr-defined]
     assert server.stats()["requests"] <= 6
+
+
+async def test_items_that_each_bring_a_rubric_need_no_other(store: Store) -> None:
+    own = {"name": "own", "criteria": [{"id": "brief", "scale": "binary", "question": "Is it brief?"}]}
+    judge, item = Judge.load("simulated"), Item(id="1", output="x", rubric=own)
+    assert list((await grade(item, None, judge, store=store)).criteria) == ["brief"]
+    with pytest.raises(InputError, match="item 2 has no rubric of its own; give one"):
+        [one async for one in grade_many([item, Item(id="2", output="x")], None, judge, store=store)]

@@ -138,6 +138,8 @@ def test_what_no_example_shows_is_a_note() -> None:
         (points("a", "It mentions aspirin.", 3), points("b", "It does not mention aspirin.", -3), False),
         (points("a", "It mentions aspirin.", 3), points("b", "It does not mention ibuprofen.", 3), False),
         (points("a", "It does not mention aspirin.", 3), points("b", "It never mentions ibuprofen.", 3), False),
+        (binary("a", "Does it say what to do?"), binary("b", "Does it say what not to do?"), False),
+        (binary("a", "Does it say what is known?"), binary("b", "Does it not say what is known?"), True),
     ],
 )
 def test_a_maximum_that_no_output_reaches_is_warned_of(

@@ -43,6 +43,7 @@ MISTAKES = [
     ("      2: good", "      1: good", "8: criteria[0].levels: 1 is already on line 7; write it once"),
     ("id: b", "id: 2b", "9: criteria[1].id: '2b' is not a plain name; write letters"),
     ("id: b", "id: A", "9: criteria[1].id: id A is too like a; write another id"),
+    ("id: b", "id: a", "9: criteria[1].id: id a is there already; write another id"),
     ("id: b", "id: Overall", "9: criteria[1].id: Overall names the whole grade; write another id"),
     (
         "scale: binary",
@@ -160,7 +161,7 @@ SECTIONED_MISTAKES = [
         "6: sections[0].criteria: points and other scales have no common sum; write a section for the points criteria",
     ),
     ("id: form", "id: Facts", "11: sections[1].id: id Facts is too like facts; write another id"),
-    ("id: layout", "id: facts", "13: sections[1].sections[0].id: id facts is too like facts; write another id"),
+    ("id: layout", "id: facts", "13: sections[1].sections[0].id: id facts is there already; write another id"),
     ("id: kind", "id: points-a", f"15: {DEEP}[0].id: id points-a is too like points_a; write another id"),
     ("[note, letter]", "[note, Note]", f"18: {DEEP}[0].levels: two levels have the same name; write"),
     ("[note, letter]", "[note, letter]\n            tie: no", f"19: {DEEP}[0].tie: no such field; write"),

@@ -54,6 +54,7 @@ def complete(number: int, ask: Ask, text: str | None, behaviour: Behaviour, seed
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": ask.prompt_tokens + written(text),
     }
+    said = () if mode == "silent" else (answer,)
     return {
         "id": f"resp_{number}",
         "object": "response",
@@ -62,6 +63,6 @@ def complete(number: int, ask: Ask, text: str | None, behaviour: Behaviour, seed
         "error": failed,
         "incomplete_details": {"reason": reason} if reason else None,
         "model": behaviour.model or ask.given.get("model"),
-        "output": [] if failed or mode == "content_filter" else [{"type": "reasoning", "summary": []}, answer],
+        "output": [] if failed or mode == "content_filter" else [{"type": "reasoning", "summary": []}, *said],
         "usage": None if failed else usage,
     }

@@ -77,7 +77,7 @@ def said(schema: dict[str, Any] | None, seed: bytes, behaviour: Behaviour, last_
     mode = behaviour.mode
     if mode == "say":
         return behaviour.text
-    if mode in {"refusal", "content_filter"}:
+    if mode in {"refusal", "content_filter", "silent"}:
         return None
     if schema is None or mode == "prose":
         return PROSE
