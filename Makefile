@@ -24,7 +24,7 @@ demo: .venv/run
 test: .venv/test lint
 	$(BIN)/pytest
 
-# litellm needs an older SDK of OpenAI's, so the adapters are tested with both.
+# Beside litellm, and with the SDKs of the generation before: the adapters are written to what both share.
 test-litellm: .venv-litellm/test
 	.venv-litellm/bin/pytest $(patsubst %,tests/judge/test_%.py,litellm outcomes transport openai responses anthropic)
 
@@ -48,14 +48,14 @@ clean:
 
 comma := ,
 
-# An environment with extras: by uv where it is installed, else by venv and pip.
+# An environment with extras and constraints: by uv where it is installed, else by venv and pip.
 define install
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
 	@if command -v uv >/dev/null; then \
 		uv venv --quiet --allow-existing --python $(PYTHON) $(1) && \
-		uv pip install --quiet --python $(1)/bin/python -e ".$(2)"; \
+		uv pip install --quiet --python $(1)/bin/python -e ".$(2)" $(3); \
 	else \
-		$(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install --quiet --disable-pip-version-check -e ".$(2)"; \
+		$(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install --quiet --disable-pip-version-check -e ".$(2)" $(3); \
 	fi
 	@touch $@
 endef
@@ -64,4 +64,4 @@ endef
 	$(call install,.venv,$(if $(filter test,$*),[test]))
 
 .venv-litellm/test: pyproject.toml
-	$(call install,.venv-litellm,[test$(comma)litellm])
+	$(call install,.venv-litellm,[test$(comma)litellm],'openai<3' 'anthropic<2')

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.harness import Check, report, table
+from judge.calibration.paired import difference
 from judge.calibration.scale import Scale
 from judge.calibration.statistics import bootstrap
 from judge.calibration.statistics.agreement import agreement, metrics
@@ -70,6 +71,35 @@ def binary(
     groups = f"{count} {'hard and easy ' * hard}groups of {size}"
     name = f"binary, {groups}, balance {balance}, TPR {tpr}, TNR {tnr}, alike {alike}"
     return Setting(name, draw, lambda data, seed: agreement(BINARY, *data, draws=draws, seed=seed), truth)
+
+
+def two_judges(count: int, size: int, first: float, other: float, same: float) -> Setting:
+    """Differences of two judges, right on shares `first` and `other` of all items, who err together on `same` of those.
+
+    Items are in groups whose judges are alike: a group is easier or harder for both.
+    """
+
+    def draw(rng: np.random.Generator) -> Data:
+        spread = 9.0
+        y = (rng.random(count * size) < 0.5).astype(np.float64)
+        at = rng.random(count)
+        harder = [np.repeat(stats.beta.ppf(at, share * spread, (1 - share) * spread), size) for share in (first, other)]
+        u, v = rng.random((2, count * size))
+        v = np.where(rng.random(count * size) < same, u, v)
+        judges = [np.where(x < right, y, 1 - y) for x, right in zip((u, v), harder, strict=True)]
+        return np.stack([y, *judges]), np.zeros(0), np.repeat(np.arange(count), size)
+
+    def interval(data: Data, seed: int) -> dict[str, Figure]:
+        (y, one, two), _, cluster = data
+        found = {}
+        for name in ("accuracy", "tpr", "balanced_accuracy"):
+            apart = difference(metrics(BINARY)[name], y, two, one, cluster, np.ones(len(y)))
+            assert apart is not None
+            found[name] = apart
+        return found
+
+    truth = dict.fromkeys(("accuracy", "tpr", "balanced_accuracy"), other - first)
+    return Setting(f"two judges, {count} groups of {size}, right on {first} and {other}", draw, interval, truth)
 
 
 def scores(count: int, size: int, skill: float, high: float, rng: np.random.Generator) -> Data:
@@ -144,6 +174,9 @@ def settings(draws: int) -> list[Setting]:
         binary(40, 10, 0.5, 0.9, 0.7, 0.2, draws),
         binary(50, 2, 0.5, 0.98, 0.98, 0.1, draws),
         binary(40, 5, 0.7, 0.9, 0.8, 0.2, draws, hard=True),
+        two_judges(100, 1, 0.98, 0.98, 0.5),
+        two_judges(50, 4, 0.9, 0.8, 0.5),
+        two_judges(25, 4, 0.95, 0.9, 0.8),
         items(25, 4, 0.7, 0.0, draws),
         items(50, 4, 0.5, 1.2, draws),
         items(100, 4, 0.7, 0.0, draws),

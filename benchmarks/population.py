@@ -15,9 +15,12 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.harness import Check, report, table
+from judge.calibration.labelling import sheets
 from judge.calibration.labelling.planning import draw, inclusion, neyman
 from judge.calibration.populations.population import Labels, Method, Population, Provenance, Run, estimate
 from judge.calibration.statistics.bootstrap import Floats
+from judge.calibration.statistics.figures import Figure
+from judge.calibration.statistics.proportions import wilson
 
 DRAWS, SEED = 4000, 20261126
 MOST_MISSED, MOST_COVERED, LEAST_FLAGGED = 0.07, 0.985, 0.9
@@ -77,7 +80,7 @@ class Seen:
     def add(self, found: Population, truth: float) -> None:
         self.draws += 1
         self.warned += bool(found.warnings)
-        self.powered += found.method is Method.PPI
+        self.powered += found.method in (Method.PPI, Method.STRATA)
         self.flagged += found.difference is not None and found.difference.flagged
         if found.figure.low is not None and found.figure.high is not None:
             self.intervals += 1
@@ -120,6 +123,20 @@ def sampled(rng: np.random.Generator, s: Setting) -> tuple[Population, float]:
     y = passes(rng, s.items, s.theta)
     run = Run(judged(rng, y, s.tpr, s.tnr), only(y, np.arange(s.labels)), np.arange(s.items))
     return estimate(run, Provenance.SHEET), s.theta
+
+
+def on_a_sheet(rng: np.random.Generator, s: Setting) -> tuple[Population, float]:
+    """m labels drawn as `judge labels sheet` draws them, as many of what the judge passed as of what it failed.
+
+    Beside them, as "labels only", Wilson's interval for m labels of a simple random sample.
+    """
+    y = passes(rng, s.items, s.theta)
+    f = judged(rng, y, s.tpr, s.tnr)
+    drawn = sheets.draw(f.astype(np.int64), s.labels, int(rng.integers(2**31)))
+    run = Run(f, only(y, drawn.places), np.arange(s.items), drawn.probability, drawn.stratum)
+    low, high = wilson(float(y[: s.labels].sum()), s.labels)
+    alone = Figure(value=float(y[: s.labels].mean()), low=low, high=high, n=s.labels)
+    return estimate(run, Provenance.SHEET).model_copy(update={"labels": alone}), s.theta
 
 
 def elsewhere(rng: np.random.Generator, s: Setting, rate: float) -> tuple[Population, float]:
@@ -205,6 +222,8 @@ def settings() -> Iterable[tuple[str, str, Callable[[np.random.Generator], tuple
         yield "sampled", str(s), lambda rng, s=s: sampled(rng, s)
     for s in CORNERS:
         yield "corner", str(s), lambda rng, s=s: sampled(rng, s)
+    for s in FIVE + CORNERS:
+        yield "on a sheet", str(s), lambda rng, s=s: on_a_sheet(rng, s)
     for kind, make in (("clustered", clustered), ("stratified", stratified), ("by uncertainty", by_uncertainty)):
         yield "design", kind, make
     yield "design", "mean of 1 to 5", means
@@ -221,7 +240,7 @@ def checks(group: str, name: str, seen: Seen) -> list[Check]:
     made = [Check(f"{group}, {name}: missed", seen.missed, most=MOST_MISSED)]
     if group == "sampled":
         made.append(Check(f"{group}, {name}: falsely flagged", seen.flagged / seen.draws, most=0.02))
-    if group in ("sampled", "corner"):
+    if group in ("sampled", "corner", "on a sheet"):
         made.append(Check(f"{group}, {name}: width / labels only", seen.width / seen.labels_width, most=1.0))
     if group.startswith("Lee"):
         made.append(Check(f"{group}, {name}: covered", 1 - seen.missed, most=MOST_COVERED))
@@ -243,7 +262,7 @@ def main() -> None:
         rows.append((f"{group}, {name}", *seen.row))
         found += checks(group, name, seen)
         print(f"{time.perf_counter() - began:4.0f} s  {group}, {name}", flush=True)
-    head = ("simulated setting", "covered", "width", "labels only", "width", "intervals", "PPI++", "flagged")
+    head = ("simulated setting", "covered", "width", "labels only", "width", "intervals", "judge used", "flagged")
     table(head, rows)
     report("population", found, draws=draws, rows=rows)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PAGE = 500
 ROWS_A_GROUP = 5_000
 LATEST = "latest"
+NO_RUNS = "no runs yet; make one with: judge grade FILE --rubric RUBRIC --judge JUDGE"
 
 #: Columns of a flat row that hold numbers, by the end of their names; and those that stand last.
 NUMBERS = frozenset(
@@ -35,7 +36,7 @@ def find_run(store: Store, ref: str) -> RunInfo:
     found: list[RunInfo]
     found = store.ask(store.results.runs, limit=1) if ref == LATEST else store.ask(store.results.runs, ref)
     if not found:
-        raise InputError(f"there is no run {ref!r}; list the runs with: judge runs list")
+        raise InputError(NO_RUNS if ref == LATEST else f"there is no run {ref!r}; list the runs with: judge runs list")
     exact = [one for one in found if one.id == ref]
     if len(found) > 1 and not exact:
         raise InputError(f"{len(found)} runs begin with {ref!r}; write more of the id")
@@ -60,7 +61,7 @@ def run_grades(run: str = LATEST, *, calibration: str | None = None, store: Stor
 
     By the calibration that is named, or that the run was graded with, where there is one.
     """
-    own = store or open_store()
+    own = store or open_store(must_exist=True)
     try:
         yield from grades_of(own, find_run(own, run), calibration)
     finally:

@@ -74,7 +74,9 @@ class CriterionGrade(_Published):
     score: float | None = Field(
         default=None, description="On the criterion's own scale, if scored; null for a label without a value."
     )
-    level: int | str | None = Field(default=None, description="The level's name; null for a number, or a mean.")
+    level: int | str | None = Field(
+        default=None, description="The level's name; null for a number, or a mean of several."
+    )
     reason: str | None = None
     cause: str | None = Field(default=None, description="Why there is no score.")
     scored_samples: int = Field(default=0, description="How many of the samples carry a score.")
@@ -104,7 +106,8 @@ class CriterionGrade(_Published):
         values = [verdict.value for verdict in scored if verdict.value is not None]
         # Rounding must not carry a mean off its scale.
         mean = min(max(math.fsum(values) / len(values), min(values)), max(values))
-        return cls.of(criterion, Outcome.SCORED, mean, None, None, samples)
+        levels = {verdict.level for verdict in verdicts}  # None among them for one without a score
+        return cls.of(criterion, Outcome.SCORED, mean, levels.pop() if len(levels) == 1 else None, None, samples)
 
     @classmethod
     def of(

@@ -21,13 +21,14 @@ from judge.calling import Caller
 from judge.costs import Budget
 from judge.datasets import Dataset, Scan
 from judge.errors import StoreError
-from judge.grades import Graded
+from judge.grades import Graded, RubricRef
 from judge.grading import Grader, refuse_pairs
 from judge.items import Item
 from judge.judges import Judge
 from judge.ledger import Ledger
 from judge.owner import this_process
 from judge.session import Session
+from judge.trust import check
 from judge.verdicts import Outcome
 from rubrics import Rubric, lowest
 
@@ -99,8 +100,11 @@ class Run:
         judge: Judge,
         options: Options | None = None,
         scan: Scan | None = None,
+        calibration: str | None = None,
     ) -> Run:
         """Reads and checks the whole input, makes the judge ready, and takes the run, or makes it.
+
+        With a calibration its grades are shown by that one from then on.
 
         Raises
         ------
@@ -121,9 +125,12 @@ class Run:
             options.fresh,
         )
         try:
+            by = None if calibration is None else _checked(store, calibration, rubric, session)
             row = _find_or_create(store, dataset, scan, rubric, session, options)
             store.change(store.runs.take, row["id"], this_process(), by_force=options.take_over)
             store.change(store.runs.reopen, row["id"], lost=options.resend_lost, failed=options.retry_failed)
+            if by is not None:
+                store.change(store.calibrations.show_by, row["id"], by)
             return cls(store, session, rubric, row, options)
         except BaseException:
             await session.close()
@@ -269,6 +276,12 @@ def _find_or_create(
     }
     store.create_run(row, dataset.unchanged_since(scan), lowest(rubric))
     return row
+
+
+def _checked(store: Store, calibration: str, rubric: Rubric, session: Session) -> str:
+    """The id of a calibration, refused where it is of another rubric or judge: before a run is made of it."""
+    ours = RubricRef(name=rubric.name, hash=rubric.hash)
+    return check(store, calibration, ours, session.grader(rubric, None).judge_ref)
 
 
 def keep_rubric(store: Store, rubric: Rubric) -> None:

@@ -12,7 +12,7 @@ from judge.grades import OVERALL, CalibrationRef
 from judge.sections import SectionSummary, section_summaries
 from judge.trust import applier
 from judge.verdicts import Outcome
-from rubrics import Criterion, Rubric, lowest
+from rubrics import Criterion
 
 if TYPE_CHECKING:
     from judge.store.results import Cell, RunInfo, Totals
@@ -86,8 +86,9 @@ class CalibratedSummary:
     finding, measure, agreement, agreement_low, agreement_high
         What held-out labels say of the judge.
     rate, rate_low, rate_high
-        Of a pass/fail criterion the share that people would pass, by the judge's error rates on the labels; None where
-        `no_rate` says why.
+        Of a pass/fail criterion the share that people would pass; None where `no_rate` says why.
+    rate_by
+        How that was found: by the judge's error rates on the labels; of the run that was calibrated on, by its labels.
     """
 
     criterion: str
@@ -102,6 +103,7 @@ class CalibratedSummary:
     rate: float | None = None
     rate_low: float | None = None
     rate_high: float | None = None
+    rate_by: str | None = None
     no_rate: str | None = None
 
 
@@ -163,7 +165,12 @@ def summarise(store: Store, run_id: str, calibration: str | None = None) -> Summ
         open=missing,
         criteria=tuple(criteria),
         sections=section_summaries(store, info, rubric, missing),
-        overall=_overall(rubric, counted.get(OVERALL, []), missing, *store.ask(store.results.bounds, info.id)),
+        overall=_overall(
+            store.ask(store.results.lowest, info.id),
+            counted.get(OVERALL, []),
+            missing,
+            *store.ask(store.results.bounds, info.id),
+        ),
         totals=store.ask(store.results.totals, info.id),
         causes=tuple(store.ask(store.results.causes, info.id)),
         **_by_calibration(store, info, calibration),
@@ -225,15 +232,16 @@ def _answers(criterion: Criterion) -> tuple[tuple[str, float | None], ...]:
     return tuple((str(level), mark.value) for level, mark in marks if mark is not None)
 
 
-def _overall(rubric: Rubric, cells: Iterable[Cell], missing: int, low: float, high: float) -> CriterionSummary:
+def _overall(least: float, cells: Iterable[Cell], missing: int, low: float, high: float) -> CriterionSummary:
     count = _Count.of(cells, missing)
-    found = _summary(OVERALL, count, count.distribution, (lowest(rubric), 1.0), (low, high))
+    found = _summary(OVERALL, count, count.distribution, (least, 1.0), (low, high))
     # Points can take an item below 0. The mean is clipped, and no item before it: HealthBench, simple-evals
     # healthbench_eval.py. Items may have such rubrics of their own, whatever that of the run.
-    return replace(found, mean=_clipped(found.mean), low=_clipped(found.low), high=_clipped(found.high))
+    return replace(found, mean=clipped(found.mean), low=clipped(found.low), high=clipped(found.high))
 
 
-def _clipped(mean: float | None) -> float | None:
+def clipped(mean: float | None) -> float | None:
+    """A mean of overalls on 0..1, as HealthBench cuts it off: the mean, and no item before it."""
     return None if mean is None else min(max(mean, 0.0), 1.0)
 
 

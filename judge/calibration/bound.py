@@ -97,7 +97,10 @@ def _run(store: Store, info: CalibrationInfo, made: Calibration) -> RunInfo | No
         return None
     runs: list[RunInfo] = store.ask(store.results.runs, made.binding.run)
     if not runs:
-        raise InputError(f"the run {made.binding.run} that {info.name} v{info.version} was made from is deleted")
+        raise InputError(
+            f"the run {made.binding.run} that {info.name} v{info.version} was made from is deleted; grade its items "
+            "anew, and calibrate that run"
+        )
     return runs[0]
 
 

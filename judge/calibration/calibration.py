@@ -182,7 +182,7 @@ def calibrate(
     measurements = {}
     for id_, one in divided.items():
         told(f"{id_}: measuring on held-out labels")
-        measurements[id_] = measure(one.test.open(id_), corrections.get(id_), draws, seed)
+        measurements[id_] = measure(one.test.open(id_), corrections.get(id_), draws, seed, one.dev if dev else None)
     return Calibration(
         binding=Binding(
             rubric=RubricRef(name=judgements.rubric.name, hash=judgements.rubric.hash),
@@ -282,7 +282,7 @@ def _populations(
     found = {}
     for id_, one in joined.criteria.items():
         if one.scale.kind != "nominal":
-            found[id_] = sampling.estimate(judgements, _reported(one, parts, of_item))
+            found[id_] = sampling.estimate(judgements, _reported(one, parts, of_item), of_item)
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from judge.calibration import paired
 from judge.calibration.bound import Bound
 from judge.calibration.headline import Kind
 from judge.calibration.labelled import Labelled, divide
@@ -57,7 +58,8 @@ class Compared(BaseModel):
     judges
         Of each judge.
     differences
-        Of each judge but the first less that of the first, on the same items, with a cluster-bootstrap interval.
+        Of each judge but the first less that of the first, on the same items: of shares and their sums with the
+        interval of `paired`, else with the cluster bootstrap's; of judges that said the same of every item without.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -250,13 +252,7 @@ def _sides(
     """Every metric of every judge, and the differences from the first, all from the same resamples."""
     first = sides[0]
     judges = [bootstrap.figures(metrics, y, f, cluster, w, draws=draws, seed=seed) for f in sides]
-    apart = [
-        bootstrap.figures(
-            {name: _difference(metric, first) for name, metric in metrics.items()}, y, f, cluster, w,
-            draws=draws, seed=seed,
-        )
-        for f in sides[1:]
-    ]  # fmt: skip
+    apart = [_apart(metrics, y, f, first, cluster, w, draws, seed) for f in sides[1:]]
     for name in metrics:
         yield Compared(
             name=name,
@@ -265,6 +261,23 @@ def _sides(
             judges=tuple(found[name] for found in judges),
             differences=tuple(found[name] for found in apart),
         )
+
+
+def _apart(
+    metrics: Mapping[str, Metric], y: Floats, f: Floats, first: Floats, cluster: Codes, w: Floats, draws: int, seed: int
+) -> dict[str, Figure]:
+    """Every metric of a judge less that of the first."""
+    found = {name: paired.difference(metric, y, f, first, cluster, w) for name, metric in metrics.items()}
+    told = {name: figure for name, figure in found.items() if figure is not None}
+    drawn = {name: _difference(metric, first) for name, metric in metrics.items() if name not in told}
+    resampled = bootstrap.figures(drawn, y, f, cluster, w, draws=draws, seed=seed)
+    if np.array_equal(f, first):
+        why = "the judges said the same of every item: no resample shows a spread"
+        resampled = {
+            name: one.model_copy(update={"low": None, "high": None, "why": one.why or why})
+            for name, one in resampled.items()
+        }
+    return told | resampled
 
 
 def _difference(metric: Metric, first: Floats) -> Metric:

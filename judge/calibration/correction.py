@@ -127,10 +127,10 @@ def correct(
     fit, held = fitting.data.scored, holding.data.scored
     if not len(fit):
         raise Undefined("no label to fit on has a score of the judge")
-    chosen = _selected(fit, seed, network)
+    chosen, width = _selected(fit, seed, network)
     plain = Correction(
         criterion=fit.criterion,
-        inputs=inputs if chosen is not None and chosen.chosen.kind in OF_SEVERAL else inputs[:1],
+        inputs=inputs[:width],
         selection=chosen,
         constant=None if chosen is None else float(np.average(fit.target, weights=fit.w)),
         tie=_tie(fit),
@@ -143,9 +143,10 @@ def correct(
     return plain.model_copy(update={**_threshold(held, calibrated, promise), **_intervals(held, calibrated, promise)})
 
 
-def _selected(fit: Labelled, seed: int, network: Callable[[Labelled], Trained] | None) -> Selection | None:
+def _selected(fit: Labelled, seed: int, network: Callable[[Labelled], Trained] | None) -> tuple[Selection | None, int]:
+    """The calibrator, and how many of the inputs it reads."""
     if fit.scale.kind == "nominal":
-        return None
+        return None, 1
     complete = np.asarray(np.isfinite(fit.inputs).all(axis=1))
     wide = complete.mean() >= LEAST_COMPLETE
     rows = fit.take(complete) if wide else fit
@@ -153,7 +154,8 @@ def _selected(fit: Labelled, seed: int, network: Callable[[Labelled], Trained] |
     shares = rows.shares if rows.shares is not None and np.isfinite(rows.shares).all() else None
     trained = None if network is None else network(rows)
     levels = levels_of(fit.scale)
-    return selection.choose(inputs, rows.target, rows.cluster, rows.w, levels, shares, seed, network=trained)
+    found = selection.choose(inputs, rows.target, rows.cluster, rows.w, levels, shares, seed, network=trained)
+    return found, inputs.shape[1] if found.chosen.kind in OF_SEVERAL else 1
 
 
 def levels_of(scale: Scale) -> Floats:

@@ -47,8 +47,8 @@ def finding(
 ) -> Finding:
     """What held-out labels say of a judge.
 
-    Too few labels: under 30 held-out items. Not usable: not shown to be better than chance, or no better than the best
-    constant answer, calibrated or not. Can stand in: at least three people, and the alternative annotator test passed
+    Too few labels: under 30 held-out items. Not usable: not shown to be better than chance, or, once calibrated, no
+    better than the best constant answer. Can stand in: at least three people, and the alternative annotator test passed
     with both of its guards. Useful with correction: all that lies between.
 
     Parameters
@@ -69,7 +69,7 @@ def finding(
         why = f"not shown to be better than chance: {name} {number(chance.value)} {worst}"
         return Finding(verdict=Verdict.NOT_USABLE, why=(why,))
     told = [f"better than chance: {name} {number(chance.value)}, at least {number(chance.low)}"]
-    if (useless := _no_better_than_a_constant(performance)) is not None:
+    if (useless := _no_better_than_a_constant(kind, measures, performance)) is not None:
         return Finding(verdict=Verdict.NOT_USABLE, why=(useless, *told))
     if isinstance(alt_test, str):
         return Finding(verdict=Verdict.USEFUL, why=(f"cannot stand in: {alt_test}", *told))
@@ -81,8 +81,16 @@ def finding(
     return Finding(verdict=Verdict.CAN_STAND_IN, why=(won, *told))
 
 
-def _no_better_than_a_constant(performance: Performance | None) -> str | None:
-    """Why calibrated scores are of no use; None where they are, or where there are none."""
+def _no_better_than_a_constant(
+    kind: Kind, measures: tuple[Measure, ...], performance: Performance | None
+) -> str | None:
+    """Why calibrated scores are of no use, or labels as they are; None where they are of use, or not known."""
+    if kind == "nominal":
+        accuracy = next(one for one in measures if one.name == "accuracy")
+        known, most = accuracy.judge.value, accuracy.constant
+        if known is None or most is None or known > most:
+            return None
+        return f"no better than one answer for all: accuracy {number(known)}, of the most frequent label {number(most)}"
     if performance is None or performance.rmse.value is None or performance.constant_rmse.value is None:
         return None
     if performance.rmse.value < performance.constant_rmse.value:

@@ -204,16 +204,16 @@ def _number(label: Label, scale: Scale) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Divided:
-    """The labels of a criterion, each part with what may be done with it."""
+    """The labels of a criterion, each part with what may be done with it; `dev` is free for all but figures."""
 
     fit: Fitting[Labelled]
     hold: Holding[Labelled]
     test: Sealed[Labelled]
-    dev: int
+    dev: Labelled
 
 
 def divide(labelled: Labelled, part: Sequence[Part], record: Callable[[str], int]) -> Divided:
     """The labels in parts; `part` is that of each item, `record` writes down every look at the test part."""
     of = {one: labelled.take(np.array([each is one for each in part], dtype=bool)) for one in Part}
     sealed = Sealed(of[Part.TEST], record)
-    return Divided(Fitting(of[Part.FIT]), Holding(of[Part.HOLD]), sealed, len(of[Part.DEV]))
+    return Divided(Fitting(of[Part.FIT]), Holding(of[Part.HOLD]), sealed, of[Part.DEV])

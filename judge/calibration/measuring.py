@@ -11,7 +11,7 @@ from judge.calibration.headline import Kind
 from judge.calibration.labelled import Labelled
 from judge.calibration.measures import Measure, measures
 from judge.calibration.performance import Performance, performance
-from judge.calibration.splits import Opened
+from judge.calibration.splits import Opened, Part
 from judge.calibration.statistics import agreement, alt_test, bootstrap, confusion, raters
 from judge.calibration.statistics.alt_test import AltTest
 from judge.calibration.statistics.bootstrap import Floats
@@ -20,13 +20,7 @@ from judge.calibration.statistics.raters import Annotator
 
 #: Disagreements and points of a cloud that are kept.
 WORST, CLOUD = 20, 400
-#: How Krippendorff's alpha takes two labels of each kind of scale to differ, and how one person agrees with the rest.
-_DISTANCE: dict[Kind, raters.Level] = {
-    "nominal": "nominal",
-    "binary": "nominal",
-    "ordinal": "ordinal",
-    "numeric": "interval",
-}
+#: How one person agrees with the rest.
 AMONG_PEOPLE: dict[Kind, str] = {
     "binary": "kappa",
     "ordinal": "quadratic_kappa",
@@ -80,8 +74,13 @@ class Measurement(BaseModel):
         Share of items by level of the people (row) and of the judge (column).
     alpha
         Krippendorff's, of the people among each other.
+    icc, icc_of_mean
+        ICC(2,1) and ICC(2,k) of the items that all people labelled; None of labels in no order.
     alt_test, no_alt_test
         The alternative annotator test, or why there is none.
+    worst, worst_of
+        The items on which judge and people are farthest apart, and the part of the labels that they are of: the dev
+        part where there is one, so that work on the rubric need not use up held-out labels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,8 +95,8 @@ class Measurement(BaseModel):
     balance: tuple[float, ...]
     annotators: tuple[Annotator, ...]
     alpha: Figure
-    icc: float | None
-    icc_of_mean: float | None
+    icc: Figure | None
+    icc_of_mean: Figure | None
     measures: tuple[Measure, ...]
     confusion: tuple[tuple[float, ...], ...]
     performance: Performance | None
@@ -105,6 +104,7 @@ class Measurement(BaseModel):
     no_alt_test: str | None
     length: Length
     worst: tuple[Disagreement, ...]
+    worst_of: Part
     finding: Finding
 
     def measure(self, name: str, level: str = "item") -> Measure | None:
@@ -117,6 +117,7 @@ def measure(
     correction: Correction | None,
     draws: int = bootstrap.DRAWS,
     seed: int = 0,
+    dev: Labelled | None = None,
 ) -> Measurement:
     """All that is measured on the held-out labels of a criterion.
 
@@ -124,6 +125,8 @@ def measure(
     ----------
     correction
         None where nothing could be fitted.
+    dev
+        The labels for work on the rubric, where some are kept apart: disagreements are shown of these.
     """
     if not isinstance(opened, Opened):  # for callers whose types nobody checks
         raise TypeError("figures are reported on held-out labels that were opened, and on no others")
@@ -153,7 +156,8 @@ def measure(
         alt_test=None if isinstance(stood, str) else stood,
         no_alt_test=stood if isinstance(stood, str) else None,
         length=_length(test, draws, seed),
-        worst=_worst(test),
+        worst=_worst(test if dev is None else dev.scored),
+        worst_of=Part.TEST if dev is None else Part.DEV,
         finding=finding(labelled.scale.kind, len(test), len(_people(test)), found, told, stood),
     )
 
@@ -180,6 +184,7 @@ def _alt_test(test: Labelled, found: tuple[Measure, ...], draws: int, seed: int)
             ordered=ordered,
             names=test.annotators,
             cluster=test.cluster,
+            w=test.w,
             draws=draws,
             seed=seed,
         )
@@ -187,8 +192,8 @@ def _alt_test(test: Labelled, found: tuple[Measure, ...], draws: int, seed: int)
         return str(undefined)
 
 
-def _among_people(labelled: Labelled, draws: int, seed: int) -> tuple[Figure, float | None, float | None]:
-    """Krippendorff's alpha with its interval, ICC(2,1) and ICC(2,k)."""
+def _among_people(labelled: Labelled, draws: int, seed: int) -> tuple[Figure, Figure | None, Figure | None]:
+    """Krippendorff's alpha, ICC(2,1) and ICC(2,k), with their intervals."""
     levels: dict[Kind, raters.Level] = {
         "nominal": "nominal",
         "binary": "nominal",
@@ -205,16 +210,25 @@ def _among_people(labelled: Labelled, draws: int, seed: int) -> tuple[Figure, fl
     def alpha(y: Floats, f: Floats, W: Floats) -> Floats:
         return raters.krippendorff_alphas(labelled.ratings, level, W)
 
+    metrics: dict[str, bootstrap.Metric] = {"alpha": alpha}
+    why = None
+    if labelled.scale.kind != "nominal":
+        try:
+            raters.icc(labelled.ratings)
+            metrics["single"] = lambda y, f, W: raters.iccs(labelled.ratings, W)[0]
+            metrics["mean"] = lambda y, f, W: raters.iccs(labelled.ratings, W)[1]
+        except Undefined as undefined:
+            why = str(undefined)
     target = labelled.target
-    figure = bootstrap.figures({"": alpha}, target, target, labelled.cluster, labelled.w, draws=draws, seed=seed)[""]
-    figure = figure.model_copy(update={"n": n})
+    found = bootstrap.figures(metrics, target, target, labelled.cluster, labelled.w, draws=draws, seed=seed)
+    figure = found["alpha"].model_copy(update={"n": n})
     if labelled.scale.kind == "nominal":
         return figure, None, None
-    try:
-        both = raters.icc(labelled.ratings)
-    except Undefined:
-        return figure, None, None
-    return figure, both.single, both.mean
+    complete = int((~np.isnan(labelled.ratings)).all(axis=1).sum())
+    if why is not None:
+        return figure, Figure.undefined(why, complete), Figure.undefined(why, complete)
+    single, mean = (found[name].model_copy(update={"n": complete}) for name in ("single", "mean"))
+    return figure, single, mean
 
 
 def _annotators(labelled: Labelled) -> tuple[Annotator, ...]:
@@ -269,21 +283,21 @@ def _length(test: Labelled, draws: int, seed: int) -> Length:
     return Length(slope=figure, points=tuple(points))
 
 
-def _worst(test: Labelled) -> tuple[Disagreement, ...]:
+def _worst(shown: Labelled) -> tuple[Disagreement, ...]:
     """The items on which judge and people are farthest apart, the worst first."""
-    apart = np.abs(test.score - test.target)
-    if test.scale.kind == "nominal":
-        apart = (test.score != test.target).astype(np.float64)
+    apart = np.abs(shown.score - shown.target)
+    if shown.scale.kind == "nominal":
+        apart = (shown.score != shown.target).astype(np.float64)
     order = np.argsort(-apart, kind="stable")
     rows = []
     for at in order[:WORST]:
         if apart[at] <= 0:
             break
-        said = [(name, value) for name, value in zip(test.annotators, test.ratings[at].tolist(), strict=True)]
+        said = [(name, value) for name, value in zip(shown.annotators, shown.ratings[at].tolist(), strict=True)]
         labels = tuple((name, value) for name, value in said if not np.isnan(value))
         rows.append(
             Disagreement(
-                item=str(test.items[at]), judge=float(test.score[at]), people=float(test.target[at]), labels=labels
+                item=str(shown.items[at]), judge=float(shown.score[at]), people=float(shown.target[at]), labels=labels
             )
         )
     return tuple(rows)

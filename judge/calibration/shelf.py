@@ -70,3 +70,10 @@ def refuse_other(info: CalibrationInfo, made: Calibration, rubric: RubricRef, ju
             f"the calibration {info.name} v{info.version} was made for another one: {' and '.join(differs)} differ; "
             "calibrate anew, or grade as it was made"
         )
+
+
+def check(store: Store, ref: str, rubric: RubricRef, judge: JudgeRef) -> str:
+    """The id of a calibration that belongs to a rubric and a judge. Raises InputError, SetupError."""
+    info, made = find(store, ref)
+    refuse_other(info, made, rubric, judge)
+    return info.id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +12,17 @@ from judge.calibration.bound import keep_recorded
 from judge.calibration.calibration import calibrate
 from judge.calibration.correction import Promise
 from judge.calibration.judgements import Judgements, of_recording, of_run
-from judge.calibration.labelling import label_files
+from judge.calibration.labelling.importing import (
+    has_column,
+    import_file,
+    named_groups,
+    refuse_contradiction,
+    refuse_other,
+)
 from judge.calibration.labelling.sampling import Sampling
 from judge.calibration.shelf import keep
 from judge.cli import draw
-from judge.cli.exits import expected
+from judge.cli.exits import expected, say
 from judge.cli.progress import spinner
 from judge.errors import InputError
 from judge.exports import find_run
@@ -26,6 +33,7 @@ from rubrics import Rubric
 
 if TYPE_CHECKING:
     from judge.store.labels import Stored
+    from judge.store.results import RunInfo
     from judge.store.store import Store
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -59,7 +67,17 @@ def calibrate_(
     """Measure how far a judge agrees with people, and fit what corrects it: on labels that are kept apart."""
     promise = Promise(alpha=alpha, delta=delta, coverage=coverage)
     with open_store() as store:
-        judgements, set_name, stored = _told(store, labels, run, recorded, rubric, group, system)
+        if (run is None) == (recorded is None):
+            raise InputError("name the run whose judge is calibrated with --run, or a recorded judge with --recorded")
+        info = None if run is None else find_run(store, run)
+        given = _labels(store, labels, _rubric(store, info, rubric), group, info)
+        for line in () if quiet else given.told:
+            say(line)
+        set_name, stored = given.label_set, given.stored
+        if info is not None:
+            judgements = _of_run(store, info, given, group, system)
+        else:
+            judgements = _of_recording(store, str(recorded), str(rubric), given, group)
         sampling = Sampling.kept(store, judgements, stored)
 
         def record(purpose: str) -> int:
@@ -87,60 +105,70 @@ def calibrate_(
         draw.calibration(kept, made)
 
 
-def _told(
-    store: Store,
-    labels: str,
-    run: str | None,
-    recorded: str | None,
-    rubric: str | None,
-    group: str | None,
-    system: str | None,
-) -> tuple[Judgements, str, list[Stored]]:
-    """What the judge said, the label set, and its labels; a file of labels is imported first."""
-    if (run is None) == (recorded is None):
-        raise InputError("name the run whose judge is calibrated with --run, or a recorded judge with --recorded")
-    if run is not None:
-        info = find_run(store, run)
-        chosen: Rubric = store.ask(store.verdicts.stored_rubric, info.rubric.hash)
-        set_name, stored = _labels(store, labels, chosen, group)
-        in_file = any(one.label.group is not None for one in stored)
-        return of_run(store, info, None if in_file else group, system), set_name, stored
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """The labels of a set. `grouped`: a file was named, and its column of groups; `told` is what became of it."""
+
+    label_set: str
+    stored: list[Stored]
+    groups: dict[str, str]
+    grouped: bool = False
+    told: tuple[str, ...] = ()
+
+
+def _rubric(store: Store, info: RunInfo | None, rubric: str | None) -> Rubric:
+    if info is not None:
+        found: Rubric = store.ask(store.verdicts.stored_rubric, info.rubric.hash)
+        return found
     if rubric is None:
         raise InputError("name the rubric that the recorded judge graded by with --rubric")
+    return Rubric.load(rubric)
+
+
+def _labels(store: Store, labels: str, rubric: Rubric, group: str | None, run: RunInfo | None) -> _Given:
+    """A label set by its name, or a file, which is imported first."""
+    path = Path(labels)
+    is_set, is_file = store.ask(store.labels.asked_hash, labels) is not None, path.exists() and not path.is_dir()
+    if is_set and is_file:
+        raise InputError(f"{labels} is a label set and a file; write ./{labels} for the file, or rename it for the set")
+    if not is_set and not is_file:
+        raise InputError(f"there is no label set {labels!r}, nor a file of that name; see: judge labels list")
+    if is_set:
+        refuse_other(store, labels, rubric)
+        label_set, grouped, told = labels, False, tuple[str, ...]()
+    else:
+        done = import_file(store, path, rubric, group=group, run=run, metadata=True)
+        label_set, grouped, told = done.label_set, done.grouped, done.told
+    stored: list[Stored] = store.ask(store.labels.of_set, label_set)
+    if not stored:
+        raise InputError(f"the label set {label_set} holds no label; add some with: judge labels import")
+    return _Given(label_set, stored, named_groups(label_set, stored), grouped, told)
+
+
+def _of_run(store: Store, info: RunInfo, given: _Given, group: str | None, system: str | None) -> Judgements:
+    """What the judge said. Groups that labels name go before those of the items' metadata, and must be the same."""
+    if group is None or given.grouped:
+        return of_run(store, info, None, system)
+    ours = given.groups.keys() & store.ask(store.labels.item_ids, info.id)
+    if ours and not has_column(store, info, group, min(ours)):
+        raise InputError(
+            f"the label set {given.label_set} names its groups itself, and the items of run {info.id} have no "
+            f"{group!r} in their metadata; leave --group out"
+        )
+    found = of_run(store, info, group, system)
+    refuse_contradiction(given.label_set, given.groups, found, group)
+    return found
+
+
+def _of_recording(store: Store, recorded: str, rubric: str, given: _Given, group: str | None) -> Judgements:
+    if group is not None and not given.grouped:
+        mend = "leave --group out" if given.groups else f"import its file again with --group {group}"
+        itself = "its groups itself" if given.groups else "no groups"
+        raise InputError(f"the label set {given.label_set} names {itself}; {mend}")
     chosen = Rubric.load(rubric)
     keep_rubric(store, chosen)
-    set_name, stored = _labels(store, labels, chosen, group)
-    groups = {one.label.item: one.label.group for one in stored if one.label.group is not None}
-    if group is not None and not groups:
-        raise InputError(f"{labels}: no column {group!r}; name the column of the groups in the file of labels")
-    items = dict.fromkeys(one.label.item for one in stored)
-    assert recorded is not None
     described = Judge.load(recorded)
-    found = of_recording(described, chosen, items, groups)
+    items = dict.fromkeys(one.label.item for one in given.stored)
+    found = of_recording(described, chosen, items, given.groups)
     keep_recorded(store, described, found)
-    return found, set_name, stored
-
-
-def _labels(store: Store, labels: str, rubric: Rubric, group: str | None) -> tuple[str, list[Stored]]:
-    path = Path(labels)
-    set_name = labels
-    if path.suffix or path.exists():
-        found = label_files.read(path, rubric, group)
-        set_name = path.stem
-        _refuse_other(store, set_name, rubric)
-        store.change(store.labels.add, set_name, rubric.asked_hash, found.labels, str(path), found.sheet)
-    else:
-        _refuse_other(store, set_name, rubric)
-    stored: list[Stored] = store.ask(store.labels.of_set, set_name)
-    if not stored:
-        raise InputError(f"there is no label set {labels!r}, nor a file of that name; see: judge labels list")
-    return set_name, stored
-
-
-def _refuse_other(store: Store, set_name: str, rubric: Rubric) -> None:
-    asked = store.ask(store.labels.asked_hash, set_name)
-    if asked is not None and asked != rubric.asked_hash:
-        raise InputError(
-            f"the label set {set_name} answers other questions than {rubric.name}; import these labels under another "
-            "name with: judge labels import FILE --name NAME"
-        )
+    return found

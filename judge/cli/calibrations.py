@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -31,10 +33,14 @@ CalibrationArgument = Annotated[str, typer.Argument(help="Name of the calibratio
 
 @app.command("list")
 @expected
-def list_() -> None:
+def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Calibrations, newest first."""
     with open_store() as store:
         found = store.ask(store.calibrations.find)
+    if as_json:
+        rows = [asdict(one) for one in found]
+        typer.echo(json.dumps([{key: row[key] for key in row if key != "body"} for row in rows], ensure_ascii=False))
+        return
     draw.calibrations(found)
     if not found:
         typer.echo("no calibrations yet; make one with: judge calibrate --run RUN --labels FILE")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from enum import IntEnum
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
 from judge.errors import JudgeError
 from rubrics import RubricError
@@ -23,6 +24,18 @@ class Exit(IntEnum):
     FAILED = 1  #: finished, with failures or under a threshold
     CANNOT_START = 2
     STOPPED = 3  #: not finished; the same command goes on
+
+
+class Plain(TyperGroup):
+    """Commands that complain of a choice in plain words."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """As any group."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
 
 
 def say(message: str) -> None:

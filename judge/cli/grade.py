@@ -20,7 +20,6 @@ from judge.cli.output import Output
 from judge.cli.progress import watch
 from judge.datasets import Dataset, Scan
 from judge.errors import Paused, SetupError, StoreError
-from judge.exports import find_run
 from judge.grading import refuse_pairs
 from judge.judges import SOURCES, Judge
 from judge.prices import price_of
@@ -30,11 +29,10 @@ from judge.runs import Options, Run
 from judge.settings import Settings
 from judge.store import open_store
 from judge.summary import Summary, summarise
-from judge.trust import applier
 from rubrics import Rubric
 
 if TYPE_CHECKING:
-    from judge.store.store import Store
+    pass
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -186,11 +184,9 @@ async def _graded(
 ) -> tuple[Summary, str | None]:
     """Runs, or goes on, until done or stopped. The summary, and why it stopped where it did."""
     with open_store() as store:
-        run = await Run.open(store, dataset, rubric, judge, options, scan)
+        run = await Run.open(store, dataset, rubric, judge, options, scan, calibration)
         stopped: str | None = None
         try:
-            if calibration is not None:
-                _show_by(store, run, calibration)
             if out is not None:
                 out.check(run.id, rubric.hash, run.judge_fingerprint)
             stop_on_signals(run)
@@ -210,12 +206,6 @@ async def _graded(
         if out is not None:
             out.write(store, summary.run)
     return summary, stopped
-
-
-def _show_by(store: Store, run: Run, calibration: str) -> None:
-    """Shows a run's grades by a calibration from now on. Refuses one of another rubric or judge."""
-    by = applier(store, find_run(store, run.id), calibration)
-    store.change(store.calibrations.show_by, run.id, None if by is None else by.info.id)
 
 
 def stop_on_signals(run: Run) -> None:

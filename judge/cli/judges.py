@@ -23,7 +23,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=T
 def list_() -> None:
     """The providers, and the judges that were used."""
     typer.echo(f"providers: {', '.join(BUILT_IN)}, or one of yours as module:Class")
-    with open_store() as store:
+    with open_store(must_exist=True) as store:
         for name, kind, model, fingerprint in store.ask(store.results.judges_used):
             typer.echo(f"{name:32} {kind:10} {model:24} {fingerprint[:12]}")
 
@@ -52,11 +52,11 @@ async def _probed(judge: Judge, allow_unpriced: bool) -> None:
             asking = session.asking
             left_out = {n for n in ("temperature", "reasoning_effort") if getattr(judge, n) is not None}
             left_out -= {name for name, _ in asking.parameters}
-            if judge.logprobs and not asking.logprobs:
-                left_out.add("logprobs")
             typer.echo(f"{judge.name}: answers in {time.monotonic() - began:.1f} s")
             typer.echo(f"  mode         {asking.mode}")
             typer.echo(f"  parameters   {dict(asking.parameters) or 'none'}")
+            if judge.logprobs:
+                typer.echo(f"  logprobs     {'yes' if asking.logprobs else 'no'}")
             if left_out:
                 typer.echo(f"  not taken    {', '.join(sorted(left_out))}")
             typer.echo(f"  says it is   {asking.reported_model}")

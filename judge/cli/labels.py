@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
 from judge.calibration.judgements import Judgements, of_run
-from judge.calibration.labelling import label_files, next_items, sheets
+from judge.calibration.labelling import next_items, sheets
+from judge.calibration.labelling.importing import import_file
 from judge.calibration.labelling.pilot import take_pilot
 from judge.cli import draw
-from judge.cli.exits import expected, say
+from judge.cli.exits import Exit, expected, say
 from judge.cli.output import new_file
 from judge.errors import InputError
 from judge.exports import find_run
+from judge.notation import visible
 from judge.store import open_store
 from rubrics import Rubric
 
@@ -26,8 +31,6 @@ if TYPE_CHECKING:
     from judge.store.store import Store
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="What people said.")
-
-_TOLD = 5
 
 
 @app.command("import")
@@ -48,27 +51,10 @@ def import_(
     with open_store() as store:
         info = find_run(store, run) if run is not None else None
         chosen = _rubric(store, info, rubric)
-        found = label_files.read(file, chosen, group)
-        drawn = None if found.sheet is None else store.ask(store.labels.sheet_run, found.sheet)
-        if found.sheet is not None and drawn is None:
-            raise InputError(f"{file}: the sheet {found.sheet} was not drawn in {store.name}; import it where it was")
         source = find_run(store, sampled_from).id if sampled_from is not None else None
-        set_name = name or file.stem
-        asked = store.ask(store.labels.asked_hash, set_name)
-        if asked is not None and asked != chosen.asked_hash:
-            raise InputError(
-                f"the label set {set_name} answers other questions than {chosen.name}; name another --name"
-            )
-        added = store.change(
-            store.labels.add, set_name, chosen.asked_hash, found.labels, str(file), found.sheet, source
-        )
-        say(
-            f"{set_name}: {added.new:,} new labels, {added.changed:,} revised, {added.same + found.repeated:,} the same"
-        )
-        if found.skipped:
-            say(f"not read: {', '.join(found.skipped)}")
-        if info is not None:
-            _joined(store, info, {label.item for label in found.labels})
+        done = import_file(store, file, chosen, name=name, group=group, run=info, sampled_from=source)
+    for line in done.told:
+        say(line)
 
 
 def _rubric(store: Store, info: RunInfo | None, rubric: str | None) -> Rubric:
@@ -79,15 +65,6 @@ def _rubric(store: Store, info: RunInfo | None, rubric: str | None) -> Rubric:
     assert info is not None
     found: Rubric = store.ask(store.verdicts.stored_rubric, info.rubric.hash)
     return found
-
-
-def _joined(store: Store, info: RunInfo, labelled: set[str]) -> None:
-    """Says which labels belong to no item of a run, and how many items have none."""
-    known = store.ask(store.labels.item_ids, info.id)
-    if strangers := sorted(labelled - known):
-        more = f" and {len(strangers) - _TOLD:,} more" if len(strangers) > _TOLD else ""
-        say(f"not in run {info.id}: {', '.join(strangers[:_TOLD])}{more}; these labels are in no figure of it")
-    say(f"{len(labelled & known):,} of the {len(known):,} items of run {info.id} are labelled")
 
 
 @app.command()
@@ -108,14 +85,16 @@ def sheet(
         judged = of_run(store, info)
         if criterion is not None and criterion not in judged.said:
             raise InputError(f"{info.rubric.name} has no criterion {criterion!r}; it has {', '.join(judged.said)}")
-        if n > len(judged.items):
-            raise InputError(
-                f"run {info.id} has {len(judged.items):,} graded items, fewer than {n}; draw fewer with --n"
-            )
+        items = len(judged.items)
+        if not items:
+            raise InputError(f"run {info.id} has no graded item by its rubric; grade some first")
+        if n > items:
+            say(f"run {info.id} has {items:,} graded items, fewer than {n:,}: all of them are drawn")
+            n = items
         before = len(store.ask(store.labels.sheets_of, info.id))
         drawn = sheets.draw(sheets.strata(judged, criterion), n, next_items.seed_of(seed, before))
         sheet_ = hand_out(store, info, judged, drawn, drawn.places.tolist(), out, annotators, seed)
-    say(f"{n:,} of {len(judged.items):,} items drawn, {sheet_}")
+    say(f"{n:,} of {items:,} items drawn, {sheet_}")
 
 
 def hand_out(
@@ -128,25 +107,44 @@ def hand_out(
     annotators: int,
     seed: int,
 ) -> str:
-    """Writes a sheet for each annotator, with the items at these places, and the draw down. Says where they are."""
+    """Writes a sheet for each annotator, with the items at these places, and the draw down. Says where they are.
+
+    The draw is kept before the files are there: one without files does no harm, files without their draw would.
+    """
+    if not out.name:
+        raise InputError(f"{out}: is a folder; name a file in it")
     ids = [judged.items[place] for place in shown]
     by_id = store.ask(store.results.items, info.id, ids)
     sheet_id = uuid.uuid4().hex[:12]
     files = [out] if annotators == 1 else [out.with_stem(f"{out.stem}-{k}") for k in range(1, annotators + 1)]
     guide = out.with_name(f"{out.stem}-guide.txt")
-    with new_file(guide, text=True) as text:
-        text.write(sheets.guide(judged.rubric) + "\n")
-    for number, path in enumerate(files, 1):
-        with new_file(path, text=True) as file:
-            sheets.write(file, sheet_id, f"annotator-{number}", [by_id[id_] for id_ in ids], judged.rubric, seed)
     taken = {judged.items[place] for place in drawn.places.tolist()}
     rows = zip(judged.items, drawn.stratum.tolist(), drawn.probability.tolist(), strict=True)
     every = [store.labels.Drawn(item, stratum, p, item in taken) for item, stratum, p in rows]
-    store.change(store.labels.draw, sheet_id, info.id, seed, every)
+    with _all_or_none([guide, *files]) as (how_to, *opened):
+        how_to.write(sheets.guide(judged.rubric) + "\n")
+        for number, file in enumerate(opened, 1):
+            sheets.write(file, sheet_id, f"annotator-{number}", [by_id[id_] for id_ in ids], judged.rubric, seed)
+        store.change(store.labels.draw, sheet_id, info.id, seed, every)
     return (
         f"sheet {sheet_id}: {', '.join(map(str, files))}; how to: {guide}\n"
         f"when they are filled in: judge labels import {files[0]} --run {info.id} --name NAME"
     )
+
+
+@contextmanager
+def _all_or_none(paths: Sequence[Path]) -> Iterator[list[IO[str]]]:
+    """New files to write text to. Where one of them cannot be written, none is left."""
+    files: dict[Path, IO[str]] = {}
+    try:
+        with ExitStack() as opened:
+            for path in paths:
+                files[path] = opened.enter_context(new_file(path, text=True))
+            yield list(files.values())
+    except BaseException:
+        for path in files:
+            path.unlink(missing_ok=True)
+        raise
 
 
 @app.command()
@@ -194,8 +192,34 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
     with open_store() as store:
         found = store.ask(store.labels.sets)
     if as_json:
-        typer.echo(json.dumps([{"name": one.name, "labels": one.labels, "items": one.items} for one in found]))
+        typer.echo(json.dumps([asdict(one) for one in found], ensure_ascii=False))
     for one in () if as_json else found:
-        typer.echo(f"{one.name:24} {one.labels:8,} labels  {one.items:7,} items  {one.annotators:3} annotators")
+        counted = f"{one.labels:8,} labels  {one.items:7,} items  {one.annotators:3} annotators"
+        when = datetime.fromtimestamp(one.created_at).strftime("%Y-%m-%d %H:%M")
+        typer.echo(f"{visible(one.name):24} {counted}  {when}")
     if not found and not as_json:
         typer.echo("no labels yet; draw a sheet with: judge labels sheet RUN")
+
+
+@app.command()
+@expected
+def delete(
+    name: Annotated[str, typer.Argument(help="The label set.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a label set on which no calibration rests. The looks at its held-out labels stay counted."""
+    with open_store() as store:
+        if store.ask(store.labels.asked_hash, name) is None:
+            raise InputError(f"there is no label set {name!r}; see: judge labels list")
+        _refuse_resting(name, store.ask(store.labels.rests_on, name))
+        count = len(store.ask(store.labels.of_set, name))
+        if not yes and not typer.confirm(f"Delete the label set {name} and its {count:,} labels?", err=True):
+            raise typer.Exit(Exit.CANNOT_START)
+        _refuse_resting(name, store.change(store.labels.remove, name))
+    say(f"the label set {name} is deleted")
+
+
+def _refuse_resting(name: str, calibrations: Sequence[str]) -> None:
+    if calibrations:
+        rest = "rests" if len(calibrations) == 1 else "rest"
+        raise InputError(f"{', '.join(calibrations)} {rest} on the label set {name}; it is kept for as long")

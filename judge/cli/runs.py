@@ -13,11 +13,11 @@ import typer
 
 from judge import prompts
 from judge.cli import draw
-from judge.cli.exits import Exit, expected, say
+from judge.cli.exits import Exit, Plain, expected, say
 from judge.cli.output import Output, new_file
 from judge.diffs import diff as compare
 from judge.errors import InputError, RunBusy
-from judge.exports import find_run, grades_of, write_csv, write_parquet
+from judge.exports import NO_RUNS, find_run, grades_of, write_csv, write_parquet
 from judge.items import Item
 from judge.owner import is_dead
 from judge.report import gather, page
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from judge.store.results import RunInfo
     from judge.store.store import Store
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Runs and their grades.")
+app = typer.Typer(
+    cls=Plain, add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Runs and their grades."
+)
 
 RunArgument = Annotated[str, typer.Argument(help="The run's id, how it begins, or latest.")]
 CalibrationOption = Annotated[
@@ -57,14 +59,14 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Runs, newest first."""
-    with open_store() as store:
+    with open_store(must_exist=True) as store:
         found = store.ask(store.results.runs, limit=limit)
     if as_json:
         typer.echo(json.dumps([_plain(one) for one in found], ensure_ascii=False))
     elif found:
         draw.runs(found)
     else:
-        typer.echo("no runs yet; make one with: judge grade FILE --rubric RUBRIC --judge JUDGE")
+        typer.echo(NO_RUNS)
 
 
 def _plain(info: RunInfo) -> dict[str, object]:
@@ -96,7 +98,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """The summary of a run, or some of its grades."""
-    with open_store() as store:
+    with open_store(must_exist=True) as store:
         info = find_run(store, run)
         if item is None and outcome is None and lowest is None:
             found = summarise(store, info.id, calibration)
@@ -151,7 +153,7 @@ def export(
     calibration: CalibrationOption = None,
 ) -> None:
     """All grades of a run, in the order of the input."""
-    with open_store() as store:
+    with open_store(must_exist=True) as store:
         info = find_run(store, run)
         if out is None:
             _printed(store, info, format_, calibration)
@@ -183,7 +185,7 @@ def report(
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
     """Write what a run came to as one HTML file, to read or to send: no script, nothing fetched."""
-    with open_store() as store:
+    with open_store(must_exist=True) as store:
         info = find_run(store, run)
         out = out or Path(f"report-{info.id}.html")
         with new_file(out, text=True, force=force) as file:
@@ -200,7 +202,7 @@ def diff(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare two runs item by item, by the ids of their items."""
-    with open_store() as store:
+    with open_store(must_exist=True) as store:
         found = compare(store, find_run(store, before), find_run(store, after), most)
     if as_json:
         typer.echo(json.dumps(found.as_dict(), ensure_ascii=False))
@@ -216,7 +218,7 @@ def rescore(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Count a run's verdicts anew by other weights, points, values or required levels. Nothing is asked or paid."""
-    with open_store() as store:
+    with open_store(must_exist=True) as store:
         found = summarise(store, make_rescored(store, find_run(store, run), Rubric.load(rubric)))
         if as_json:
             typer.echo(json.dumps(found.as_dict(), ensure_ascii=False))
@@ -231,7 +233,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a run and its grades. What was paid stays in the ledger."""
-    with open_store() as store:
+    with open_store(must_exist=True) as store:
         info = find_run(store, run)
         owner = store.ask(store.runs.owner, info.id)
         if owner is not None and not is_dead(owner):
@@ -251,6 +253,6 @@ def prune(
     older_than_days: Annotated[float, typer.Option("--older-than-days", min=0, help="Age of the replies to drop.")],
 ) -> None:
     """Drop raw replies of old calls. Grades, verdicts and costs stay; such calls are paid again if asked again."""
-    with open_store() as store:
+    with open_store(must_exist=True) as store:
         dropped = store.forget_replies(time.time() - older_than_days * SECONDS_A_DAY)
     say(f"{dropped:,} raw replies dropped")

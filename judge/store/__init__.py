@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from judge.store.store import Store
 
 
-def open_store(url: str | None = None, tenant: str = "local") -> Store:
-    """Opens the store at a database URL, by default the one in the settings, and makes it where there is none."""
-    opened: Store = importlib.import_module("judge.store.store").Store(url or Settings().database_url, tenant)
+def open_store(url: str | None = None, tenant: str = "local", must_exist: bool = False) -> Store:
+    """Opens the store at a database URL, by default the one in the settings.
+
+    Where there is none it is made; raises StoreError instead where it `must_exist`.
+    """
+    kind = importlib.import_module("judge.store.store").Store
+    opened: Store = kind(url or Settings().database_url, tenant, must_exist)
     return opened

@@ -41,11 +41,22 @@ def backend_of(url: str) -> Backend:
     return BACKENDS[parsed.drivername](parsed)
 
 
-class Database:
-    """A database with its one writer thread and its readers. An empty one is set up."""
+def check_is_there(backend: Backend) -> None:
+    """Looking must not make a file. Raises StoreError."""
+    if backend.path is not None and not backend.path.exists():
+        raise StoreError(
+            f"{backend.name}: there is no database yet; the first `judge grade` makes one, or name another in "
+            "JUDGE_DATABASE_URL"
+        )
 
-    def __init__(self, url: str) -> None:
+
+class Database:
+    """A database with its one writer thread and its readers. An empty one is set up, unless it `must_exist`."""
+
+    def __init__(self, url: str, must_exist: bool = False) -> None:
         self._backend = backend_of(url)
+        if must_exist:
+            check_is_there(self._backend)
         self._writer = Writer(self._backend)
         self._readers: ThreadPoolExecutor | None = None
         self._backend.prepare()

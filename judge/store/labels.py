@@ -7,22 +7,26 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from judge.calibration.labelling.labels import Label
 from judge.ledger import now
 from judge.store.conflicts import ignoring
-from judge.store.tables import label, label_set, run_item, sheet, sheet_item
+from judge.store.tables import calibration, label, label_set, run_item, sheet, sheet_item
 from judge.verdicts import Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What an import did: labels of new cells, new labels of cells that had another, and labels that were there."""
+    """What an import did: labels of new cells, new labels of cells that had another, and labels that were there.
+
+    `placed` labels were there too, and now have a group, a sheet or a run they are a sample of that they had not.
+    """
 
     new: int
     changed: int
     same: int
+    placed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +77,59 @@ def add(
     sheet_id: str | None = None,
     sampled_from: str | None = None,
 ) -> Added:
-    """Adds labels to a set, and makes the set where there is none. What was there stays as it is."""
+    """Adds labels to a set, and makes the set where there is none. What was there stays as it is.
+
+    A revision says what is new. The group, the sheet and the sample that it says nothing of are those from before.
+    """
     row = {"tenant": tenant, "name": name, "asked_hash": asked, "created_at": now()}
     connection.execute(ignoring(connection, label_set), row)
     known = {one.label.cell: (revision, one) for revision, one in _newest(connection, tenant, name)}
-    rows, changed, same = [], 0, 0
+    rows, changed, same, placed = [], 0, 0, 0
     at = now()
     for one in labels:
         revision, before = known.get(one.cell, (-1, None))
-        if before is not None and before.label.said == one.said and before.label.group == one.group:
-            same += 1
-            continue
-        changed += before is not None
-        rows.append({**_row(one), "tenant": tenant, "label_set": name, "revision": revision + 1, "at": at})
-        rows[-1] |= {"source": source, "sheet": sheet_id, "sampled_from": sampled_from}
+        place = {"group": one.group, "sheet": sheet_id, "sampled_from": sampled_from}
+        if before is not None:
+            stood = {"group": before.label.group, "sheet": before.sheet, "sampled_from": before.sampled_from}
+            place = {key: stood[key] if told is None else told for key, told in place.items()}
+            if before.label.said != one.said:
+                changed += 1
+            elif place != stood:
+                placed += 1
+            else:
+                same += 1
+                continue
+        fixed = {"tenant": tenant, "label_set": name, "revision": revision + 1, "source": source, "at": at}
+        rows.append(_row(one) | place | fixed)
     if rows:
         connection.execute(insert(label), rows)
-    return Added(len(rows) - changed, changed, same)
+    return Added(len(rows) - changed - placed, changed, same, placed)
+
+
+def sources(connection: Connection, tenant: str, name: str) -> set[str]:
+    """Where the labels of a set are from: the paths of files."""
+    wanted = select(label.c.source).where(label.c.tenant == tenant, label.c.label_set == name).distinct()
+    return set(connection.execute(wanted).scalars())
+
+
+def rests_on(connection: Connection, tenant: str, name: str) -> list[str]:
+    """The calibrations that were made from a set, as NAME vVERSION, the first one first."""
+    wanted = select(calibration.c.name, calibration.c.version).where(
+        calibration.c.tenant == tenant, calibration.c.label_set == name
+    )
+    return [f"{row.name} v{row.version}" for row in connection.execute(wanted.order_by(calibration.c.created_at))]
+
+
+def remove(connection: Connection, tenant: str, name: str) -> list[str]:
+    """Deletes a set and its labels, unless calibrations rest on it: returns these.
+
+    The looks at its held-out labels stay counted: they would be the same ones if they were imported again.
+    """
+    if resting := rests_on(connection, tenant, name):
+        return resting
+    connection.execute(delete(label).where(label.c.tenant == tenant, label.c.label_set == name))
+    connection.execute(delete(label_set).where(label_set.c.tenant == tenant, label_set.c.name == name))
+    return []
 
 
 def of_set(connection: Connection, tenant: str, name: str, until: float | None = None) -> list[Stored]:

@@ -170,6 +170,12 @@ def bounds(connection: Connection, tenant: str, run_id: str) -> tuple[float, flo
     return float(low) + float(lowest), float(high) + count
 
 
+def lowest(connection: Connection, tenant: str, run_id: str) -> float:
+    """The least overall that any item of a run could have, by its own rubric or by the run's."""
+    least = select(func.min(run_item.c.lowest)).where(run_item.c.tenant == tenant, run_item.c.run == run_id)
+    return float(connection.execute(least).scalar() or 0.0)
+
+
 def totals(connection: Connection, tenant: str, run_id: str) -> Totals:
     """Sums over the calls and items of a run."""
     here = (call.c.tenant == tenant, call.c.run == run_id)

@@ -31,9 +31,9 @@ class Store:
     calibrations, changes, figures, labels = calibrations, changes, figures, labels
     results, runs, tables, verdicts, watches = results, runs, tables, verdicts, watches
 
-    def __init__(self, url: str, tenant: str) -> None:
+    def __init__(self, url: str, tenant: str, must_exist: bool = False) -> None:
         self.tenant = tenant
-        self._database = Database(url)
+        self._database = Database(url, must_exist)
         self._claim = calls.claim_for(tenant)
         self._settle = calls.settle_for(tenant)
         self._finish = lru_cache(16)(lambda run: runs.finish_for(tenant, run))

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from judge.errors import StoreError
 from judge.store import migrations
 from judge.store.backend import Backend
+from judge.store.database import check_is_there
 from judge.store.tables import REVISION
 
 #: What people count: runs, the items that they share, and calls.
@@ -39,7 +40,7 @@ class Upgrade:
 
 def status(backend: Backend) -> Status:
     """Looks into a database of any version. Raises StoreError."""
-    _check_is_there(backend)
+    check_is_there(backend)
 
     def query(connection: Connection) -> tuple[str | None, dict[str, int]]:
         revision = migrations.revision(connection)
@@ -56,7 +57,7 @@ def status(backend: Backend) -> Status:
 
 def upgrade(backend: Backend) -> Upgrade:
     """Brings a database to this program's tables. A file is first copied beside itself. Raises StoreError."""
-    _check_is_there(backend)
+    check_is_there(backend)
 
     def work(connection: Connection) -> Upgrade:
         before, copy = migrations.revision(connection), None
@@ -76,7 +77,7 @@ def upgrade(backend: Backend) -> Upgrade:
 
 def backup(backend: Backend, out: Path) -> None:
     """Copies a database, as of one moment, into a new file. Raises StoreError, and then leaves no file."""
-    _check_is_there(backend)
+    check_is_there(backend)
     try:
         out.touch(mode=0o600, exist_ok=False)
     except FileExistsError:
@@ -96,9 +97,3 @@ def _size_bytes(path: Path | None) -> int | None:
         return None
     parts = (path, path.with_name(path.name + "-wal"))
     return sum(part.stat().st_size for part in parts if part.exists())
-
-
-def _check_is_there(backend: Backend) -> None:
-    """Looking must not make a file."""
-    if backend.path is not None and not backend.path.exists():
-        raise StoreError(f"{backend.name}: there is no database yet; the first `judge grade` makes one")

@@ -159,7 +159,7 @@ def jsonl(rows: list[Row]) -> str:
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database with all tables, to begin from: making one takes longer than most tests here."""
     folder = tmp_path_factory.mktemp("migrated")
-    subprocess.run([sys.executable, "-m", "judge", "runs", "list"], cwd=folder, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "judge", "doctor"], cwd=folder, check=True, capture_output=True)
     return folder / ".judge"
 
 

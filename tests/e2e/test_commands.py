@@ -28,6 +28,7 @@ def run_of(terminal: Terminal) -> Any:
 
 def test_runs_list_show_and_export_tell_the_same(anywhere: Terminal) -> None:
     assert "no runs yet" in anywhere.run("runs", "list").out
+    assert "no runs yet; make one with: judge grade" in anywhere.run("runs", "show", "latest").err
     found = run_of(anywhere)
     id = found["run"]["id"]
     (listed,) = anywhere.run("runs", "list", "--json").json
@@ -140,6 +141,25 @@ def test_a_judge_is_tested_and_then_listed(terminal: Terminal, quick: Stub) -> N
     assert terminal.run(*grade).status == 0
     assert quick.stats()["requests"] == asked + 1  # what the test found out is known
     assert "stub-1" in terminal.run("judges", "list").out
+
+
+def test_a_judge_with_log_probabilities_is_told_whether_they_come(terminal: Terminal, quick: Stub) -> None:
+    terminal.judge(quick, logprobs=True)
+    assert "  logprobs     yes\n" in terminal.run("judges", "test", "judge.yaml").out
+    quick.behave("no_logprobs")
+    assert "  logprobs     no\n" in terminal.run("judges", "test", "judge.yaml").out
+
+
+@pytest.mark.parametrize("command", ["runs list", "runs show latest", "runs prune --older-than-days 1", "judges list"])
+def test_looking_makes_no_database_at_a_mistyped_place(terminal: Terminal, command: str) -> None:
+    refused = terminal.run(*command.split(), JUDGE_DATABASE_URL="sqlite:///no/such/judge.db")
+    assert (refused.status, refused.err.startswith("judge: no/such/judge.db: there is no database yet")) == (2, True)
+    assert not (terminal.folder / "no").exists()
+
+
+def test_a_choice_that_is_none_is_told_in_plain_words(terminal: Terminal) -> None:
+    refused = terminal.run("runs", "export", "latest", "--format", "xml")
+    assert (refused.status, "'--format': 'xml' is not one of 'jsonl', 'csv', 'parquet'" in refused.err) == (2, True)
 
 
 def test_published_schemas_accept_what_they_describe(terminal: Terminal) -> None:

@@ -62,7 +62,7 @@ def test_items_with_rubrics_of_their_own_take_outputs_by_id_and_are_graded(termi
     assert list(rows[0]) == ["id", "input", "output", "metadata", "rubric"]
     graded = terminal.run("grade", "health.jsonl", "-j", "simulated", "--out", "grades.jsonl")
     assert graded.status == 0, graded.err
-    assert "health.jsonl · of-each-item · simulated" in graded.out
+    assert "health.jsonl · rubrics-of-items · simulated" in graded.out
     assert [line.split()[0] for line in graded.out.splitlines()[2:4]] == ["criterion", "overall"]
     assert [list(row["criteria"]) for row in terminal.rows("grades.jsonl")] == [
         ["names_rest", "recommends_antibiotics"]
@@ -144,3 +144,21 @@ def test_what_cannot_be_imported_is_told_in_one_line(
     assert done.err.startswith(f"judge: {expected}")
     assert done.err.count("\n") == 1
     assert sorted(path.name for path in terminal.folder.iterdir()) == before
+
+
+def test_overalls_below_nought_are_shown_where_they_are(terminal: Terminal) -> None:
+    points = [{"id": "good", "points": 2}, {"id": "bad", "points": -10}]
+    asked = [{**one, "scale": "points", "question": f"It is {one['id']}."} for one in points]
+    own = {"name": "own", "criteria": asked}
+    terminal.write("own.jsonl", jsonl([{"id": str(n), "output": "a", "rubric": own} for n in range(8)]))
+    graded = terminal.run("grade", "own.jsonl", "-j", "simulated", "--out", "g.jsonl")
+    assert graded.status == 0, graded.err
+    scores = [row["score"] for row in terminal.rows("g.jsonl")]
+    assert min(scores) < 0
+    (overall,) = [line for line in graded.out.splitlines() if line.startswith("overall")]
+    assert "-5..1" in overall
+    mean = max(sum(scores) / 8, 0)
+    for command in ("show latest", "report latest -o r.html"):
+        assert terminal.run("runs", *command.split()).status == 0
+    diff = terminal.run("runs", "diff", "latest", "latest", "--json").json
+    assert [one["mean_before"] for one in diff["criteria"]] == [mean]

@@ -110,23 +110,3 @@ def _equal(row: Floats) -> float:
     """The share of pairs that are equal."""
     _, times = np.unique(row, return_counts=True)
     return float((times * (times - 1)).sum() / (len(row) * (len(row) - 1)))
-
-
-def unscored_share(old: int, n_old: int, new: int, n_new: int) -> float:
-    """Two-sided p value that the share of grades that came to nothing is what it was: Fisher's exact test.
-
-    For other items than before. On the same items `changes.pass_rates`, of scored or not, is exact too and sharper.
-
-    Parameters
-    ----------
-    old, new
-        Unscored grades before and now, of `n_old` and `n_new`.
-
-    Raises
-    ------
-    ValueError
-        For counts that do not fit.
-    """
-    if not 0 <= old <= n_old or not 0 <= new <= n_new:
-        raise ValueError(f"{old} of {n_old} and {new} of {n_new} are not shares")
-    return float(stats.fisher_exact([[old, n_old - old], [new, n_new - new]]).pvalue)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from typing import Literal
 
@@ -30,7 +31,8 @@ class LabelFile:
     """The labels of a file, checked as a whole.
 
     `repeated` rows say again what another one said. `skipped` columns are neither a criterion nor anything else that is
-    known. `sheet` is the one that it was written as.
+    known. `sheet` is the one that it was written as. `groups` are those of the items, each with the row that names it
+    first; none where no row has the column.
     """
 
     form: Form
@@ -38,6 +40,7 @@ class LabelFile:
     repeated: int
     skipped: tuple[str, ...]
     sheet: str | None
+    groups: dict[str, tuple[int, str]]
 
 
 def read(path: Path, rubric: Rubric, group: str | None = None) -> LabelFile:
@@ -62,12 +65,24 @@ def _rows(path: Path) -> Rows:
     try:
         with path.open("rb") as file:
             if path.suffix.lower() in {".csv", ".tsv"}:
-                delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+                delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(file)
                 yield from delimited.rows(file, delimiter, MAX_OUTPUT_BYTES, str(path), "")
             else:
                 yield from jsonl.rows(file, MAX_OUTPUT_BYTES)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); name a CSV or JSONL file") from None
+
+
+def _delimiter(file: BufferedReader) -> str:
+    """Spreadsheets write semicolons where a comma stands in numbers. The header tells: its names hold neither."""
+    header = file.peek(1).split(b"\n", 1)[0]
+    return ";" if b";" in header and b"," not in header else ","
+
+
+def listed(rows: Sequence[str]) -> str:
+    """What is wrong with rows, the first few of them and how many more there are."""
+    more = len(rows) - _TOLD
+    return "; ".join(rows[:_TOLD]) + (f"; and {more:,} row{'s' * (more > 1)} more" if more > 0 else "")
 
 
 @dataclass(slots=True)
@@ -79,7 +94,8 @@ class _Reading:
     group: str | None
     form: Form | None = None
     repeated: int = 0
-    faults: list[str] = field(default_factory=list)
+    faults: list[tuple[int, str]] = field(default_factory=list)
+    ungrouped: list[int] = field(default_factory=list)
     columns: dict[str, None] = field(default_factory=dict)
     sheets: dict[str, None] = field(default_factory=dict)
     labels: dict[tuple[str, str, str], tuple[int, Label]] = field(default_factory=dict)
@@ -88,7 +104,7 @@ class _Reading:
     def add(self, number: int, row: Row | str) -> None:
         """A row, or what is wrong with it."""
         if isinstance(row, str):
-            self.faults.append(f"{number}: {row}")
+            self.faults.append((number, row))
             return
         self.columns.update(dict.fromkeys(row))
         if row.get(SHEET) is not None:
@@ -97,13 +113,15 @@ class _Reading:
         try:
             item, who, group = self._whose(row)
         except ValueError as fault:
-            self.faults.append(f"{number}: {fault}")
+            self.faults.append((number, str(fault)))
             return
+        if group is None:
+            self.ungrouped.append(number)
         for id_, given, reason in self._cells(row):
             try:
                 said = self._answered(id_, given)
             except OffScale as fault:
-                self.faults.append(f"{number}: {fault}")
+                self.faults.append((number, str(fault)))
                 continue
             if said is not None:
                 told = None if reason is None else str(reason)
@@ -125,11 +143,7 @@ class _Reading:
         item = next((row[name] for name in ITEM if row.get(name) is not None), None)
         if item is None or isinstance(item, bool | dict | list):
             raise ValueError("no item is named")
-        group = None
-        if self.group in self.columns:
-            group = row.get(self.group)
-            if group is None:
-                raise ValueError(f"no group in column {self.group!r}")
+        group = None if self.group is None else row.get(self.group)
         who = row.get(ANNOTATOR)
         return str(item), SOMEBODY if who is None else str(who), None if group is None else str(group)
 
@@ -151,19 +165,20 @@ class _Reading:
         first, known = self.labels.setdefault(label.cell, (number, label))
         if known.said != label.said:
             named = f"item {label.item!r} on {label.criterion} by {label.annotator!r}"
-            self.faults.append(f"{number}: {named} is labelled otherwise in row {first}")
+            self.faults.append((number, f"{named} is labelled otherwise in row {first}"))
         self.repeated += first != number
         if label.group is not None:
             first, group = self.groups.setdefault(label.item, (number, label.group))
             if group != label.group:
-                self.faults.append(f"{number}: item {label.item!r} is in group {group!r} in row {first}")
+                self.faults.append((number, f"item {label.item!r} is in group {group!r} in row {first}"))
 
     def done(self) -> LabelFile:
         """The whole file. Raises InputError."""
+        if self.group in self.columns:
+            self.faults += [(number, f"no group in column {self.group!r}") for number in self.ungrouped]
         if self.faults:
-            more = f"; and {len(self.faults) - _TOLD} rows more" if len(self.faults) > _TOLD else ""
-            told = "; ".join(self.faults[:_TOLD])
-            raise InputError(f"{self.path}:{told}{more}; mend them, nothing was taken")
+            told = listed([f"row {number}: {fault}" for number, fault in sorted(self.faults)])
+            raise InputError(f"{self.path}: {told}; mend them, nothing was taken")
         if not self.labels or self.form is None:
             raise InputError(f"{self.path}: holds no label; fill it in, a row a label or a column a criterion")
         if len(self.sheets) > 1:
@@ -176,4 +191,5 @@ class _Reading:
             repeated=self.repeated,
             skipped=tuple(name for name in self.columns if name not in known),
             sheet=next(iter(self.sheets), None),
+            groups=self.groups,
         )

@@ -11,7 +11,7 @@ from scipy import special
 
 from judge.calibration.populations.transport import rogan_gladen
 from judge.calibration.statistics.bootstrap import Floats
-from judge.calibration.statistics.figures import Figure, Undefined
+from judge.calibration.statistics.figures import Undefined
 from judge.calibration.statistics.proportions import wilson
 
 #: The share of the labels that is spread over all items alike, whatever the judge's uncertainty.
@@ -178,24 +178,6 @@ def for_kappa(
     variance = (float((p * inner).sum()) - (observed * expected - 2 * expected + observed) ** 2) / (1 - expected) ** 4
     z = float(special.ndtri((1 + confidence) / 2))
     return _fewest(lambda n: z * math.sqrt(max(variance, 0.0) * effect / n), half_width)
-
-
-def for_figure(pilot: Figure, half_width: float) -> int:
-    """Items that give any figure this half-width, from its interval on a pilot: half-widths fall with the root of n.
-
-    Groups and weights are in it, if the interval had them (a cluster bootstrap).
-
-    Raises
-    ------
-    Undefined
-        Where the pilot has no interval, or one of no length.
-    """
-    if pilot.low is None or pilot.high is None:
-        raise Undefined(pilot.why or "the pilot has no interval to go by")
-    now = (pilot.high - pilot.low) / 2
-    if now <= 0:
-        raise Undefined("the pilot's interval has no length, which says nothing of how it would shrink")
-    return _fewest(lambda n: now * math.sqrt(pilot.n / n), half_width)
 
 
 def more(needed: int, labelled: int) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from judge.calibration.labelled import Labelled
 from judge.calibration.populations import population
 from judge.calibration.populations.population import Labels, Population, Provenance, Run
 from judge.calibration.statistics.bootstrap import Codes, Floats
+from judge.verdicts import Outcome
 
 if TYPE_CHECKING:
     from judge.store.labels import Drawn, Stored
@@ -30,32 +31,47 @@ class Sampling:
         Empty where the items were not drawn by sheets.
     every
         Stratum and probability of every item of the run, in its order; None where they were not drawn by sheets.
+    complete
+        Criteria that people looked at on every item of the run.
+    excused
+        By criterion, items to which all who looked say that it does not apply.
     """
 
     provenance: Provenance = Provenance.ELSEWHERE
     weights: Mapping[str, float] = field(default_factory=dict)
     strata: Mapping[str, int] = field(default_factory=dict)
     every: tuple[Codes, Floats] | None = None
+    complete: frozenset[str] = frozenset()
+    excused: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, judgements: Judgements, stored: Sequence[Stored], sheets: Sequence[Sequence[Drawn]]) -> Sampling:
-        """From labels, and the sheets of the run that some of them were drawn by.
+        """From labels, and the sheets that some of them were drawn by.
 
-        Labels of several sheets are taken together: an item could have been drawn by each of them.
+        Labels of several sheets are taken together: an item could have been drawn by each of them. Sheets of another
+        run speak for this one by item: `kept` leaves out those that did not know every item of it.
         """
         known = [one for one in stored if one.label.item in judgements.places]
+        looked = _looked(judgements, known)
         if known and sheets and all(one.sheet is not None for one in known):
-            return cls._drawn(judgements, {one.label.item for one in known}, sheets)
-        if known and all(one.sampled_from == judgements.run or one.sheet is not None for one in known):
-            return cls(Provenance.DECLARED)
-        return cls()
+            found = cls._drawn(judgements, {one.label.item for one in known}, sheets)
+        elif known and all(one.sheet is None and one.sampled_from == judgements.run is not None for one in known):
+            found = cls(Provenance.DECLARED)
+        else:
+            found = cls()
+        return replace(found, **looked)
 
     @classmethod
     def kept(cls, store: Store, judgements: Judgements, stored: Sequence[Stored]) -> Sampling:
-        """From labels, with the sheets of the judged run that the store has."""
-        ids = dict.fromkeys(one.sheet for one in stored if one.sheet is not None)
-        ours = [id_ for id_ in ids if store.ask(store.labels.sheet_run, id_) == judgements.run]
-        return cls.of(judgements, stored, [store.ask(store.labels.drawn_for, id_) for id_ in ours])
+        """From labels, with the sheets that they were drawn by, of the judged run or of one with the same items."""
+        ours, every = [], set(judgements.items)
+        for id_ in dict.fromkeys(one.sheet for one in stored if one.sheet is not None):
+            drawn: list[Drawn] = store.ask(store.labels.drawn_for, id_)
+            if store.ask(store.labels.sheet_run, id_) == judgements.run or every <= {one.item for one in drawn}:
+                ours.append(drawn)
+            elif any(one.sheet == id_ and one.label.item in every for one in stored):
+                return cls.of(judgements, stored, [])  # of some labels nobody knows how likely they were
+        return cls.of(judgements, stored, ours)
 
     @classmethod
     def _drawn(cls, judgements: Judgements, labelled: set[str], sheets: Sequence[Sequence[Drawn]]) -> Sampling:
@@ -77,28 +93,57 @@ class Sampling:
         strata = {judgements.items[place]: int(stratum[place]) for place in places}
         return cls(Provenance.SHEET, weights, strata, (stratum, probability))
 
-    def estimate(self, judgements: Judgements, labelled: Labelled) -> Population:
-        """What the whole run comes to on a criterion: a pass rate on 0..1, or a mean on the criterion's scale."""
-        scale = labelled.scale
+    def estimate(
+        self, judgements: Judgements, labelled: Labelled, groups: Mapping[str, str] | None = None
+    ) -> Population:
+        """What the whole run comes to on a criterion: a pass rate on 0..1, or a mean on the criterion's scale.
+
+        Parameters
+        ----------
+        groups
+            In the place of those of the judgements, by item.
+        """
+        scale, said = labelled.scale, judgements.said[labelled.criterion]
         binary = scale.kind == "binary"
         low, span = (scale.minimum, scale.width) if binary else (0.0, 1.0)
         ends = (0.0, 1.0) if binary else (scale.minimum, scale.maximum)
-        f = (judgements.said[labelled.criterion].score - low) / span
+        f = (said.score - low) / span
         target = (labelled.target - low) / span
-        cluster = np.unique(np.array(judgements.groups, dtype=object), return_inverse=True)[1].astype(np.int64)
+        names = [(groups or {}).get(item, own) for item, own in zip(judgements.items, judgements.groups, strict=True)]
+        cluster = np.unique(np.array(names, dtype=object), return_inverse=True)[1].astype(np.int64)
         y = np.full(len(f), np.nan)
-        if self.provenance is Provenance.ELSEWHERE:
-            scores = (labelled.score - low) / span
-            labels = Labels(y=target, f=scores, cluster=labelled.cluster, w=labelled.w)
-            return population.estimate(
-                Run(f=f, y=y, cluster=cluster), self.provenance, labels, binary=binary, scale=ends
-            )
+        out = self.excused.get(labelled.criterion, frozenset())
+        excused = np.array([item in out for item in judgements.items], dtype=np.bool_)
+        by_judge = np.array([one is Outcome.NOT_APPLICABLE for one in said.outcomes], dtype=np.bool_)
+        provenance = self.provenance
+        if provenance is Provenance.ELSEWHERE and labelled.criterion in self.complete:
+            provenance = Provenance.EVERY
+        if provenance is Provenance.ELSEWHERE:
+            labels = Labels(y=target, f=(labelled.score - low) / span, cluster=labelled.cluster, w=labelled.w)
+            run = Run(f=f, y=y, cluster=cluster, excused=excused, excused_by_judge=by_judge)
+            return population.estimate(run, provenance, labels, binary=binary, scale=ends)
         places = judgements.places
         y[[places[str(item)] for item in labelled.items]] = target
         stratum, pi = (None, None) if self.every is None else self.every
-        run = Run(f=f, y=y, cluster=cluster, pi=pi, stratum=stratum)
-        return population.estimate(run, self.provenance, binary=binary, scale=ends)
+        run = Run(f=f, y=y, cluster=cluster, pi=pi, stratum=stratum, excused=excused, excused_by_judge=by_judge)
+        return population.estimate(run, provenance, binary=binary, scale=ends)
 
 
 def _of(drawn: Mapping[str, Drawn], item: str) -> float:
     return drawn[item].probability if item in drawn else 0.0
+
+
+def _looked(judgements: Judgements, known: Sequence[Stored]) -> dict[str, Any]:
+    """What people looked at, whatever they found: complete criteria, and the items that are excused."""
+    outcomes: dict[str, dict[str, set[Outcome]]] = {}
+    for one in known:
+        of_item = outcomes.setdefault(one.label.criterion, {})
+        of_item.setdefault(one.label.item, set()).add(one.label.outcome)
+    excused = {
+        id_: frozenset(
+            item for item, told in of_item.items() if Outcome.NOT_APPLICABLE in told and Outcome.SCORED not in told
+        )
+        for id_, of_item in outcomes.items()
+    }
+    complete = frozenset(id_ for id_, of_item in outcomes.items() if len(of_item) == len(judgements.items))
+    return {"complete": complete, "excused": excused}

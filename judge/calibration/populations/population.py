@@ -10,7 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from judge.calibration.populations import runs
 from judge.calibration.populations.prediction_powered import Powered, powered
+from judge.calibration.populations.runs import Labels as Labels
+from judge.calibration.populations.runs import Provenance as Provenance
+from judge.calibration.populations.runs import Run as Run
 from judge.calibration.populations.transport import (
     Difference,
     difference,
@@ -26,66 +30,14 @@ from judge.calibration.statistics.figures import Figure, Undefined
 FEWEST_APART = 10
 
 
-class Provenance(StrEnum):
-    """Where labels come from, which decides what they may be used for."""
-
-    SHEET = "drawn from this run, with recorded probabilities"
-    DECLARED = "said to be a sample of this run"
-    ELSEWHERE = "from elsewhere"
-
-
 class Method(StrEnum):
     """How the figure was made that stands for the run."""
 
     PPI = "PPI++"
+    STRATA = "labels, stratified by the judge's answers"
     LABELS = "labels only"
     ERROR_RATES = "corrected by TPR and TNR"
     NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Every item of a run, on one criterion.
-
-    Attributes
-    ----------
-    f : (N,)
-        The judge's scores; NaN where it gave none.
-    y : (N,)
-        Means of the people who labelled an item; NaN where nobody did.
-    cluster : (N,)
-        Codes of groups.
-    pi : (N,) or None
-        Probabilities of being labelled, 0 where an item could not be. None where all were as likely within a stratum.
-    stratum : (N,) or None
-        Codes of the strata that the labels were drawn by.
-    """
-
-    f: Floats
-    y: Floats
-    cluster: Codes
-    pi: Floats | None = None
-    stratum: Codes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """Labelled items that are no part of the run, or no sample of it.
-
-    Attributes
-    ----------
-    y, f : (n,)
-        Means of people, and the judge's scores; NaN where it gave none.
-    cluster : (n,)
-        Codes of groups, in a numbering of their own.
-    w : (n,)
-        Inverse sampling probabilities.
-    """
-
-    y: Floats
-    f: Floats
-    cluster: Codes
-    w: Floats
 
 
 class Population(BaseModel):
@@ -95,7 +47,7 @@ class Population(BaseModel):
     ----------
     figure, method, why
         The figure that stands for the run, how it was made, and why so. It is of the items that could be labelled or,
-        where only TPR and TNR carry over, that the judge scored.
+        where only TPR and TNR carry over, that the judge scored; of these, of those to which the criterion applies.
     raw
         The judge's own mean, of what it scored. Its interval knows nothing of the judge's errors.
     labels
@@ -111,7 +63,7 @@ class Population(BaseModel):
         How far PPI++ leaned on the judge, 0 to 1; over strata, their mean by size.
     multiplier
         What the judge was worth in labels: so many times as many, drawn alike, would say as much without it. The ratio
-        of the two variances.
+        of the two variances. Where the judge's answers were the strata: as many of a simple random sample.
     multiplier_limit
         The same in a run without end: 1 / (1 - r^2), r the correlation of people and judge. None at r = 1.
     youden
@@ -156,12 +108,19 @@ def estimate(
 
     - Labels drawn from the run: PPI++ (`powered`). A pass rate rests on the labels alone where the judge is not shown
       to tell pass from fail: the lower end of TPR + TNR - 1 is not above 0 (`ErrorRates.youden`).
+    - Where the labels were drawn by the judge's very answers (its scores are alike within each stratum) the labels of
+      the strata, by their sizes in the run, are the corrected figure: lambda would be 0, the judge being used already.
+    - Labels of every item of the run: they are the figure.
     - Labels said to be a sample of the run: the same, unless the judge scores them otherwise than the run (p < .01,
       `difference`). Then they count as labels from elsewhere.
     - Labels from elsewhere: to a pass rate TPR and TNR carry over, at best: the point of Rogan and Gladen, the
       interval of Lee et al. (`plug_in_interval`), refused by the same lower end. To a mean nothing carries over.
 
-    No item is dropped. One that the judge did not score says nothing to PPI++, and its label counts as any other.
+    Where people or the judge say of more than a few items (`runs.FEW_EXCUSED`) that the criterion does not apply, the
+    figure is of the items to which, by people, it does: a ratio, by the labels alone as they were drawn, since the
+    judge's mean is of other items. Of labels from elsewhere there is none.
+
+    No other item is dropped. One that the judge did not score says nothing to PPI++, and its label counts as any other.
     Items that could not be labelled (pi = 0), and strata without any label, are uncovered; where only TPR and TNR
     carry over, the unscored are. Uncovered items enter `bounds`.
 
@@ -179,7 +138,8 @@ def estimate(
     Raises
     ------
     ValueError
-        For labels that do not go with the provenance, scores off the scale, and a probability of 0 of a labelled item.
+        For labels that do not go with the provenance, items that are labelled and excused, scores off the scale, and a
+        probability of 0 of a labelled item.
 
     Notes
     -----
@@ -197,9 +157,7 @@ def estimate(
     labelled = ~np.isnan(run.y)
     if not labelled.any():
         return _nothing(asked, "nobody labelled an item of this run")
-    w = np.ones(len(run.y)) if run.pi is None else 1 / np.where(labelled, run.pi, 1.0)
-    if run.pi is None and run.stratum is not None:
-        w = (np.bincount(run.stratum) / np.maximum(np.bincount(run.stratum, labelled), 1))[run.stratum]
+    w = runs.weights(run)
     found = _difference(run.f, np.where(labelled, w, 0.0), np.ones(len(run.f), dtype=bool), run.cluster)
     if found is not None and found.flagged and provenance is Provenance.DECLARED:
         ours = Labels(run.y[labelled], run.f[labelled], run.cluster[labelled], w[labelled])
@@ -219,6 +177,8 @@ def _check(run: Run, provenance: Provenance, labels: Labels | None, binary: bool
         off = values[(values < scale[0]) | (values > scale[1])]
         if len(off):
             raise ValueError(f"{len(off)} scores are off the scale {scale[0]:g} to {scale[1]:g}, such as {off[0]:g}")
+    if run.excused is not None and bool((run.excused & ~np.isnan(run.y)).any()):
+        raise ValueError("an item has a label of a criterion that does not apply to it")
     if run.pi is not None and bool((run.pi[~np.isnan(run.y)] <= 0).any()):
         raise ValueError("an item was labelled whose recorded probability of that is 0")
 
@@ -236,15 +196,14 @@ class _Asked:
     def scored(self) -> NDArray[np.bool_]:
         return ~np.isnan(self.run.f)
 
-    def figure(self, found: Powered) -> Figure:
-        """Value and interval of a mean, or of a rate."""
+    def figure(self, found: Powered, strata: bool = False) -> Figure:
+        """Value and interval of a mean, or of a rate; `strata`: of a rate by the labels of strata."""
         value = min(max(found.value, self.scale[0]), self.scale[1])
         try:
-            low, high = (
-                found.rate_interval(self.confidence)
-                if self.binary
-                else found.mean_interval(self.scale, self.confidence)
-            )
+            if self.binary:
+                low, high = (found.strata_interval if strata else found.rate_interval)(self.confidence)
+            else:
+                low, high = found.mean_interval(self.scale, self.confidence)
         except Undefined as undefined:
             return Figure(value=value, n=found.n, why=str(undefined))
         return Figure(value=value, low=low, high=high, n=found.n)
@@ -290,34 +249,68 @@ def _nothing(asked: _Asked, why: str) -> Population:
 def _from_run(asked: _Asked, w: Floats, found: Difference | None) -> Population:
     """Labels that are a sample of the run."""
     run = asked.run
-    labelled = ~np.isnan(run.y)
+    looked = runs.looked(run)
     covered = np.ones(len(run.y), dtype=bool) if run.pi is None else run.pi > 0
     if run.stratum is not None:
-        covered &= np.bincount(run.stratum, labelled)[run.stratum] > 0
+        covered &= np.bincount(run.stratum, looked)[run.stratum] > 0
+    youden, refused = _refused(asked, run.y, run.f, run.cluster, w) if asked.binary else (None, None)
+    excused = runs.excused(run, w)
+    if excused is not None and excused[0] > runs.FEW_EXCUSED:
+        labels = asked.figure(powered(run.y[covered], run.f[covered], run.cluster[covered], 1 / w[covered], lam=0))
+        why = f"{excused[1]}; the figure is of those to which, by people, it does: by the labels alone"
+        out = asked.population(labels, Method.LABELS, why, covered, labels, Figure.undefined(why, labels.n))
+    elif looked.all():
+        labels = asked.figure(powered(run.y, run.f, run.cluster, lam=0))
+        why = "every item of the run is labelled, so there is nothing to correct"
+        out = asked.population(labels, Method.LABELS, why, covered, labels, Figure.undefined(why, labels.n))
+    else:
+        out = _corrected(asked, w, covered, refused)
+    warnings = list(_doubts(asked, run.y[covered & ~np.isnan(run.y)], found))
+    if excused is not None and excused[0] <= runs.FEW_EXCUSED:
+        warnings.append(f"{excused[1]}; the figure counts them as if they were like the others")
+    return out.model_copy(update={"youden": youden, "difference": found, "warnings": tuple(warnings)})
+
+
+def _corrected(asked: _Asked, w: Floats, covered: NDArray[np.bool_], refused: str | None) -> Population:
+    """By labels and judge together, where that is not refused."""
+    run = asked.run
     stratum = None if run.stratum is None else run.stratum[covered]
     pi = None if run.pi is None else run.pi[covered]
     y, f, cluster = run.y[covered], run.f[covered], run.cluster[covered]
     alone = powered(y, f, cluster, pi, stratum, lam=0)
     both = powered(y, f, cluster, pi, stratum)
     labels, more = asked.figure(alone), asked.figure(both)
-    youden, refused = _refused(asked, run.y, run.f, run.cluster, w) if asked.binary else (None, None)
+    spread = float(np.nanvar(f)) if asked.scored[covered].any() else 0.0
+    by_answers = stratum is not None and spread > 0 and both.within <= 1e-9 * spread
+    if by_answers:
+        labels, more = asked.figure(powered(y, f, cluster, 1 / w[covered], lam=0)), asked.figure(alone, strata=True)
     if refused is not None:
-        corrected = Figure.undefined(refused, both.n)
-        out = asked.population(labels, Method.LABELS, refused, covered, labels, corrected)
-    elif both.lam == 0:
+        return asked.population(labels, Method.LABELS, refused, covered, labels, Figure.undefined(refused, both.n))
+    if by_answers:
+        why = "the labels were drawn by the judge's answers, which is how these help: by the size of each stratum"
+        out = asked.population(more, Method.STRATA, why, covered, labels, more)
+        before, after = _simple(asked, alone, y, w[covered])
+        return out.model_copy(update={"multiplier": before / after if after > 0 else None})
+    if both.lam == 0:
         why = "the judge's scores do not rise with people's, so they say nothing that the labels do not"
-        out = asked.population(labels, Method.LABELS, why, covered, labels, Figure.undefined(why, both.n))
-    else:
-        why = f"the labels are a sample of the run, and the judge's scores go with them (r = {both.r:.2f})"
-        out = asked.population(more, Method.PPI, why, covered, labels, more)
-        before, after = (
-            (alone.rate_variance, both.rate_variance) if asked.binary else (alone.mean_variance, both.mean_variance)
-        )
-        limit = 1 / (1 - both.r**2) if both.r**2 < 1 else None
-        worth = {"multiplier": before / after if after > 0 else None, "multiplier_limit": limit, "weight": both.lam}
-        out = out.model_copy(update=worth)
-    warnings = list(_doubts(asked, run.y[covered & labelled], found))
-    return out.model_copy(update={"youden": youden, "difference": found, "warnings": tuple(warnings)})
+        return asked.population(labels, Method.LABELS, why, covered, labels, Figure.undefined(why, both.n))
+    why = f"the labels are a sample of the run, and the judge's scores go with them (r = {both.r:.2f})"
+    out = asked.population(more, Method.PPI, why, covered, labels, more)
+    before, after = (
+        (alone.rate_variance, both.rate_variance) if asked.binary else (alone.mean_variance, both.mean_variance)
+    )
+    limit = 1 / (1 - both.r**2) if both.r**2 < 1 else None
+    worth = {"multiplier": before / after if after > 0 else None, "multiplier_limit": limit, "weight": both.lam}
+    return out.model_copy(update=worth)
+
+
+def _simple(asked: _Asked, alone: Powered, y: Floats, w: Floats) -> tuple[float, float]:
+    """The variance of as many labels of a simple random sample, and that of the strata; of single items, both."""
+    if asked.binary:
+        return alone.share * (1 - alone.share) / alone.n, alone.smoothed
+    there = ~np.isnan(y)
+    y, w = y[there], w[there]
+    return float(w @ (y - w @ y / w.sum()) ** 2 / w.sum()) / max(alone.n - 1, 1), alone.unaided
 
 
 def _doubts(asked: _Asked, y: Floats, found: Difference | None) -> Iterator[str]:
@@ -344,7 +337,14 @@ def _from_elsewhere(asked: _Asked, labels: Labels, why: str, found: Difference |
             np.concatenate([labels.cluster, run.cluster + int(labels.cluster.max(initial=-1)) + 1]),
         )
     no_labels = Figure.undefined(f"{why}; their mean is of other items", len(labels.y))
-    update = {"difference": found}
+    update: dict[str, object] = {"difference": found}
+    excused = runs.excused(run, np.ones(len(run.f)), len(labels.y))
+    if excused is not None and excused[0] > runs.FEW_EXCUSED:
+        why = f"{why}, and {excused[1]}: label a sample of this run"
+        out = asked.population(none := Figure.undefined(why, len(labels.y)), Method.NONE, why, scored, no_labels, none)
+        return out.model_copy(update=update)
+    if excused is not None:
+        update["warnings"] = (f"{excused[1]}; the figure counts them as if they were like the others",)
     if not asked.binary:
         why = f"{why}, and to a mean nothing carries over from there: label items of this run"
         out = asked.population(none := Figure.undefined(why, len(labels.y)), Method.NONE, why, scored, no_labels, none)

@@ -49,6 +49,12 @@ class Powered:
         The variance with the made-up labels of `SMOOTHING` among the others; for rates.
     share
         The labels' own weighted mean, smoothed alike.
+    within
+        The mean variance of the judge's scores within the strata, by size.
+    between
+        What the strata's shares of the run add to these variances, but the first: the run is a sample, and so are they.
+    strata
+        Of each stratum its share of the run, its labels' mean, and their number, or Kish's where weights differ.
     """
 
     value: float
@@ -63,6 +69,40 @@ class Powered:
     effect: float
     smoothed: float
     share: float
+    within: float
+    between: float
+    strata: tuple[tuple[float, float, float], ...]
+
+    def strata_interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """The interval of a rate by labels of strata, without a judge: Jeffreys' of each stratum, put together.
+
+        Its ends lie as far from the value as those of the strata lie from their rates, by their shares of the run, the
+        distances added like standard errors. A stratum whose labels by chance all agree has an interval all the same,
+        where a variance would be none. With the design effect of groups, and Student's quantile where there are any.
+
+        Raises
+        ------
+        Undefined
+            Where too few groups are labelled to know the spread.
+
+        References
+        ----------
+        Zou and Donner (2008), Construction of confidence limits about effect measures: a general approach. Statistics
+        in Medicine 27, section 2 (the method of variance estimates recovery). Brown, Cai and DasGupta (2001), Interval
+        estimation for a binomial proportion. Statistical Science 16, section 3.1.2 (Jeffreys').
+        """
+        tail = (1 + confidence) / 2
+        z, narrower = float(special.ndtri(tail)), 1.0
+        if self.groups != self.n:
+            if self.df < 1:
+                raise Undefined(f"labels of {self.groups} groups show no spread")
+            narrower = (z / float(special.stdtrit(self.df, tail))) ** 2
+        below = above = z * z * self.between
+        for share, rate, count in self.strata:
+            size = count * narrower / self.effect
+            low, high = _jeffreys(rate * size, size, tail)
+            below, above = below + (share * (rate - low)) ** 2, above + (share * (high - rate)) ** 2
+        return max(self.value - math.sqrt(below), 0.0), min(self.value + math.sqrt(above), 1.0)
 
     def mean_interval(self, scale: tuple[float, float], confidence: float = 0.95) -> tuple[float, float]:
         """Wilson's interval on the scale, as if the variance fell towards its ends as a rate's does.
@@ -119,6 +159,12 @@ class Powered:
         if self.df < 1:
             raise Undefined(f"labels of {self.groups} groups show no spread")
         return self._wilson(value, size, confidence)
+
+
+def _jeffreys(hits: float, n: float, tail: float) -> tuple[float, float]:
+    """Jeffreys' interval of a rate, to 0 where nothing was hit and to 1 where all were; counts need not be whole."""
+    low, high = (float(special.betaincinv(hits + 0.5, n - hits + 0.5, share)) for share in (1 - tail, tail))
+    return (0.0 if hits <= 1e-9 else low), (1.0 if hits >= n - 1e-9 else high)
 
 
 def powered(
@@ -255,10 +301,12 @@ def _summed(parts: list[_Part], lams: list[float], cluster: Codes, total: int) -
     alone, unbiased, grouped = np.zeros((3, total))
     value = smoothed = share = unaided = 0.0
     n = sum(len(part.drawn) for part in parts)
+    means: list[float] = []
     for part, lam in zip(parts, lams, strict=True):
         weight, count = part.size / total, len(part.drawn)
         label_mean, f_mean = float(part.w @ part.y), float(part.w @ part.f)
-        value += weight * (label_mean + lam * (part.f_mean - f_mean))
+        means.append(label_mean + lam * (part.f_mean - f_mean))
+        value += weight * means[-1]
         share += weight * label_mean
         adds = weight * part.w * (part.y - label_mean - lam * (part.f - f_mean)) + lam * (part.f - part.f_mean) / total
         adds -= adds.mean()
@@ -273,6 +321,8 @@ def _summed(parts: list[_Part], lams: list[float], cluster: Codes, total: int) -
         hidden = _bessel(count) / _bessel(n)  # Wilson's interval has none for a single stratum
         smoothed += _smoothed(adds, made_up_adds, SMOOTHING * count / n) * hidden + float(rest @ rest)
     groups = count_groups(np.concatenate([cluster[part.drawn] for part in parts]))
+    shares = [part.size / total for part in parts]
+    between = sum(share * (mean - value) ** 2 for share, mean in zip(shares, means, strict=True)) / total
     return Powered(
         value=value,
         lam=sum(part.size * lam for part, lam in zip(parts, lams, strict=True)) / total,
@@ -281,11 +331,17 @@ def _summed(parts: list[_Part], lams: list[float], cluster: Codes, total: int) -
         groups=groups,
         df=groups - len(parts) - any(lams),
         variance=float(alone @ alone),
-        unbiased=float(unbiased @ unbiased),
-        unaided=unaided,
+        unbiased=float(unbiased @ unbiased) + between,
+        unaided=unaided + between,
         effect=_effect(unbiased, grouped, parts, cluster),
-        smoothed=smoothed,
+        smoothed=smoothed + between,
         share=(n * share + SMOOTHING / 2) / (n + SMOOTHING),
+        within=sum(part.size * part.f_variance for part in parts) / total,
+        between=between,
+        strata=tuple(
+            (share, float(part.w @ part.y), 1 / float(part.w @ part.w))
+            for share, part in zip(shares, parts, strict=True)
+        ),
     )
 
 

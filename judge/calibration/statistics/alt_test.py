@@ -47,7 +47,8 @@ class AltTestRow:
     score_judge, score_human
         Mean score of the judge and of the annotator against the others.
     rho_judge, rho_human
-        Share of the items on which the one is as good as the other or better; ties count for both.
+        Share of the items on which the one is as good as the other or better; ties count for both. As all of a row,
+        of the items as they are, whatever the probabilities that they were drawn with.
     p
         Of the one-sided test of rho_judge <= rho_human - epsilon. None where the annotator was not tested; then `why`
         says so.
@@ -82,7 +83,7 @@ class AltTest:
     omega
         Winning rate, the share of tested annotators that the judge wins against.
     rho
-        Average advantage probability: the mean of `rho_judge` over the tested annotators.
+        Average advantage probability: the mean of `rho_judge` over the tested annotators, with weighted items.
     constant, rho_constant
         The best constant answer, and its average advantage probability.
     over_constant
@@ -119,6 +120,7 @@ def alt_test(
     ordered: bool,
     names: Sequence[str] | None = None,
     cluster: Codes | None = None,
+    w: Floats | None = None,
     q: float = Q,
     fewest: int = FEWEST,
     beyond_chance: Figure | None = None,
@@ -129,7 +131,8 @@ def alt_test(
     """Whether the judge may stand in for one of the people.
 
     Each annotator in turn is left out, and the judge and the annotator are scored against the others, item by item. The
-    items are taken as independent by the tests, as in the paper, whatever `cluster` says.
+    items are taken as independent and equally weighted by the tests, as in the paper, whatever `cluster` and `w` say:
+    `rho`, the constant and the guards take both.
 
     Parameters
     ----------
@@ -147,6 +150,8 @@ def alt_test(
         Of the annotators; their column numbers where there are none.
     cluster : (n,)
         Codes 0..C-1 of the group of each item, for the intervals; None: each is its own.
+    w : (n,)
+        Inverse sampling probabilities; None where every item was as likely.
     fewest
         An annotator with fewer items is not tested. The authors' program takes 30, and so never Wilcoxon's test, which
         they ask for below 30.
@@ -173,6 +178,7 @@ def alt_test(
     cluster = np.arange(len(judge)) if cluster is None else cluster
     cluster = np.unique(cluster[kept], return_inverse=True)[1].astype(np.int64)
     ratings, judge = ratings[kept], judge[kept]
+    w = np.ones(len(judge)) if w is None else w[kept]
     names = [str(column) for column in range(ratings.shape[1])] if names is None else names
     ours, theirs = _against_others(ratings, judge, score), _against_others(ratings, ratings, score)
     rows = _rows(ours, theirs, names, epsilon, q, max(fewest, 1))
@@ -181,14 +187,14 @@ def alt_test(
         most = max(row.n for row in rows)
         raise Undefined(f"no annotator has {fewest} items with labels of others; the most is {most}")
     among = (~np.isnan(theirs) & tested).astype(np.float64)
-    constant, constant_wins = _best_constant(ratings, theirs, score, among)
+    constant, constant_wins = _best_constant(ratings, theirs, score, among, w)
     rho, rho_constant = _rho(_as_good(ours, theirs), among), _rho(constant_wins, among)
     people, chance = _chance(ratings, ordered)
     metrics: dict[str, bootstrap.Metric] = {"rho": rho, "constant": rho_constant}
     metrics["over"] = lambda y, f, W: rho(y, f, W) - rho_constant(y, f, W)
     if beyond_chance is None:
         metrics["chance"] = chance
-    drawn = bootstrap.figures(metrics, people, judge, cluster, draws=draws, confidence=confidence, seed=seed)
+    drawn = bootstrap.figures(metrics, people, judge, cluster, w, draws=draws, confidence=confidence, seed=seed)
     return _concluded(rows, len(judge), epsilon, constant, drawn, beyond_chance or drawn["chance"])
 
 
@@ -322,7 +328,7 @@ def _rho(wins: Flags, among: Floats) -> bootstrap.Metric:
     return metric
 
 
-def _best_constant(ratings: Floats, theirs: Floats, score: Score, among: Floats) -> tuple[float, Flags]:
+def _best_constant(ratings: Floats, theirs: Floats, score: Score, among: Floats, w: Floats) -> tuple[float, Flags]:
     """The label that, given to every item, has the largest rho, of equal ones the lowest; and where it wins (n, R)."""
     given = ratings[~np.isnan(ratings)]
     labels = np.unique(given)
@@ -331,7 +337,7 @@ def _best_constant(ratings: Floats, theirs: Floats, score: Score, among: Floats)
     best: tuple[float, float, Flags] | None = None
     for label in labels.tolist():
         wins = _as_good(_against_others(ratings, np.full(len(ratings), label), score), theirs)
-        rho = float(_rho(wins, among)(given, given, np.ones((1, len(ratings))))[0])
+        rho = float(_rho(wins, among)(given, given, w[None, :])[0])
         if best is None or rho > best[0] + _SAME:
             best = rho, label, wins
     assert best is not None

@@ -154,11 +154,6 @@ def always_tie(y: Floats, f: Floats, W: Floats) -> Floats:
     return pairwise_accuracy()(y, np.zeros(len(y)), W)
 
 
-def judge_ties(tie: float = 0.0) -> Metric:
-    """The metric: the share of pairs that the judge ties."""
-    return lambda y, f, W: pairwise_accuracy(tie)(np.zeros(len(f)), f, W)
-
-
 def tuned_tie(y: Floats, f: Floats, group: Codes | None = None, seed: int = 0) -> float:
     """The difference of the judge's scores up to which a tie agrees best with people, to be used on other items.
 

@@ -36,24 +36,6 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> tuple[float,
     return max(min(centre - half, share), 0.0), min(max(centre + half, share), 1.0)
 
 
-def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The exact interval for a share of independent trials.
-
-    Raises
-    ------
-    Undefined
-        For n = 0.
-
-    References
-    ----------
-    Clopper and Pearson (1934), The use of confidence or fiducial limits. Biometrika 26.
-    """
-    if n <= 0:
-        raise Undefined("nothing was counted")
-    tail = (1 - confidence) / 2
-    return 1 - upper_bound(n - successes, n, tail), upper_bound(successes, n, tail)
-
-
 def upper_bound(successes: float, n: float, delta: float) -> float:
     """The largest share under which so few successes in n trials still have probability `delta`, by Clopper-Pearson.
 

@@ -240,11 +240,6 @@ def errors(calibrated: Floats, y: Floats, levels: Floats) -> Flags:
     return np.asarray(scale.nearest(calibrated) != scale.nearest(y))
 
 
-def chosen_mass(shares: Floats, chosen: Codes) -> Floats:
-    """The mass that a distribution has on the level that was chosen, (n, K) and (n,) -> (n,)."""
-    return np.asarray(np.take_along_axis(shares, chosen[:, None], axis=1)[:, 0])
-
-
 def majority(votes: Floats) -> tuple[Floats, Floats]:
     """The most frequent answer and its share, of k samples of one judge or of the judges of a panel.
 
@@ -316,16 +311,6 @@ def aurc_of_chance(error: Floats, confidence: Floats, W: Floats) -> Floats:
     """The area of a confidence that knows nothing: the share of errors at every acceptance, (B, n) -> (B,)."""
     whole = W.sum(axis=1)
     return np.asarray(np.divide(W @ error, whole, out=np.full(len(W), np.nan), where=whole > 0))
-
-
-def excess_aurc(error: Floats, confidence: Floats, W: Floats) -> Floats:
-    """How far the area lies above that of the oracle: 0 where every error is less confident than all else.
-
-    References
-    ----------
-    Geifman, Uziel and El-Yaniv (2019), Bias-reduced uncertainty estimation for deep neural classifiers. ICLR.
-    """
-    return aurc(error, confidence, W) - aurc_of_oracle(error, confidence, W)
 
 
 def _to_n(W: Floats) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from judge.calibration.headline import MAIN
@@ -26,6 +27,8 @@ VERDICT_COLOURS = {
     "too few labels": "cyan",
 }
 _UNKNOWN = 3
+#: A judge that can stand in, and of whose grades fewer than this stand alone, needs a word.
+LEAST_ALONE = 0.5
 
 
 def calibrations(found: Sequence[CalibrationInfo]) -> None:
@@ -33,8 +36,8 @@ def calibrations(found: Sequence[CalibrationInfo]) -> None:
     for one in found:
         line(
             (one.id, "bold"),
-            f"  {visible(one.name)} v{one.version}  labels {visible(one.label_set)}  rubric {one.rubric_hash[:8]}  "
-            f"judge {one.judge_fingerprint[:8]}",
+            f"  {datetime.fromtimestamp(one.created_at):%Y-%m-%d %H:%M}  {visible(one.name)} v{one.version}  "
+            f"labels {visible(one.label_set)}  rubric {one.rubric_hash[:8]}  judge {one.judge_fingerprint[:8]}",
         )
 
 
@@ -138,6 +141,8 @@ def _details(one: Measurement, threshold: Threshold | None) -> Iterator[str]:
         yield f"{share(acceptance.accepted.value)} of the grades stand without a person{wrong}"
         if threshold is not None and threshold.never:
             yield f"none would: {threshold.why}"
+        if one.finding.verdict == "can stand in" and acceptance.accepted.value < LEAST_ALONE:
+            yield "as good as a person on the whole; but few single grades were shown to need no second look"
     if intervals.coverage.value is not None:
         told = f"{share(intervals.informative)} of the intervals for one grade are informative"
         yield f"{told}; {share(intervals.coverage.value)} hold the mean of the people"
@@ -149,11 +154,12 @@ def _populations(made: Calibration) -> None:
     head = Row("whole run", ("raw", "labels only", "corrected"), ("by",))
     table(head, [_population(id_, one) for id_, one in made.populations.items()])
     for id_, one in made.populations.items():
+        if one.corrected.value is None:
+            paragraph((f"{id_}: {visible(one.why)}", "dim"))
         for warning in one.warnings:
             paragraph((f"{id_}: {visible(warning)}", "yellow"))
 
 
 def _population(id_: str, one: Population) -> Row:
-    why = one.method.value if one.corrected.value is not None else f"{one.method.value}: {one.why}"
-    worth = "" if one.multiplier is None else f"; the judge is worth {one.multiplier:.1f}x the labels"
-    return Row(id_, (figure(one.raw), figure(one.labels), figure(one.corrected)), (f"{visible(why)}{worth}",))
+    worth = () if one.multiplier is None else (f"judge worth {one.multiplier:.1f}x the labels",)
+    return Row(id_, (figure(one.raw), figure(one.labels), figure(one.corrected)), (one.method.value, *worth))

@@ -33,7 +33,12 @@ def summary(found: Summary) -> None:
     if not found.clean:
         paragraph(("bounds: what the mean would be if every missing score were the worst, or the best", "dim"))
     if found.sections:
-        paragraph(("name/: a section, on 0..1, over the items on which all of it is known", "dim"))
+        paragraph(
+            (
+                "name/: a section, on 0..1, below 0 where points can be lost; of items on which all of it is known",
+                "dim",
+            )
+        )
     if found.calibration is not None:
         _calibrated(found, found.calibration)
     _causes(found)
@@ -48,7 +53,7 @@ def _calibrated(found: Summary, by: CalibrationRef) -> None:
     for one in found.calibrated:
         if one.rate is not None:
             told = f"{share(one.rate)} would pass with people, {share(one.rate_low)} to {share(one.rate_high)}"
-            paragraph(f"{one.criterion}: {told}, by the judge's error rates", indent=2)
+            paragraph(f"{one.criterion}: {told} ({one.rate_by})", indent=2)
         elif one.no_rate is not None:
             paragraph((f"{one.criterion}: no corrected pass rate: {one.no_rate}", "yellow"), indent=2)
     if found.unseen_models:

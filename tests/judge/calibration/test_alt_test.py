@@ -80,6 +80,30 @@ def test_the_p_value_is_of_the_losses_less_the_wins() -> None:
     assert third.test == "t"
 
 
+def test_weighted_items_count_as_often_as_they_weigh() -> None:
+    """rho, the constant and the guards of items with weights 1, 2 and 3 are those of items so often there."""
+    rng = np.random.default_rng(4)
+    truth = rng.integers(1, 4, 60).astype(np.float64)
+    ratings = np.where(rng.random((60, 3)) < 0.6, truth[:, None], rng.integers(1, 4, (60, 3)))
+    judge = np.where(rng.random(60) < 0.7, truth, 1.0)
+    w = np.where(judge == 1, 3.0, np.where(truth == 3, 2.0, 1.0))
+    times = np.repeat(np.arange(60), w.astype(np.int64))
+    for ordered, score in ((False, accuracy), (True, negative_rmse)):
+        weighted = alt_test(ratings, judge, score, ordered=ordered, w=w, draws=50)
+        repeated = alt_test(ratings[times], judge[times], score, ordered=ordered, draws=50)
+        plain = alt_test(ratings, judge, score, ordered=ordered, draws=50)
+        assert weighted.constant == repeated.constant
+        for name in ("rho", "rho_constant", "over_constant", "beyond_chance"):
+            assert getattr(weighted, name).value == pytest.approx(getattr(repeated, name).value)
+        assert weighted.rho.value != pytest.approx(plain.rho.value, abs=1e-3)
+        assert weighted.rows == plain.rows  # the tests are the paper's
+        unseen = np.where(np.arange(60) < 5, NAN, judge)
+        some = alt_test(ratings, unseen, score, ordered=ordered, w=w, draws=50)
+        assert some.rho.value == pytest.approx(
+            alt_test(ratings[5:], judge[5:], score, ordered=ordered, w=w[5:], draws=50).rho.value
+        )
+
+
 def test_a_draw_by_float_noise_is_a_draw() -> None:
     # 0.1 + 0.2 is not 0.3; a judge that means 0.3 is as good as a person who says it.
     ratings = np.tile([0.3, 0.3, 0.3], (40, 1))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from judge import InputError, SetupError
-from judge.calibration.applying import Applier
+from judge.calibration.applying import Applier, _rate
 from judge.calibration.calibration import Calibration, calibrate, labels_hash
 from judge.calibration.correction import Promise, correct
 from judge.calibration.findings import Verdict
@@ -22,9 +22,11 @@ from judge.calibration.labelling.labels import Label
 from judge.calibration.labelling.sampling import Sampling
 from judge.calibration.measuring import measure
 from judge.calibration.populations.population import Provenance
+from judge.calibration.populations.transport import plug_in_interval
+from judge.calibration.scale import Scale
 from judge.calibration.shelf import find, keep
 from judge.calibration.splits import Fitting, Holding, Part, split
-from judge.calibration.statistics.figures import Undefined
+from judge.calibration.statistics.figures import Figure, Undefined
 from judge.exports import grades_of
 from judge.judges import Judge
 from judge.report import gather, page
@@ -99,6 +101,33 @@ def test_a_good_judge_can_stand_in_and_says_what_that_rests_on(
     assert kappa.judge.low < kappa.judge.value
     assert sum(map(sum, clear.confusion)) == pytest.approx(1.0)
     assert Calibration.model_validate_json(found.model_dump_json()) == found
+
+
+def test_people_among_each_other_have_intervals_and_weights_count_in_the_alternative_test(
+    sqlite_store: Store, ready: tuple[RunInfo, list[Label]]
+) -> None:
+    info, labels = ready
+    judgements = of_run(sqlite_store, info, "doc")
+    rng = np.random.default_rng(0)
+    weights = {item: float(rng.choice([0.2, 5.0])) for item in judgements.items}
+    told = []
+    for given in ({}, weights):
+        joined = join(judgements, labels, given).criteria
+        sealed = {id_: divide(joined[id_], [Part.TEST] * 400, lambda _: 1).test for id_ in ("clear", "tone")}
+        told.append({id_: measure(one.open("x"), None, DRAWS) for id_, one in sealed.items()})
+    plain, weighted = told
+    for figure in (plain["clear"].icc, plain["clear"].icc_of_mean):
+        assert figure is not None
+        assert figure.value is not None
+        assert figure.low is not None
+        assert figure.high is not None
+        assert 0 < figure.low < figure.value < figure.high < 1
+        assert figure.n == 400
+    assert plain["tone"].icc is None
+    assert plain["clear"].alt_test is not None
+    assert weighted["clear"].alt_test is not None
+    assert plain["clear"].alt_test.rho.value != weighted["clear"].alt_test.rho.value
+    assert plain["clear"].alt_test.rows == weighted["clear"].alt_test.rows
 
 
 def test_another_judge_that_draws_its_answers_is_not_usable(
@@ -231,6 +260,52 @@ def test_grades_by_a_calibration_are_derived_and_the_verdicts_stay(
     assert json.loads(json.dumps(summary.as_dict()))["trust"] == "calibrated"
 
 
+def test_of_the_run_that_was_calibrated_on_the_summary_shows_the_figure_that_the_calibration_has(
+    sqlite_store: Store, ready: tuple[RunInfo, list[Label]], graded: Grading
+) -> None:
+    info, labels = ready
+    found = made(sqlite_store, info, [one for one in labels if int(one.item[1:]) < 200])
+    population = found.populations["polite"]
+    keep(sqlite_store, "c", found)
+    rates = {one.criterion: one for one in summarise(sqlite_store, info.id, "c").calibrated}
+    polite = rates["polite"]
+    assert (polite.rate, polite.rate_low, polite.rate_high) == (
+        population.figure.value,
+        population.figure.low,
+        population.figure.high,
+    )
+    assert polite.rate_by == "corrected by TPR and TNR"
+    assert rates["clear"].rate is None
+    refused = found.model_copy(
+        update={
+            "populations": {
+                **found.populations,
+                "polite": population.model_copy(
+                    update={"figure": Figure.undefined("nobody knows", 0), "why": "nobody knows"}
+                ),
+            }
+        }
+    )
+    keep(sqlite_store, "d", refused)
+    polite = next(one for one in summarise(sqlite_store, info.id, "d").calibrated if one.criterion == "polite")
+    assert (polite.rate, polite.no_rate) == (None, "nobody knows")
+
+
+def test_verdicts_of_one_group_count_as_few_in_the_rate_of_another_run(
+    sqlite_store: Store, ready: tuple[RunInfo, list[Label]]
+) -> None:
+    found = made(sqlite_store, *ready)
+    rates = found.error_rates["polite"]
+    raw = np.repeat([0.0, 1.0] * 10, 10)
+    scale = Scale("binary", 0, 1, np.array([0.0, 1.0]), ("no", "yes"))
+    alone = _rate(rates, raw, np.arange(200), scale)
+    grouped = _rate(rates, raw, np.repeat(np.arange(20), 10), scale)
+    assert alone["rate"] == grouped["rate"]
+    low, high = plug_in_interval(0.5, 20 * 200 / 199 * 19 / 20, rates)  # twenty answers, each ten times
+    assert (grouped["rate_low"], grouped["rate_high"]) == pytest.approx((low, high), abs=0.01)
+    assert grouped["rate_high"] - grouped["rate_low"] > 2 * (alone["rate_high"] - alone["rate_low"])
+
+
 def test_a_calibration_of_another_rubric_or_judge_is_refused_with_what_differs(
     sqlite_store: Store, ready: tuple[RunInfo, list[Label]], graded: Grading
 ) -> None:
@@ -273,3 +348,26 @@ def test_the_report_of_a_run_says_what_it_is_calibrated_by(
     assert "uncalibrated" not in found
     assert "Trust: calibrated</b> by <bdi>&lt;c&gt;</bdi> v1" in found
     assert found.count("can stand in</td>") == 4
+
+
+def test_groups_that_the_labels_name_hold_for_the_whole_run(
+    sqlite_store: Store, ready: tuple[RunInfo, list[Label]]
+) -> None:
+    info, labels = ready
+    judgements = of_run(sqlite_store, info)
+    asked = [one for one in labels if one.criterion == "polite" and int(one.item[1:]) < 200]
+    widths = []
+    for size in (1, 50):
+        grouped = [
+            replace(one, group=f"g{int(one.item[1:]) // size}", value=1.0 - int(one.item[1:]) // 50 % 2)
+            for one in asked
+        ]
+        kept = stored(grouped, sampled_from=info.id)
+        sampling = Sampling.of(judgements, kept, [])
+        found = calibrate(
+            judgements, kept, sampling, label_set="s", group="g", record=lambda _: 1, draws=20
+        ).populations["polite"]
+        assert found.labels.low is not None
+        assert found.labels.high is not None
+        widths.append(found.labels.high - found.labels.low)
+    assert widths[1] > 3 * widths[0]

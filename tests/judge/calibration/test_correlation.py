@@ -15,7 +15,7 @@ from judge.calibration.statistics import bootstrap
 from judge.calibration.statistics.bootstrap import Floats, Metric
 from judge.calibration.statistics.correlation import midranks, pearson, spearman
 from judge.calibration.statistics.figures import Undefined
-from judge.calibration.statistics.pairs import always_tie, judge_ties, kendall, pairs, pairwise_accuracy, tuned_tie
+from judge.calibration.statistics.pairs import always_tie, kendall, pairs, pairwise_accuracy, tuned_tie
 
 CORRELATIONS: dict[str, Metric] = {"spearman": spearman, "pearson": pearson, "kendall": kendall}
 EVERY = CORRELATIONS | {"exact": pairwise_accuracy(), "near": pairwise_accuracy(1.0), "always": always_tie}
@@ -53,7 +53,6 @@ def test_pairs_worked_by_hand() -> None:
     assert once(pairwise_accuracy(), y, f) == 0.5
     assert once(pairwise_accuracy(1.0), y, f) == pytest.approx(1 / 6)
     assert once(always_tie, y, f) == pytest.approx(1 / 6)
-    assert once(judge_ties(), y, f) == pytest.approx(2 / 6)
 
 
 @pytest.mark.parametrize(("left", "right"), [(0, 0), (3, 0), (5, 4), (2, 2)])
@@ -168,7 +167,7 @@ def test_a_resample_that_leaves_one_score_is_no_number() -> None:
         for metric in CORRELATIONS.values():
             assert np.isnan(metric(people, judge, W)).all()
             assert np.isnan(metric(judge, people, W)).all()
-        for pairwise in (pairwise_accuracy(), always_tie, judge_ties()):
+        for pairwise in (pairwise_accuracy(), always_tie):
             assert np.isnan(pairwise(people, judge, W)[1:]).all()
             assert not np.isnan(pairwise(people, judge, W)[0])
 
@@ -185,9 +184,9 @@ def test_pairs_of_a_constant_judge_are_those_that_people_tie() -> None:
 
 def test_a_difference_that_is_the_tie_but_for_rounding_ties() -> None:
     """.3 - .2 is below .1 and .8 - .7 above it, as floats are; both are a difference of .1."""
-    assert once(judge_ties(0.1), [1, 2], [0.2, 0.3]) == 1
-    assert once(judge_ties(0.1), [1, 2], [0.7, 0.8]) == 1
-    assert once(judge_ties(0.1), [1, 2], [0.7, 0.801]) == 0
+    assert once(pairwise_accuracy(0.1), [1, 1], [0.2, 0.3]) == 1
+    assert once(pairwise_accuracy(0.1), [1, 1], [0.7, 0.8]) == 1
+    assert once(pairwise_accuracy(0.1), [1, 1], [0.7, 0.801]) == 0
 
 
 @settings(deadline=None, max_examples=50)

@@ -98,6 +98,22 @@ def test_a_group_that_the_file_does_not_name_is_left_to_the_run(tmp_path: Path) 
     assert {label.group for label in found.labels} == {None}
 
 
+def test_rows_without_the_group_are_named_wherever_it_comes_first(tmp_path: Path) -> None:
+    rows = [{"item": n, "criterion": "clear", "score": 1} for n in range(3)]
+    rows[1]["doc"] = "d1"
+    with pytest.raises(InputError, match="row 1: no group in column 'doc'; row 3: no group in column 'doc'; mend"):
+        label_files.read(written(tmp_path / "labels.jsonl", rows), RUBRIC, "doc")
+
+
+@pytest.mark.parametrize("text", [LONG, WIDE])
+def test_semicolons_where_the_header_has_them(tmp_path: Path, text: str) -> None:
+    comma = label_files.read(written(tmp_path / "a.csv", text), RUBRIC, "doc")
+    semicolon = label_files.read(written(tmp_path / "b.csv", "\ufeff" + text.replace(",", ";")), RUBRIC, "doc")
+    assert semicolon == comma
+    within = label_files.read(written(tmp_path / "c.csv", text.replace("So.", "So; and so.")), RUBRIC, "doc")
+    assert (within.labels[0].reason, len(within.labels)) == ("So; and so.", 3)
+
+
 HEAD = "item,criterion,annotator,score"
 
 
@@ -106,20 +122,20 @@ HEAD = "item,criterion,annotator,score"
     [
         (
             f"{HEAD}\n1,clear,a,9\n",
-            r"labels.csv:2: '9' is no answer to clear, which has 1, 2, 3",
+            r"labels.csv: row 2: '9' is no answer to clear, which has 1, 2, 3",
         ),
-        (f"{HEAD}\n1,kind,a,9\n", "labels.csv:2: reply has no criterion 'kind'"),
-        (f"{HEAD}\n,clear,a,1\n", "labels.csv:2: no item is named"),
+        (f"{HEAD}\n1,kind,a,9\n", "labels.csv: row 2: reply has no criterion 'kind'"),
+        (f"{HEAD}\n,clear,a,1\n", "labels.csv: row 2: no item is named"),
         (
             f"{HEAD}\n1,clear,a,1\n1,clear,a,2\n",
-            "labels.csv:3: item '1' on clear by 'a' is labelled otherwise in row 2",
+            "labels.csv: row 3: item '1' on clear by 'a' is labelled otherwise in row 2",
         ),
         (
             f"{HEAD},doc\n1,clear,a,1,x\n1,clear,b,1,y\n",
-            "labels.csv:3: item '1' is in group 'x'",
+            "labels.csv: row 3: item '1' is in group 'x'",
         ),
-        (f"{HEAD},doc\n1,clear,a,1,\n", "labels.csv:2: no group in column 'doc'"),
-        (f"{HEAD}\n1,clear,a\n", "labels.csv:2: has not the 4 columns"),
+        (f"{HEAD},doc\n1,clear,a,1,\n", "labels.csv: row 2: no group in column 'doc'"),
+        (f"{HEAD}\n1,clear,a\n", "labels.csv: row 2: has not the 4 columns"),
         ("item,annotator\n1,a\n", "no labels of reply; write `criterion` and `score`, or a column each: polite"),
         ("name,clear\n1,1\n", "no column `item`"),
         ("item,clear\n1,\n", "holds no label"),
@@ -136,5 +152,9 @@ def test_many_bad_rows_are_counted(tmp_path: Path) -> None:
     text = f"{HEAD}\n" + "".join(f"{n},clear,a,9\n" for n in range(20))
     with pytest.raises(InputError, match="; and 15 rows more; mend them, nothing was taken"):
         label_files.read(written(tmp_path / "labels.csv", text), RUBRIC)
+    with pytest.raises(InputError, match="; and 1 row more; mend them, nothing was taken"):
+        label_files.read(written(tmp_path / "labels.csv", "".join(text.splitlines(keepends=True)[:7])), RUBRIC)
+    with pytest.raises(InputError, match=r"labels.csv: row 2: '9' is no answer to clear.*; row 3: '9' is no answer"):
+        label_files.read(tmp_path / "labels.csv", RUBRIC)
     with pytest.raises(InputError, match=r"none.csv: cannot be read \(No such file"):
         label_files.read(tmp_path / "none.csv", RUBRIC)

@@ -15,7 +15,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from judge.calibration.labelling import planning
 from judge.calibration.populations.transport import rogan_gladen
-from judge.calibration.statistics.figures import Figure, Undefined
+from judge.calibration.statistics.figures import Undefined
 
 SEEDS = st.integers(0, 10**6)
 
@@ -79,15 +79,6 @@ def test_kappa_beside_statsmodels(quadratic: bool) -> None:
     assert oracle.kappa == pytest.approx(cohen_kappa_score(pairs[:, 0], pairs[:, 1], weights=weights))
     with pytest.raises(Undefined, match="one level"):
         planning.for_kappa(np.array([[9.0, 0], [0, 0]]), 0.1)
-
-
-def test_any_figure_by_the_root_of_n() -> None:
-    pilot = Figure(value=0.5, low=0.3, high=0.7, n=50)
-    assert planning.for_figure(pilot, 0.1) == 200
-    with pytest.raises(Undefined, match="one group"):
-        planning.for_figure(Figure(value=0.5, n=50, why="one group has no interval"), 0.1)
-    with pytest.raises(Undefined, match="no length"):
-        planning.for_figure(Figure(value=0.5, low=0.5, high=0.5, n=50), 0.1)
 
 
 def test_targets_out_of_reach() -> None:

@@ -256,3 +256,50 @@ def test_whatever_comes_the_answer_holds_together(seed: int, provenance: Provena
             assert figure.why
     assert found.unscored == int(np.isnan(f).sum())
     assert (found.method is Method.NONE) == (found.figure.value is None)
+
+
+def by_verdicts(seed: int = 1, items: int = 2000, labels: int = 200) -> Run:
+    """A run of which as many items that the judge passed are labelled as of those that it failed."""
+    given_ = run(seed, items, items)
+    rng = np.random.default_rng(seed + 7)
+    stratum = given_.f.astype(np.int64)
+    at = np.concatenate([rng.permutation(np.flatnonzero(stratum == k))[: labels // 2] for k in (0, 1)])
+    y = np.full(items, NAN)
+    y[at] = given_.y[at]
+    pi = (labels / 2 / np.bincount(stratum))[stratum]
+    return Run(given_.f, y, given_.cluster, pi, stratum)
+
+
+def test_where_the_drawing_used_the_judges_answers_the_stratified_figure_is_the_corrected_one() -> None:
+    given_ = by_verdicts()
+    assert given_.pi is not None
+    found = estimate(given_, Provenance.SHEET)
+    assert found.method is Method.STRATA
+    assert found.figure == found.corrected
+    assert "drawn by the judge's answers" in found.why
+    assert "say nothing" not in found.why
+    share = np.bincount(given_.f.astype(np.int64)) / 2000  # sum_k W_k p_k
+    rates = [float(np.nanmean(given_.y[given_.f == k])) for k in (0, 1)]
+    assert found.figure.value == pytest.approx(share @ rates)
+    # p (1 - p) / n of 200 labels by simple random sampling, over sum_k W_k^2 p_k (1 - p_k) / n_k, and what the strata's
+    # shares of 2,000 items vary by.
+    p = float(share @ rates)
+    stratified = sum(w * w * r * (1 - r) / 100 for w, r in zip(share, rates, strict=True))
+    stratified += sum(w * (r - p) ** 2 for w, r in zip(share, rates, strict=True)) / 2000
+    assert found.multiplier == pytest.approx(p * (1 - p) / 200 / stratified, rel=0.1)
+    assert found.multiplier is not None
+    assert found.multiplier > 1.2
+    assert found.labels.value == pytest.approx(p)
+    # sum w^2 (y - p)^2 / (sum w)^2: what the labels' weights cost, without what the strata bring.
+    there = ~np.isnan(given_.y)
+    w, y = 1 / given_.pi[there], given_.y[there]
+    honest = float((w * w * (y - p) ** 2).sum() / w.sum() ** 2)
+    assert width(found.labels) == pytest.approx(2 * 1.96 * np.sqrt(honest), rel=0.05)
+    assert width(found.figure) < width(found.labels)
+
+
+def test_a_judge_that_says_one_thing_of_every_item_draws_nothing() -> None:
+    y = np.where(np.arange(100) < 40, np.where(np.arange(100) < 20, 4.0, 5.0), NAN)
+    given_ = Run(np.full(100, 4.0), y, np.arange(100), np.full(100, 0.4), np.zeros(100, dtype=np.int64))
+    found = estimate(given_, Provenance.SHEET, binary=False, scale=(1.0, 5.0))
+    assert found.method is Method.LABELS

@@ -55,7 +55,9 @@ def test_strata_by_hand() -> None:
     found = powered(y, np.ones(8), one_each(y), stratum=np.repeat([7, 3], [6, 2]))
     assert found.value == pytest.approx(0.5)
     assert found.variance == pytest.approx(9 / 16 * 2 / 27)
-    assert found.unbiased == pytest.approx(9 / 16 * 2 / 27 * 3 / 2)
+    # The strata's shares vary as well: (3/4 (2/3 - 1/2)^2 + 1/4 (0 - 1/2)^2) / 8 = 1/96.
+    assert found.between == pytest.approx(1 / 96)
+    assert found.unbiased == pytest.approx(9 / 16 * 2 / 27 * 3 / 2 + 1 / 96)
     assert found.df == 5 - 2
 
 
@@ -215,3 +217,33 @@ def test_what_has_no_interval_says_why() -> None:
     together = powered(np.array([1.0, 0, 1, NAN]), np.ones(4), np.array([0, 0, 0, 1]))
     with pytest.raises(Undefined, match="1 groups show no spread"):
         together.rate_interval()
+
+
+def test_an_interval_of_strata_by_hand() -> None:
+    """Strata of 60% and 40% of 100 items, of which 9 of 10 and 2 of 10 labels pass."""
+    stratum = np.repeat([0, 1], [60, 40])
+    y = np.full(100, NAN)
+    y[:10], y[60:70] = [1.0] * 9 + [0.0], [1.0] * 2 + [0.0] * 8
+    found = powered(y, np.zeros(100), one_each(y), stratum=stratum, lam=0)
+    low, high = found.strata_interval()
+    ends = [stats.beta.ppf([0.025, 0.975], hits + 0.5, 10 - hits + 0.5) for hits in (9, 2)]
+    between = (0.6 * 0.28**2 + 0.4 * 0.42**2) / 100  # around 0.6 * 0.9 + 0.4 * 0.2 = 0.62
+    z2 = stats.norm.ppf(0.975) ** 2
+    below = (0.6 * (0.9 - ends[0][0])) ** 2 + (0.4 * (0.2 - ends[1][0])) ** 2 + z2 * between
+    above = (0.6 * (ends[0][1] - 0.9)) ** 2 + (0.4 * (ends[1][1] - 0.2)) ** 2 + z2 * between
+    assert (low, high) == pytest.approx((0.62 - np.sqrt(below), 0.62 + np.sqrt(above)))
+    grouped = powered(y, np.zeros(100), np.arange(100) // 2, stratum=stratum, lam=0)
+    wider = grouped.strata_interval()
+    assert wider[0] < low
+    assert wider[1] > high
+    one_group = powered(y, np.zeros(100), np.zeros(100, dtype=np.int64), stratum=stratum, lam=0)
+    with pytest.raises(Undefined, match="no spread"):
+        one_group.strata_interval()
+
+
+def test_strata_of_which_all_labels_agree_have_an_interval() -> None:
+    stratum = np.repeat([0, 1], [60, 40])
+    y = np.full(100, NAN)
+    y[:10], y[60:70] = 1.0, 0.0
+    low, high = powered(y, np.zeros(100), one_each(y), stratum=stratum, lam=0).strata_interval()
+    assert low < 0.5 < 0.6 < 0.7 < high

@@ -54,14 +54,3 @@ def test_self_agreement_by_hand() -> None:
     assert found.n == 3
     assert found.low is not None
     assert stability.self_agreement(repeats[3:], np.zeros(1, dtype=np.int64)).value is None
-
-
-def test_share_unscored() -> None:
-    # 0 of 3 and 3 of 3: of the C(6, 3) = 20 ways to place three failures, 2 are as uneven.
-    assert stability.unscored_share(0, 3, 3, 3) == pytest.approx(2 / 20)
-    assert stability.unscored_share(2, 200, 14, 180) == pytest.approx(
-        stats.fisher_exact([[2, 198], [14, 166]]).pvalue, abs=1e-12
-    )
-    assert stability.unscored_share(0, 0, 1, 5) == 1.0
-    with pytest.raises(ValueError, match="6 of 5"):
-        stability.unscored_share(0, 5, 6, 5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from judge.calibration.labelling.labels import Label
-from judge.store.labels import Added, Drawn
+from judge.store.labels import Added, Drawn, Stored
 from judge.store.store import Store
 from judge.verdicts import Outcome
 
@@ -60,8 +60,36 @@ def test_a_calibration_of_a_name_is_its_next_version(store: Store) -> None:
 
 def test_every_look_at_held_out_labels_is_counted(store: Store) -> None:
     look = store.calibrations.open_test
-    assert [store.change(look, "s", 0, "a"), store.change(look, "s", 0, "b"), store.change(look, "s", 1, "a")] == [
-        1,
-        2,
-        1,
-    ]
+    looks = [("s", 0, "a"), ("s", 0, "b"), ("s", 1, "a"), ("s", 0, "c"), ("t", 0, "a")]
+    assert [store.change(look, *one) for one in looks] == [1, 2, 3, 4, 1]
+    table = store.tables.opening
+    kept = store.ask(lambda it, _: it.execute(table.select().order_by(table.c.label_set, table.c.number)).all())
+    assert [(row.label_set, row.seed, row.purpose) for row in kept] == looks
+
+
+def test_a_revision_keeps_what_it_says_nothing_of(store: Store) -> None:
+    add, one = store.labels.add, replace(ONE, group=None)
+    assert store.change(add, "s", "q", [one], "a.csv") == Added(1, 0, 0)
+    assert store.change(add, "s", "q", [ONE], "a.csv") == Added(0, 0, 0, placed=1)
+    assert store.change(add, "s", "q", [one], "a.csv", "sheet") == Added(0, 0, 0, placed=1)
+    assert store.change(add, "s", "q", [one], "a.csv", None, "run") == Added(0, 0, 0, placed=1)
+    assert store.change(add, "s", "q", [one], "b.csv") == Added(0, 0, 1)
+    assert store.change(add, "s", "q", [replace(one, level=3, value=3.0)], "b.csv") == Added(0, 1, 0)
+    (found,) = store.ask(store.labels.of_set, "s")
+    assert found == Stored(replace(ONE, level=3, value=3.0), "sheet", "run")
+    assert store.ask(store.labels.sources, "s") == {"a.csv", "b.csv"}
+    assert store.ask(store.labels.sources, "t") == set()
+
+
+def test_a_set_is_removed_unless_a_calibration_rests_on_it(store: Store) -> None:
+    for name in ("s", "t"):
+        store.change(store.labels.add, name, "q", [ONE, OTHER], "a.csv")
+        store.change(store.calibrations.open_test, name, 0, "a")
+    binding = dict.fromkeys(("rubric_hash", "judge_fingerprint", "labels_hash"), "x")
+    store.change(store.calibrations.add, "c", "{}", label_set="t", seed=0, run=None, **binding)
+    assert store.change(store.labels.remove, "s") == []
+    assert store.change(store.labels.remove, "t") == ["c v1"]
+    assert [one.name for one in store.ask(store.labels.sets)] == ["t"]
+    assert store.ask(store.labels.asked_hash, "s") is None
+    assert len(store.ask(store.labels.of_set, "t")) == 2
+    assert store.change(store.calibrations.open_test, "s", 0, "b") == 2  # the same labels would be looked at again

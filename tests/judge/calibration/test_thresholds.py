@@ -18,9 +18,7 @@ from judge.calibration.statistics.thresholds import (
     aurc,
     aurc_of_chance,
     aurc_of_oracle,
-    chosen_mass,
     errors,
-    excess_aurc,
     fit,
     majority,
     risk_bound,
@@ -226,9 +224,7 @@ def test_errors_by_the_nearest_levels() -> None:
     assert errors(calibrated, y, levels).tolist() == [False, True, False, False, True]
 
 
-def test_confidence_of_distributions_and_votes() -> None:
-    shares = np.array([[0.2, 0.5, 0.3], [1.0, 0.0, 0.0]])
-    assert chosen_mass(shares, np.array([2, 0])).tolist() == [0.3, 1.0]
+def test_confidence_of_votes() -> None:
     nan = np.nan
     votes = np.array([[1, 1, 2, 3], [3, 2, 2, 3], [nan, 2, nan, nan], [nan] * 4])
     answer, share = majority(votes)
@@ -252,14 +248,13 @@ def test_areas_by_hand() -> None:
     confidence = np.array([0.9, 0.8, 0.7, 0.6])
     assert aurc(error, confidence, w)[0] == pytest.approx(1 / 3)
     assert aurc_of_oracle(error, confidence, w)[0] == pytest.approx(5 / 24)
-    assert excess_aurc(error, confidence, w)[0] == pytest.approx(1 / 8)
     assert aurc_of_chance(error, confidence, w)[0] == 0.5
     # All equally confident: half of the items are wrong at every acceptance.
     assert aurc(error, np.ones(4), w)[0] == pytest.approx(0.5)
     # The first two tied: 1/2, 1/2, 1/3, 2/4.
     assert aurc(error, np.array([0.9, 0.9, 0.7, 0.6]), w)[0] == pytest.approx((1 / 2 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
     # Nothing has weight: not defined, rather than 0.
-    assert np.isnan([one(error, confidence, 0 * w)[0] for one in (aurc, aurc_of_chance, excess_aurc)]).all()
+    assert np.isnan([one(error, confidence, 0 * w)[0] for one in (aurc, aurc_of_chance)]).all()
 
 
 @ANY

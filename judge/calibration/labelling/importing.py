@@ -1,0 +1,203 @@
+"""Files of labels into a label set: held against what is there, and nothing is taken of one that does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from judge.calibration.judgements import BY_INPUT, Judgements
+from judge.calibration.labelling import label_files
+from judge.calibration.labelling.label_files import LabelFile
+from judge.errors import InputError
+from rubrics import Rubric
+
+if TYPE_CHECKING:
+    from judge.store.labels import Added, Stored
+    from judge.store.results import RunInfo
+    from judge.store.store import Store
+
+_TOLD, _EXAMPLES = 5, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of a file.
+
+    Attributes
+    ----------
+    grouped
+        Whether it has the column of the groups.
+    told
+        What people need to know of it, in lines.
+    """
+
+    label_set: str
+    grouped: bool
+    told: tuple[str, ...]
+
+
+def import_file(
+    store: Store,
+    path: Path,
+    rubric: Rubric,
+    *,
+    name: str | None = None,
+    group: str | None = None,
+    run: RunInfo | None = None,
+    sampled_from: str | None = None,
+    metadata: bool = False,
+) -> Imported:
+    """Adds the labels of a file to a set. What was there stays: another label of the same person is a revision.
+
+    Parameters
+    ----------
+    name
+        Of the set. Without one it is the file's, and then no other file's labels may be in it.
+    group
+        The column of the document, prompt or conversation.
+    run
+        Whose items were labelled.
+    sampled_from
+        The id of the run that the items are a random sample of.
+    metadata
+        Whether the column of the groups may be one of the metadata of the run's items instead.
+
+    Raises
+    ------
+    InputError
+        For a file that cannot be read, or does not fit the set, the run or the sheets that were drawn. Nothing is
+        taken of it.
+    """
+    found = label_files.read(path, rubric, group)
+    label_set = name or path.stem
+    if found.sheet is not None and store.ask(store.labels.sheet_run, found.sheet) is None:
+        raise InputError(f"{path}: the sheet {found.sheet} was not drawn in {store.name}; import it where it was")
+    refuse_other(store, label_set, rubric)
+    if name is None:
+        _refuse_namesake(store, label_set, path)
+    known = None if run is None else store.ask(store.labels.item_ids, run.id)
+    labelled = {label.item for label in found.labels}
+    if known is not None and not labelled & known:
+        raise InputError(
+            f"{path}: no label belongs to an item of run {run.id if run else ''}; labels name items such as "
+            f"{_some(labelled)}, the run's are such as {_some(known)}; nothing was taken"
+        )
+    if group is not None and not found.groups:
+        _refuse_column(store, path, group, run, labelled & (known or set()), metadata)
+    _refuse_regrouped(store, label_set, path, found)
+    added = store.change(
+        store.labels.add,
+        label_set,
+        rubric.asked_hash,
+        found.labels,
+        str(path.resolve()),
+        found.sheet,
+        sampled_from,
+    )
+    told = _told(label_set, added, found)
+    if run is not None and known is not None:
+        told += _joined(run, labelled, known)
+    return Imported(label_set, bool(found.groups), tuple(told))
+
+
+def refuse_other(store: Store, label_set: str, rubric: Rubric) -> None:
+    """Raises InputError where the labels of a set answer other questions."""
+    asked = store.ask(store.labels.asked_hash, label_set)
+    if asked is not None and asked != rubric.asked_hash:
+        raise InputError(
+            f"the label set {label_set} answers other questions than {rubric.name}; import these labels under another "
+            "name with: judge labels import FILE --name NAME"
+        )
+
+
+def named_groups(label_set: str, stored: Sequence[Stored]) -> dict[str, str]:
+    """The groups that labels name, by item: of all items, or of none.
+
+    Raises InputError where some items have one and some have not: those would be grouped by something else.
+    """
+    groups = {one.label.item: one.label.group for one in stored if one.label.group is not None}
+    without = {one.label.item for one in stored} - groups.keys()
+    if groups and without:
+        raise InputError(
+            f"{len(groups):,} of the {len(groups) + len(without):,} items of the label set {label_set} have a group, "
+            f"and others, such as {_some(without)}, have none; import their file again with --group COLUMN"
+        )
+    return groups
+
+
+def refuse_contradiction(label_set: str, named: dict[str, str], judgements: Judgements, column: str) -> None:
+    """Raises InputError where a column of the items' metadata groups an item otherwise than its labels do."""
+    for item, own in zip(judgements.items, judgements.groups, strict=True):
+        if named.get(item, own) != own:
+            raise InputError(
+                f"item {item!r} is in group {named[item]!r} in the label set {label_set} and {own!r} by {column!r}; "
+                "leave --group out"
+            )
+
+
+def has_column(store: Store, run: RunInfo, column: str, item: str) -> bool:
+    """Whether an item of a run has such a column in its metadata; `input` is one that all have."""
+    return column == BY_INPUT or column in store.ask(store.results.items, run.id, [item])[item].metadata
+
+
+def _refuse_namesake(store: Store, label_set: str, path: Path) -> None:
+    sources = store.ask(store.labels.sources, label_set)
+    if sources and str(path.resolve()) not in {str(Path(one).resolve()) for one in sources}:
+        raise InputError(
+            f"{path}: there is a label set {label_set} already, of {_some(sources)}; to add these labels to it, or to "
+            f"another one: judge labels import {path} --name NAME"
+        )
+
+
+def _refuse_column(store: Store, path: Path, column: str, run: RunInfo | None, ours: set[str], metadata: bool) -> None:
+    if metadata and run is not None:
+        if has_column(store, run, column, min(ours)):
+            return
+        raise InputError(
+            f"{path}: no column {column!r}, and the items of run {run.id} have none in their metadata; name the column "
+            "of the groups with --group, or leave it out"
+        )
+    raise InputError(
+        f"{path}: no column {column!r}; name the column of the groups with --group, or leave it out: one of the items' "
+        "metadata is for judge calibrate"
+    )
+
+
+def _refuse_regrouped(store: Store, label_set: str, path: Path, found: LabelFile) -> None:
+    if not found.groups:
+        return
+    stored: list[Stored] = store.ask(store.labels.of_set, label_set)
+    before = {one.label.item: one.label.group for one in stored if one.label.group is not None}
+    faults = [
+        f"item {item!r} is in group {before[item]!r} in the set, row {row} says {group!r}"
+        for item, (row, group) in found.groups.items()
+        if before.get(item, group) != group
+    ]
+    if faults:
+        raise InputError(
+            f"{path}: {label_files.listed(faults)}; mend them, or name another set with: judge labels import --name "
+            "NAME; nothing was taken"
+        )
+
+
+def _told(label_set: str, added: Added, found: LabelFile) -> list[str]:
+    counted = f"{added.new:,} new labels, {added.changed:,} revised, {added.same + found.repeated:,} the same"
+    if added.placed:
+        counted += f", {added.placed:,} the same with a group or a sample that they had not"
+    return [f"{label_set}: {counted}", *([f"not read: {', '.join(found.skipped)}"] if found.skipped else ())]
+
+
+def _joined(run: RunInfo, labelled: set[str], known: set[str]) -> list[str]:
+    """Which labels belong to no item of a run, and how many items have some."""
+    told = [f"{len(labelled & known):,} of the {len(known):,} items of run {run.id} are labelled"]
+    if strangers := sorted(labelled - known):
+        more = f" and {len(strangers) - _TOLD:,} more" if len(strangers) > _TOLD else ""
+        named = f"{', '.join(strangers[:_TOLD])}{more}"
+        told.insert(0, f"not in run {run.id}: {named}; these labels are in no figure of it")
+    return told
+
+
+def _some(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:_EXAMPLES])
