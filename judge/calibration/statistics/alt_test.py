@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from judge.calibration.statistics import bootstrap, confusion
@@ -169,12 +170,7 @@ def alt_test(
     Calderon, Reichart and Dror (2025), The alternative annotator test for LLM-as-a-judge. ACL, section 3. The guards
     are ours: on skewed labels a constant answer passes the test.
     """
-    labelled = ~np.isnan(ratings)
-    if labelled.any(axis=0).sum() < 2:
-        raise Undefined("one annotator")
-    kept = (labelled.sum(axis=1) >= 2) & ~np.isnan(judge)
-    if not kept.any():
-        raise Undefined("no item that the judge scored has labels from two people")
+    kept = _comparable(ratings, judge)
     cluster = np.arange(len(judge)) if cluster is None else cluster
     cluster = np.unique(cluster[kept], return_inverse=True)[1].astype(np.int64)
     ratings, judge = ratings[kept], judge[kept]
@@ -196,6 +192,17 @@ def alt_test(
         metrics["chance"] = chance
     drawn = bootstrap.figures(metrics, people, judge, cluster, w, draws=draws, confidence=confidence, seed=seed)
     return _concluded(rows, len(judge), epsilon, constant, drawn, beyond_chance or drawn["chance"])
+
+
+def _comparable(ratings: Floats, judge: Floats) -> NDArray[np.bool_]:
+    """The items that the judge scored and two people labelled."""
+    labelled = ~np.isnan(ratings)
+    if labelled.any(axis=0).sum() < 2:
+        raise Undefined("one annotator")
+    kept = (labelled.sum(axis=1) >= 2) & ~np.isnan(judge)
+    if not kept.any():
+        raise Undefined("no item that the judge scored has labels from two people")
+    return np.asarray(kept)
 
 
 def accuracy(answers: Floats, others: Floats) -> Floats:
