@@ -22,11 +22,11 @@ demo: .venv/run
 	@echo "and the same without --dry-run when the messages and the cost look right."
 
 test: .venv/test lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist worksteal
 
 # Beside litellm, and with the SDKs of the generation before: the adapters are written to what both share.
 test-litellm: .venv-litellm/test
-	.venv-litellm/bin/pytest $(patsubst %,tests/judge/test_%.py,litellm outcomes transport openai responses anthropic)
+	.venv-litellm/bin/pytest -n auto --dist worksteal $(patsubst %,tests/judge/test_%.py,litellm outcomes transport openai responses anthropic)
 
 # torch by pip, since its CPU build is not always on an index that uv sees.
 test-torch: .venv/test
