@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from judge.providers import Token
+from judge.tokens import Token
 from rubrics import Criterion
 
 #: A distribution that misses more than a tenth of the probability is none.

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from judge.errors import SetupError
 from judge.items import Item
 from judge.judges import Asking, Judge
+from judge.tokens import Token
 from judge.verdicts import Verdict
 from rubrics import Rubric
 
@@ -54,18 +55,6 @@ class Request:
     asking: Asking
     system: str
     schema: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token of an answer, with the alternatives that the model weighed at its place.
-
-    In bytes, since a token may end within a character. `alternatives` are (bytes, natural logarithm of the
-    probability), the token itself among them.
-    """
-
-    raw: bytes
-    alternatives: tuple[tuple[bytes, float], ...]
 
 
 @dataclass(frozen=True, slots=True)

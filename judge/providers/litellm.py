@@ -80,7 +80,7 @@ class LiteLLM(ChatCompletions):
         self.endpoint = f"litellm:{self._route}:{base_url or ''}"
 
     async def send(self, body: bytes) -> bytes:
-        """litellm's own reply as JSON, or the server's where litellm could not read that.
+        """The server's reply, or litellm's own as JSON where it says something else.
 
         The caller bounds the time. Raises Rejected, NotSent or AnswerLost.
         """
@@ -96,7 +96,10 @@ class LiteLLM(ChatCompletions):
         if failure is not None:
             # Raised out here: litellm's error holds the key and the prompt, and must not travel along.
             raise failure
-        return made.raw if reply is None else _restored(reply.model_dump(mode="json"), made.raw)
+        if reply is None:
+            return made.raw
+        sent = _parsed(made.raw)
+        return made.raw if _unchanged(reply, sent) else _restored(reply.model_dump(mode="json"), sent, made.raw)
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -238,9 +241,22 @@ def _parsed(raw: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _restored(reply: dict[str, Any], raw: bytes) -> bytes:
+def _unchanged(reply: Any, sent: dict[str, Any]) -> bool:
+    """Whether litellm reads the answer as it was sent: then what was sent holds all of it, and nothing made up."""
+    try:
+        choice, told = reply.choices[0], sent["choices"][0]
+        message = told["message"]
+        calls = [call["function"]["arguments"] for call in message.get("tool_calls") or ()]
+        return bool(
+            (choice.finish_reason, choice.message.content) == (told["finish_reason"], message.get("content"))
+            and [call.function.arguments for call in choice.message.tool_calls or ()] == calls
+        )
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return False
+
+
+def _restored(reply: dict[str, Any], sent: dict[str, Any], raw: bytes) -> bytes:
     """litellm's reply, with what the server sent and litellm moved elsewhere, left out, decoded or made up."""
-    sent = _parsed(raw)
     said = anthropic.text(sent["content"], raw) if sent.get("type") == "message" else None
     ended = _ended(sent)
     for choice in reply["choices"]:

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from judge.judges import Judge
-from judge.providers import Body, Image, Reading, Request, Token, Unreadable, wire
+from judge.providers import Body, Image, Reading, Request, Unreadable, wire
 from judge.providers.transport import Transport
+from judge.tokens import Token
 
 OPENAI_URL = "https://api.openai.com/v1"
 PATH = "/chat/completions"

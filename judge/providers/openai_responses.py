@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from judge.judges import Judge
-from judge.providers import Body, Image, Reading, Request, Token, Unreadable, wire
+from judge.providers import Body, Image, Reading, Request, Unreadable, wire
 from judge.providers.openai import TOOL, TOP_LOGPROBS, OpenAIServer, tokens
+from judge.tokens import Token
 
 PATH = "/responses"
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from judge.distributions import Distribution, mean_of, of_samples, of_tokens
-from judge.providers import Token
+from judge.tokens import Token
 from rubrics import Criterion, Rubric
 
 RUBRIC = Rubric.loads("""

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from judge.judges import Asking, OutputMode
-from judge.providers import Image, Reading, Rejected, Request, Token, Unreadable
+from judge.providers import Image, Reading, Rejected, Request, Unreadable
+from judge.tokens import Token
 
 pytestmark = pytest.mark.anyio
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}

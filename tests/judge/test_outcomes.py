@@ -76,6 +76,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "200 with `{}`": {"mode": "empty_object"},
     "response failed": {"mode": "failed"},
     "response failed: rate": {"mode": "failed", "code": "rate_limit_exceeded"},
+    "response failed, without a code": {"mode": "failed", "code": ""},
     "response failed: a policy": {"mode": "failed", "code": "bio_policy"},
     "response failed: the prompt": {"mode": "failed", "code": "invalid_prompt"},
 }

@@ -26,8 +26,9 @@ WAYS = frozenset({"hang", "reset", "trickle", "cut_stream"})
 class Behaviour:
     """How replies look: after `after` normal ones, for `count` requests or for good.
 
-    `status`, `code`, `message`, `retry_after` and `location` are for the mode `status`, `cached` and `cache_write` are
-    token counts for the mode `cached`, `text` is the exact answer in the mode `say`.
+    `status`, `code`, `message`, `retry_after` and `location` are for the mode `status`, `code` is for `failed` too: an
+    empty one is null. `cached` and `cache_write` are token counts for the mode `cached`, `text` is the exact
+    answer in the mode `say`.
     """
 
     mode: str = "normal"

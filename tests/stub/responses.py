@@ -44,7 +44,8 @@ def complete(number: int, ask: Ask, text: str | None, behaviour: Behaviour, seed
     reason = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(mode)
     if mode == "length" and behaviour.finish != "length":
         reason = None
-    failed = {"code": behaviour.code or "server_error", "message": "told to fail"} if mode == "failed" else None
+    code = "server_error" if behaviour.code is None else behaviour.code or None
+    failed = {"code": code, "message": "told to fail"} if mode == "failed" else None
     cached = behaviour.cached if mode == "cached" else 0
     written_to_cache = behaviour.cache_write if mode == "cached" else 0
     usage = {
