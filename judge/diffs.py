@@ -9,8 +9,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from judge.exports import PAGE
 from judge.grades import OVERALL
+from judge.pages import PAGE
 from judge.summary import clipped
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from judge.errors import InputError, SetupError
 from judge.grades import Grade
+from judge.pages import pages
 from judge.store import open_store
 from judge.trust import applier
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from judge.store.results import RunInfo
     from judge.store.store import Store
 
-PAGE = 500
 ROWS_A_GROUP = 5_000
 LATEST = "latest"
 NO_RUNS = "no runs yet; make one with: judge grade FILE --rubric RUBRIC --judge JUDGE"
@@ -49,11 +49,8 @@ def grades_of(store: Store, info: RunInfo, calibration: str | None = None) -> It
     By the calibration that is named, or that the run was graded with, where there is one.
     """
     by = applier(store, info, calibration)
-    after = -1
-    while page := store.ask(store.results.grades, info, after, PAGE):
-        grades = [grade for _, grade in page]
+    for grades in pages(store, info):
         yield from grades if by is None else by.apply(grades)
-        after = page[-1][0]
 
 
 def run_grades(run: str = LATEST, *, calibration: str | None = None, store: Store | None = None) -> Iterator[Grade]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from judge.costs import Receipt
 from judge.errors import InputError
-from judge.exports import PAGE
 from judge.grades import Grade, Graded, Judged, RubricRef, Usage
 from judge.grading import weighed
+from judge.pages import PAGE
 from judge.runs import fingerprint, keep_rubric
 from judge.verdicts import Verdict
 from rubrics import Rubric, lowest

@@ -15,6 +15,7 @@ from judge.verdicts import Outcome
 from rubrics import Criterion
 
 if TYPE_CHECKING:
+    from judge.calibration.summaries import CalibratedSummary
     from judge.store.results import Cell, RunInfo, Totals
     from judge.store.store import Store
 
@@ -71,40 +72,6 @@ class CriterionSummary:
     def scored_share(self) -> float | None:
         """Scored ones among those that apply; None where none applies."""
         return self.scored / self.n if self.n else None
-
-
-@dataclass(frozen=True, slots=True)
-class CalibratedSummary:
-    """One criterion of a run by a calibration.
-
-    Attributes
-    ----------
-    n, mean
-        Items with a calibrated score, and the mean of those, on the criterion's own scale; None where there is none.
-    stands
-        Items whose grade may stand without a person; None where no threshold is known.
-    finding, measure, agreement, agreement_low, agreement_high
-        What held-out labels say of the judge.
-    rate, rate_low, rate_high
-        Of a pass/fail criterion the share that people would pass; None where `no_rate` says why.
-    rate_by
-        How that was found: by the judge's error rates on the labels; of the run that was calibrated on, by its labels.
-    """
-
-    criterion: str
-    n: int
-    mean: float | None
-    stands: int | None
-    finding: str
-    measure: str | None
-    agreement: float | None
-    agreement_low: float | None
-    agreement_high: float | None
-    rate: float | None = None
-    rate_low: float | None = None
-    rate_high: float | None = None
-    rate_by: str | None = None
-    no_rate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

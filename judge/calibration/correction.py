@@ -165,7 +165,7 @@ def levels_of(scale: Scale) -> Floats:
 
 def _tie(fit: Labelled) -> float:
     try:
-        return tuned_tie(fit.target, fit.score, fit.cluster)
+        return tuned_tie(fit.target, fit.score, fit.cluster, fit.w)
     except Undefined:
         return 0.0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -11,14 +11,14 @@ import numpy as np
 from judge.calibration.scale import Scale
 from judge.calibration.statistics.bootstrap import Floats
 from judge.errors import InputError
-from judge.exports import PAGE
 from judge.grades import CriterionGrade, Grade, JudgeRef, RubricRef, Usage
 from judge.grading import weighed
 from judge.items import Item
 from judge.judges import Judge
+from judge.pages import pages
 from judge.providers.recorded import Recorded
 from judge.verdicts import Outcome
-from rubrics import Criterion, Rubric
+from rubrics import Criterion, Preference, Rubric
 
 if TYPE_CHECKING:
     from judge.store.results import RunInfo
@@ -46,6 +46,9 @@ class Said:
         The share of every level; rows of NaN where it is not known. None where it is known of no item.
     outcomes
         What became of each item.
+    orders : (n, 2) or None
+        Of pairs the preference where a was shown first, and where b was: 1 for a, 0 for b; NaN where there is none.
+        None where pairs were not shown in both orders.
     """
 
     scale: Scale
@@ -53,6 +56,7 @@ class Said:
     confidence: Floats
     shares: Floats | None
     outcomes: tuple[Outcome, ...]
+    orders: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +144,14 @@ def _described(
     store: Store, info: RunInfo, group: str | None, system: str | None, systems: list[str]
 ) -> Iterator[Graded]:
     """The grades of a run in the order of the input, a page in memory at a time. Adds to the systems."""
-    after = -1
-    while page := store.ask(store.results.grades, info, after, PAGE):
-        usual = [grade for _, grade in page if grade.rubric.hash == info.rubric.hash]
+    for page in pages(store, info):
+        usual = [grade for grade in page if grade.rubric.hash == info.rubric.hash]
         items = store.ask(store.results.items, info.id, [grade.item for grade in usual])
         for grade in usual:
             item = items[grade.item]
             if system is not None:
                 systems.append(_named(grade, system, "--system"))
             yield grade, _group(grade, item, group), float(sum(map(len, item.output_texts)))
-        after = page[-1][0]
 
 
 def of_recording(judge: Judge, rubric: Rubric, items: Iterable[str], groups: Mapping[str, str]) -> Judgements:
@@ -167,7 +169,18 @@ def of_recording(judge: Judge, rubric: Rubric, items: Iterable[str], groups: Map
             ours = RubricRef(name=rubric.name, hash=rubric.hash)
             yield Grade(item=item, rubric=ours, judge=ref, usage=Usage(), **fields), groups.get(item, item), np.nan
 
-    return of_grades(described(), rubric, ref)
+    found = of_grades(described(), rubric, ref)
+    said = {one.id: replace(found.said[one.id], orders=_orders(recorded, found.items, one)) for one in rubric.leaves}
+    return replace(found, said=said)
+
+
+def _orders(recorded: Recorded, items: Sequence[str], criterion: Criterion) -> Floats | None:
+    if not isinstance(criterion, Preference):
+        return None
+    rows = [recorded.orders(item, criterion) for item in items]
+    if not any(rows):
+        return None
+    return np.array([row or (None, None) for row in rows], dtype=np.float64)
 
 
 def of_grades(graded: Iterable[Graded], rubric: Rubric, judge: JudgeRef, run: str | None = None) -> Judgements:

@@ -45,6 +45,8 @@ class Labelled:
         Inverse of the probability with which the item was drawn to be labelled, to a mean of 1.
     length : (n,)
         Characters of the output.
+    orders : (n, 2) or None
+        Of pairs the judge's preference in either order, as of `Said`.
     """
 
     criterion: str
@@ -62,6 +64,7 @@ class Labelled:
     length: Floats
     system: Codes | None = None
     panel: Floats | None = None
+    orders: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -181,6 +184,7 @@ def _labelled(
         w=w / w.mean(),
         length=judgements.length[at],
         panel=None if panel is None else panel[at],
+        orders=None if said.orders is None else said.orders[at],
         system=None if judgements.systems is None else _codes([judgements.systems[place] for place in at]),
     )
 

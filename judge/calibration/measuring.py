@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from judge.calibration.correction import Correction
 from judge.calibration.findings import LEAST_LABELS, Finding, finding
@@ -12,11 +12,11 @@ from judge.calibration.labelled import Labelled
 from judge.calibration.measures import Measure, measures
 from judge.calibration.performance import Performance, performance
 from judge.calibration.splits import Opened, Part
-from judge.calibration.statistics import agreement, alt_test, bootstrap, confusion, raters
+from judge.calibration.statistics import agreement, alt_test, bootstrap, confusion, preferences, raters
 from judge.calibration.statistics.alt_test import AltTest
+from judge.calibration.statistics.annotators import Annotator, annotators
 from judge.calibration.statistics.bootstrap import Floats
 from judge.calibration.statistics.figures import Figure, Undefined
-from judge.calibration.statistics.raters import Annotator
 
 #: Disagreements and points of a cloud that are kept.
 WORST, CLOUD = 20, 400
@@ -26,6 +26,13 @@ AMONG_PEOPLE: dict[Kind, str] = {
     "ordinal": "quadratic_kappa",
     "numeric": "concordance",
     "nominal": "kappa",
+}
+#: What Krippendorff's alpha counts as a distance.
+LEVELS: dict[Kind, raters.Level] = {
+    "nominal": "nominal",
+    "binary": "nominal",
+    "ordinal": "ordinal",
+    "numeric": "interval",
 }
 
 
@@ -81,6 +88,9 @@ class Measurement(BaseModel):
     worst, worst_of
         The items on which judge and people are farthest apart, and the part of the labels that they are of: the dev
         part where there is one, so that work on the rubric need not use up held-out labels.
+    orders
+        Of pairs that were judged in both orders: what the order does to them, by the names of
+        `statistics.preferences.metrics`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -106,6 +116,7 @@ class Measurement(BaseModel):
     worst: tuple[Disagreement, ...]
     worst_of: Part
     finding: Finding
+    orders: dict[str, Figure] = Field(default_factory=dict)
 
     def measure(self, name: str, level: str = "item") -> Measure | None:
         """The measure of this name and level."""
@@ -146,7 +157,7 @@ def measure(
         unscored=len(labelled) - len(test),
         levels=labelled.scale.names,
         balance=_balance(test),
-        annotators=_annotators(labelled),
+        annotators=_annotators(labelled, draws, seed),
         alpha=alpha,
         icc=single,
         icc_of_mean=mean,
@@ -159,6 +170,7 @@ def measure(
         worst=_worst(test if dev is None else dev.scored),
         worst_of=Part.TEST if dev is None else Part.DEV,
         finding=finding(labelled.scale.kind, len(test), len(_people(test)), found, told, stood),
+        orders=_orders(labelled, draws, seed),
     )
 
 
@@ -194,13 +206,7 @@ def _alt_test(test: Labelled, found: tuple[Measure, ...], draws: int, seed: int)
 
 def _among_people(labelled: Labelled, draws: int, seed: int) -> tuple[Figure, Figure | None, Figure | None]:
     """Krippendorff's alpha, ICC(2,1) and ICC(2,k), with their intervals."""
-    levels: dict[Kind, raters.Level] = {
-        "nominal": "nominal",
-        "binary": "nominal",
-        "ordinal": "ordinal",
-        "numeric": "interval",
-    }
-    level = levels[labelled.scale.kind]
+    level = LEVELS[labelled.scale.kind]
     n = int(((~np.isnan(labelled.ratings)).sum(axis=1) >= 2).sum())
     try:
         raters.krippendorff_alpha(labelled.ratings, level)
@@ -231,17 +237,18 @@ def _among_people(labelled: Labelled, draws: int, seed: int) -> tuple[Figure, Fi
     return figure, single, mean
 
 
-def _annotators(labelled: Labelled) -> tuple[Annotator, ...]:
-    metric = agreement.metrics(labelled.scale)[AMONG_PEOPLE[labelled.scale.kind]]
-
-    def agreed(y: Floats, f: Floats) -> float:
-        value = float(metric(y, f, np.ones((1, len(y))))[0])
-        if np.isnan(value):
-            raise Undefined("these labels do not define it")
-        return value
-
-    target: raters.Target = "majority" if labelled.scale.kind in ("binary", "nominal") else "mean"
-    return raters.annotators(labelled.ratings, agreed, target, labelled.annotators)
+def _annotators(labelled: Labelled, draws: int, seed: int) -> tuple[Annotator, ...]:
+    kind = labelled.scale.kind
+    return annotators(
+        labelled.ratings,
+        agreement.metrics(labelled.scale)[AMONG_PEOPLE[kind]],
+        labelled.cluster,
+        labelled.w,
+        "majority" if kind in ("binary", "nominal") else "mean",
+        labelled.annotators,
+        draws=draws,
+        seed=seed,
+    )
 
 
 def _balance(test: Labelled) -> tuple[float, ...]:
@@ -281,6 +288,15 @@ def _length(test: Labelled, draws: int, seed: int) -> Length:
     chosen = np.random.default_rng(seed).permutation(len(kept))[:CLOUD]
     points = zip(kept.length[chosen].tolist(), gap[chosen].tolist(), strict=True)
     return Length(slope=figure, points=tuple(points))
+
+
+def _orders(labelled: Labelled, draws: int, seed: int) -> dict[str, Figure]:
+    """What the order of two outputs does to the judge; nothing where they were shown in one order alone."""
+    if labelled.orders is None:
+        return {}
+    people = preferences.majority([preferences.verdicts(row) for row in labelled.ratings])
+    ab, ba = (preferences.verdicts(column) for column in labelled.orders.T)
+    return preferences.preferences(people, ab, ba, cluster=labelled.cluster, w=labelled.w, draws=draws, seed=seed)
 
 
 def _worst(shown: Labelled) -> tuple[Disagreement, ...]:

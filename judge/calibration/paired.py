@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from judge.calibration.drift.paired_shares import paired_shares
 from judge.calibration.statistics.bootstrap import Codes, Floats, Metric
 from judge.calibration.statistics.figures import Figure, Undefined
+from judge.calibration.statistics.paired_shares import paired_shares
 from judge.calibration.statistics.shares import Share, SumOfShares
 
 

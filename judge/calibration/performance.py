@@ -76,8 +76,8 @@ class Covering(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     coverage: Figure
-    width: float | None = None
-    informative: float | None = None
+    width: Figure
+    informative: Figure
 
 
 class Performance(BaseModel):
@@ -124,7 +124,7 @@ def performance(test: Labelled, correction: Correction, draws: int = bootstrap.D
         raw_bias=error_of(test.score, agreement.bias),
         bias=error_of(calibrated, agreement.bias),
         acceptance=_acceptance(test, correction, calibrated, draws, seed),
-        intervals=_covering(test, correction, calibrated),
+        intervals=_covering(test, correction, calibrated, draws, seed),
         reliability=() if nominal else _reliability(test, calibrated),
         raw_reliability=() if nominal else _reliability(test, test.score),
     )
@@ -188,17 +188,18 @@ def _risk_curve(kept: Labelled, wrong: Flags) -> tuple[RiskPoint, ...]:
     return tuple(points)
 
 
-def _covering(test: Labelled, correction: Correction, calibrated: Floats) -> Covering:
+def _covering(test: Labelled, correction: Correction, calibrated: Floats, draws: int, seed: int) -> Covering:
     known = np.isfinite(calibrated)
     if correction.intervals is None or not known.any():
-        why = correction.no_intervals or "no held-out item has a calibrated score"
-        return Covering(coverage=Figure.undefined(why, len(test)))
+        nothing = Figure.undefined(correction.no_intervals or "no held-out item has a calibrated score", len(test))
+        return Covering(coverage=nothing, width=nothing, informative=nothing)
     kept = test.take(known)
     low, high, informative = correction.intervals.predict(calibrated[known])
+    widths = (high - low) / kept.scale.width
     return Covering(
         coverage=_share(kept, np.asarray((low <= kept.target) & (kept.target <= high))),
-        width=float(np.average((high - low) / kept.scale.width, weights=kept.w)),
-        informative=float(np.average(informative, weights=kept.w)),
+        width=bootstrap.figures({"": _mean}, widths, widths, kept.cluster, kept.w, draws=draws, seed=seed)[""],
+        informative=_share(kept, informative),
     )
 
 
@@ -214,11 +215,11 @@ def _reliability(test: Labelled, scores: Floats) -> tuple[Reliability, ...]:
     points = []
     for code in np.unique(within):
         here = kept.take(within == code)
-        mean = _figure(_mean_of_people, here, here.target, 500, 0)
+        mean = _figure(_mean, here, here.target, 500, 0)
         points.append(Reliability(score=float(np.average(given[within == code], weights=here.w)), people=mean))
     return tuple(points)
 
 
-def _mean_of_people(y: Floats, f: Floats, W: Floats) -> Floats:
+def _mean(y: Floats, f: Floats, W: Floats) -> Floats:
     total = W.sum(axis=1)
     return np.asarray(np.divide(W @ y, total, out=np.full(len(W), np.nan), where=total > 0))

@@ -11,14 +11,9 @@ import typer
 from judge.calibration.bound import keep_recorded
 from judge.calibration.calibration import calibrate
 from judge.calibration.correction import Promise
-from judge.calibration.judgements import Judgements, of_recording, of_run
-from judge.calibration.labelling.importing import (
-    has_column,
-    import_file,
-    named_groups,
-    refuse_contradiction,
-    refuse_other,
-)
+from judge.calibration.judgements import Judgements, of_recording
+from judge.calibration.labelling.groups import grouped, named_groups
+from judge.calibration.labelling.importing import import_file, refuse_other
 from judge.calibration.labelling.sampling import Sampling
 from judge.calibration.shelf import keep
 from judge.cli import draw
@@ -66,16 +61,17 @@ def calibrate_(
 ) -> None:
     """Measure how far a judge agrees with people, and fit what corrects it: on labels that are kept apart."""
     promise = Promise(alpha=alpha, delta=delta, coverage=coverage)
-    with open_store() as store:
-        if (run is None) == (recorded is None):
-            raise InputError("name the run whose judge is calibrated with --run, or a recorded judge with --recorded")
+    if (run is None) == (recorded is None):
+        raise InputError("name the run whose judge is calibrated with --run, or a recorded judge with --recorded")
+    with open_store(must_exist=run is not None) as store:
         info = None if run is None else find_run(store, run)
         given = _labels(store, labels, _rubric(store, info, rubric), group, info)
         for line in () if quiet else given.told:
             say(line)
         set_name, stored = given.label_set, given.stored
         if info is not None:
-            judgements = _of_run(store, info, given, group, system)
+            column = None if given.grouped else group
+            judgements = grouped(store, info, set_name, given.groups, column, system)
         else:
             judgements = _of_recording(store, str(recorded), str(rubric), given, group)
         sampling = Sampling.kept(store, judgements, stored)
@@ -143,21 +139,6 @@ def _labels(store: Store, labels: str, rubric: Rubric, group: str | None, run: R
     if not stored:
         raise InputError(f"the label set {label_set} holds no label; add some with: judge labels import")
     return _Given(label_set, stored, named_groups(label_set, stored), grouped, told)
-
-
-def _of_run(store: Store, info: RunInfo, given: _Given, group: str | None, system: str | None) -> Judgements:
-    """What the judge said. Groups that labels name go before those of the items' metadata, and must be the same."""
-    if group is None or given.grouped:
-        return of_run(store, info, None, system)
-    ours = given.groups.keys() & store.ask(store.labels.item_ids, info.id)
-    if ours and not has_column(store, info, group, min(ours)):
-        raise InputError(
-            f"the label set {given.label_set} names its groups itself, and the items of run {info.id} have no "
-            f"{group!r} in their metadata; leave --group out"
-        )
-    found = of_run(store, info, group, system)
-    refuse_contradiction(given.label_set, given.groups, found, group)
-    return found
 
 
 def _of_recording(store: Store, recorded: str, rubric: str, given: _Given, group: str | None) -> Judgements:

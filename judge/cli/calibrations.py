@@ -35,7 +35,7 @@ CalibrationArgument = Annotated[str, typer.Argument(help="Name of the calibratio
 @expected
 def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Calibrations, newest first."""
-    with open_store() as store:
+    with open_store(must_exist=True) as store:
         found = store.ask(store.calibrations.find)
     if as_json:
         rows = [asdict(one) for one in found]
@@ -53,7 +53,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """What a calibration found."""
-    with open_store() as store:
+    with open_store(must_exist=True) as store:
         info, made = find(store, calibration)
     if as_json:
         typer.echo(info.body)
@@ -87,7 +87,7 @@ def report(
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
     """Write what a calibration found as one HTML file, to read or to send: no script, nothing fetched."""
-    with open_store() as store:
+    with open_store(must_exist=True) as store:
         info, made = find(store, calibration)
         out = out or Path(f"calibration-{info.id}.html")
         with new_file(out, text=True, force=force) as file:

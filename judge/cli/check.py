@@ -66,7 +66,7 @@ def check(
     """
     if production is not None and known_change:
         raise InputError("--production is for changes that nobody announced; leave it out, or --known-change")
-    with open_store() as store:
+    with open_store(must_exist=True) as store:
         info, made = find(store, calibration)
         described = judge_of(store, info, made, judge)
         bound = take(store, info, made)

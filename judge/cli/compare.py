@@ -24,7 +24,7 @@ def compare(
     """Hold two or more judges against the same held-out labels: agreement, cost, latency, and how far they differ."""
     if len(calibrations) < 2:
         raise InputError("name two calibrations at the least; list them with: judge calibrations list")
-    with open_store() as store, spinner(as_json) as told:
+    with open_store(must_exist=True) as store, spinner(as_json) as told:
         bounds = []
         for ref in calibrations:
             told(f"reading {ref}")

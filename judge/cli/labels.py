@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,7 +18,7 @@ from judge.calibration.labelling.importing import import_file
 from judge.calibration.labelling.pilot import take_pilot
 from judge.cli import draw
 from judge.cli.exits import Exit, expected, say
-from judge.cli.output import new_file
+from judge.cli.output import new_files
 from judge.errors import InputError
 from judge.exports import find_run
 from judge.notation import visible
@@ -48,7 +47,7 @@ def import_(
     ] = None,
 ) -> None:
     """Add labels to a set. What was there stays: another label of the same person is a revision."""
-    with open_store() as store:
+    with open_store(must_exist=run is not None) as store:
         info = find_run(store, run) if run is not None else None
         chosen = _rubric(store, info, rubric)
         source = find_run(store, sampled_from).id if sampled_from is not None else None
@@ -80,7 +79,7 @@ def sheet(
     ] = Path("sheet.csv"),
 ) -> None:
     """Draw items of a run for people to label, without what the judge said of them, and write sheets to fill in."""
-    with open_store() as store:
+    with open_store(must_exist=True) as store:
         info = find_run(store, run)
         judged = of_run(store, info)
         if criterion is not None and criterion not in judged.said:
@@ -121,7 +120,7 @@ def hand_out(
     taken = {judged.items[place] for place in drawn.places.tolist()}
     rows = zip(judged.items, drawn.stratum.tolist(), drawn.probability.tolist(), strict=True)
     every = [store.labels.Drawn(item, stratum, p, item in taken) for item, stratum, p in rows]
-    with _all_or_none([guide, *files]) as (how_to, *opened):
+    with new_files([guide, *files]) as (how_to, *opened):
         how_to.write(sheets.guide(judged.rubric) + "\n")
         for number, file in enumerate(opened, 1):
             sheets.write(file, sheet_id, f"annotator-{number}", [by_id[id_] for id_ in ids], judged.rubric, seed)
@@ -130,21 +129,6 @@ def hand_out(
         f"sheet {sheet_id}: {', '.join(map(str, files))}; how to: {guide}\n"
         f"when they are filled in: judge labels import {files[0]} --run {info.id} --name NAME"
     )
-
-
-@contextmanager
-def _all_or_none(paths: Sequence[Path]) -> Iterator[list[IO[str]]]:
-    """New files to write text to. Where one of them cannot be written, none is left."""
-    files: dict[Path, IO[str]] = {}
-    try:
-        with ExitStack() as opened:
-            for path in paths:
-                files[path] = opened.enter_context(new_file(path, text=True))
-            yield list(files.values())
-    except BaseException:
-        for path in files:
-            path.unlink(missing_ok=True)
-        raise
 
 
 @app.command()
@@ -167,7 +151,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """How many more labels an interval of this width needs; with --out the next items, where the judge was unsure."""
-    with open_store() as store:
+    with open_store(must_exist=True) as store:
         info = find_run(store, run)
         pilot = take_pilot(store, info, labels, group, seed, dev)
         if criterion is not None and criterion not in pilot.judgements.said:
@@ -189,7 +173,7 @@ def plan(
 @expected
 def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Label sets, newest first."""
-    with open_store() as store:
+    with open_store(must_exist=True) as store:
         found = store.ask(store.labels.sets)
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], ensure_ascii=False))
@@ -208,7 +192,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a label set on which no calibration rests. The looks at its held-out labels stay counted."""
-    with open_store() as store:
+    with open_store(must_exist=True) as store:
         if store.ask(store.labels.asked_hash, name) is None:
             raise InputError(f"there is no label set {name!r}; see: judge labels list")
         _refuse_resting(name, store.ask(store.labels.rests_on, name))

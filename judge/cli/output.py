@@ -1,11 +1,11 @@
-"""The file that `--out` names: written whole or not at all, and never over something else."""
+"""The files that `--out` names: written whole or not at all, and never over something else."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -27,6 +27,21 @@ def new_file(path: Path, text: bool, force: bool = False) -> Iterator[IO[Any]]:
             yield file
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error}); name another file") from None
+
+
+@contextmanager
+def new_files(paths: Sequence[Path]) -> Iterator[list[IO[str]]]:
+    """New files to write text to. Where one of them cannot be written, none is left."""
+    files: dict[Path, IO[str]] = {}
+    try:
+        with ExitStack() as opened:
+            for path in paths:
+                files[path] = opened.enter_context(new_file(path, text=True))
+            yield list(files.values())
+    except BaseException:
+        for path in files:
+            path.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

@@ -27,6 +27,8 @@ class Options(BaseModel):
     """`file`: JSON lines, plain or gzipped, of {item, criterion, judge?, score | samples, reason?, distribution?}.
 
     `judge` takes only the rows of that judge. `distribution` holds the probability that the judge gave to each level.
+    Of a pair there are {verdict_ab, verdict_ba} in the place of a score: which output is better, `a`, `b` or `tie`,
+    where a was shown first, and where b was; null for an answer that could not be read.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +44,7 @@ class _Cell:
     scores: list[object]
     reason: str | None = None
     distribution: dict[str, float] | None = None
+    both_orders: bool = False
 
 
 class Recorded:
@@ -63,7 +66,11 @@ class Recorded:
                 continue
             try:
                 cell = (str(row["item"]), str(row["criterion"]))
-                scores = row["samples"] if "samples" in row else [row["score"]]
+                both_orders = "verdict_ab" in row
+                if both_orders:
+                    scores = [row["verdict_ab"], row["verdict_ba"]]
+                else:
+                    scores = row["samples"] if "samples" in row else [row["score"]]
             except KeyError as missing:
                 raise SetupError(
                     f"{self._options.file}:{number}: no {missing}; a row has item, criterion and score"
@@ -77,7 +84,8 @@ class Recorded:
             told = row.get("distribution")
             if told is not None and not (isinstance(told, dict) and all(map(_is_number, told.values()))):
                 raise SetupError(f"{self._options.file}:{number}: `distribution` is not a probability for each level")
-            self._cells[cell] = _Cell(scores if isinstance(scores, list) else [scores], row.get("reason"), told)
+            scores = scores if isinstance(scores, list) else [scores]
+            self._cells[cell] = _Cell(scores, row.get("reason"), told, both_orders)
         if not self._cells:
             raise SetupError(f"{self._options.file}: nothing recorded for the judge {self._options.judge!r}")
         self.fingerprint = digest.hexdigest()
@@ -90,6 +98,17 @@ class Recorded:
     def recorded(self, item: str, rubric: Rubric, sample: int) -> tuple[Verdict, ...]:
         """What the file holds of an item, by its id."""
         return tuple(self._verdict(item, criterion, sample) for criterion in rubric.leaves)
+
+    def orders(self, item: str, criterion: Criterion) -> tuple[float | None, float | None] | None:
+        """The preference of an item, 1 for a and 0 for b, where a was shown first and where b was.
+
+        None where the file does not hold both orders, and in the place of one that could not be read.
+        """
+        cell = self._cells.get((item, criterion.id))
+        if cell is None or not cell.both_orders:
+            return None
+        ab, ba = (self._verdict(item, criterion, sample).value for sample in range(2))
+        return ab, ba
 
     def _verdict(self, item: str, criterion: Criterion, sample: int) -> Verdict:
         cell = self._cells.get((item, criterion.id), _Cell([]))

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from judge.ledger import now
+from judge.store import labels
 from judge.store.tables import calibration, opening, run
 
 
@@ -50,13 +51,14 @@ def find(connection: Connection, tenant: str, name: str | None = None) -> list[C
 def open_test(connection: Connection, tenant: str, label_set: str, seed: int, purpose: str) -> int:
     """Writes down that held-out labels are looked at. Returns how often they have been, this time included.
 
-    Looks by any seed count: another one divides the same labels otherwise.
+    Looks by any seed count: another one divides the same labels otherwise. So do looks at sets of the same labels.
     """
-    wanted = select(func.count()).where(opening.c.tenant == tenant, opening.c.label_set == label_set)
-    number = connection.execute(wanted).scalar_one() + 1
-    row = {"tenant": tenant, "label_set": label_set, "seed": seed, "number": number, "purpose": purpose, "at": now()}
+    looks = select(func.count()).where(opening.c.tenant == tenant)
+    own = connection.execute(looks.where(opening.c.label_set == label_set)).scalar_one()
+    elsewhere = looks.where(opening.c.label_set.in_(labels.copies(connection, tenant, label_set)))
+    row = {"tenant": tenant, "label_set": label_set, "seed": seed, "number": own + 1, "purpose": purpose, "at": now()}
     connection.execute(insert(opening), row)
-    return int(number)
+    return int(own + 1 + connection.execute(elsewhere).scalar_one())
 
 
 def show_by(connection: Connection, tenant: str, run_id: str, calibration_id: str | None) -> None:

@@ -45,8 +45,8 @@ def check_is_there(backend: Backend) -> None:
     """Looking must not make a file. Raises StoreError."""
     if backend.path is not None and not backend.path.exists():
         raise StoreError(
-            f"{backend.name}: there is no database yet; the first `judge grade` makes one, or name another in "
-            "JUDGE_DATABASE_URL"
+            f"{backend.name}: there is no database yet; `judge grade` and `judge labels import` make one, or name "
+            "another in JUDGE_DATABASE_URL"
         )
 
 

@@ -7,13 +7,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, and_, delete, func, insert, select
 
 from judge.calibration.labelling.labels import Label
 from judge.ledger import now
 from judge.store.conflicts import ignoring
 from judge.store.tables import calibration, label, label_set, run_item, sheet, sheet_item
 from judge.verdicts import Outcome
+
+#: Sets that share this many of the smaller one's labels are the same labels.
+SAME_LABELS = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,24 @@ def remove(connection: Connection, tenant: str, name: str) -> list[str]:
     connection.execute(delete(label).where(label.c.tenant == tenant, label.c.label_set == name))
     connection.execute(delete(label_set).where(label_set.c.tenant == tenant, label_set.c.name == name))
     return []
+
+
+def copies(connection: Connection, tenant: str, name: str) -> list[str]:
+    """The other sets that hold the same labels: nine in ten of the smaller set's, as they first were."""
+    mine, other = label.alias(), label.alias()
+    first = (mine.c.tenant == tenant) & (mine.c.label_set == name) & (mine.c.revision == 0)
+    same = [mine.c[column] == other.c[column] for column in ("tenant", "item_id", "criterion", "annotator", "outcome")]
+    same += [mine.c[column].is_not_distinct_from(other.c[column]) for column in ("level", "value")]
+    shared = (
+        select(other.c.label_set, func.count())
+        .select_from(mine.join(other, and_(*same, other.c.revision == 0, other.c.label_set != name)))
+        .where(first)
+        .group_by(other.c.label_set)
+    )
+    sizes = {one.name: one.labels for one in sets(connection, tenant)}
+    return [
+        found for found, count in connection.execute(shared) if count >= SAME_LABELS * min(sizes[name], sizes[found])
+    ]
 
 
 def of_set(connection: Connection, tenant: str, name: str, until: float | None = None) -> list[Stored]:

@@ -324,6 +324,8 @@ def test_a_plan_and_the_next_sheet_read_back(anywhere: Terminal) -> None:
     assert made.json["labels"]["items"] == 40 + new
     # Labels of both draws count as one sample of the run.
     assert "the labels are from elsewhere" not in json.dumps(made.json["populations"])
+    column = anywhere.run(*plan, "--group", "nobody")
+    assert (column.status, "'nobody'" in column.err) == (2, True), column.err
     again = anywhere.run(*plan, "--out", "next.csv", "--n", "3000")
     assert (again.status, "draw fewer with --n" in again.err) == (2, True)
     assert "there is no label set 'none'" in anywhere.run("labels", "plan", "latest", "--labels", "none").err

@@ -150,7 +150,26 @@ def test_a_judge_with_log_probabilities_is_told_whether_they_come(terminal: Term
     assert "  logprobs     no\n" in terminal.run("judges", "test", "judge.yaml").out
 
 
-@pytest.mark.parametrize("command", ["runs list", "runs show latest", "runs prune --older-than-days 1", "judges list"])
+LOOKING = """
+judges list
+runs list
+runs show latest
+runs prune --older-than-days 1
+labels list
+labels sheet latest
+labels plan latest --labels people
+labels delete people
+labels import labels.csv --run latest
+calibrate --run latest --labels people
+calibrations list
+calibrations show latest
+calibrations report latest
+calibrations compare one other
+calibrations check latest
+"""
+
+
+@pytest.mark.parametrize("command", LOOKING.strip().splitlines())
 def test_looking_makes_no_database_at_a_mistyped_place(terminal: Terminal, command: str) -> None:
     refused = terminal.run(*command.split(), JUDGE_DATABASE_URL="sqlite:///no/such/judge.db")
     assert (refused.status, refused.err.startswith("judge: no/such/judge.db: there is no database yet")) == (2, True)

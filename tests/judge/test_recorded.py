@@ -65,6 +65,7 @@ def test_another_judge_or_another_file_is_another_fingerprint(tmp_path: Path) ->
         ("[1]\n", {}, "s.jsonl:1: not a JSON object"),
         ('\n{"item": "1", "score": 1}\n', {}, "s.jsonl:2: no 'criterion'"),
         ('{"item": "1", "criterion": "c"}\n', {}, "s.jsonl:1: no 'score'"),
+        ('{"item": "1", "criterion": "c", "verdict_ab": "a"}\n', {}, "s.jsonl:1: no 'verdict_ba'"),
         ('{"item": "1", "criterion": "c", "score": 1, "judge": "a"}\n', {"judge": "z"}, "nothing recorded"),
         ("", {}, "nothing recorded"),
         ("", {"flie": "x"}, "needs `options: {file: PATH}`"),
@@ -96,3 +97,22 @@ def test_two_judges_in_a_file_are_never_mixed(tmp_path: Path) -> None:
     path.write_text(path.read_text("utf-8") + json.dumps(rows[1]) + "\n")
     with pytest.raises(SetupError, match=r"two\.jsonl:3: .*; remove one$"):
         Recorded(Judge(name="r", provider="recorded", options={"file": str(path), "judge": "b"}))
+
+
+def test_both_orders_of_a_pair_are_kept_apart(tmp_path: Path) -> None:
+    rubric = Rubric.loads("name: pairs\ncriteria: [{id: better, scale: preference, question: Which is better?}]")
+    said = {"same": ("a", "a"), "moved": ("a", "b"), "tied": ("tie", "b"), "unread": (None, "b"), "wrong": ("x", None)}
+    rows = [{"item": id_, "criterion": "better", "verdict_ab": ab, "verdict_ba": ba} for id_, (ab, ba) in said.items()]
+    source = recorded(tmp_path / "s.jsonl", [*rows, {"item": "once", "criterion": "better", "score": "a"}])
+    (better,) = rubric.leaves
+    assert {id_: source.orders(id_, better) for id_ in (*said, "once", "unknown")} == {
+        "same": (1.0, 1.0),
+        "moved": (1.0, 0.0),
+        "tied": (0.5, 0.0),
+        "unread": (None, 0.0),
+        "wrong": (None, None),
+        "once": None,
+        "unknown": None,
+    }
+    outcomes = [[source.recorded(id_, rubric, n)[0].outcome.value for n in range(2)] for id_ in ("unread", "wrong")]
+    assert outcomes == [["judge_error", "scored"], ["invalid", "judge_error"]]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from judge.calibration.calibration import Calibration, calibrate
 from judge.calibration.demo import simulation
 from judge.calibration.judgements import of_recording
-from judge.calibration.labelling import label_files
+from judge.calibration.labelling.groups import named_groups
+from judge.calibration.labelling.importing import import_file
 from judge.calibration.labelling.sampling import Sampling
 from judge.calibration.shelf import keep
 from judge.errors import InputError
@@ -120,18 +121,17 @@ def calibrated(
     if store.ask(store.labels.asked_hash, one.name) not in (None, rubric.asked_hash):
         raise InputError(f"{store.name} has other labels named {one.name}; leave --keep out, or use another database")
     labels, judgements = one.write(folder)
-    found = label_files.read(labels, rubric, one.group)
-    store.change(store.labels.add, one.name, rubric.asked_hash, found.labels, SOURCE)
+    import_file(store, labels, rubric, name=one.name, group=one.group, source=SOURCE)
     stored = store.ask(store.labels.of_set, one.name)
-    groups = {label.item: label.group for label in found.labels if label.group is not None}
     recording = Judge(name=one.judge, provider="recorded", options={"file": str(judgements)})
-    said = of_recording(recording, rubric, dict.fromkeys(label.item for label in found.labels), groups)
+    items = dict.fromkeys(each.label.item for each in stored)
+    said = of_recording(recording, rubric, items, named_groups(one.name, stored))
     if one.credit is None:
         said = replace(said, judge=said.judge.model_copy(update={"kind": "simulated"}))
     made = calibrate(
         said,
         stored,
-        Sampling.of(said, stored, []),
+        Sampling.kept(store, said, stored),
         label_set=one.name,
         group=one.group,
         record=lambda purpose: store.change(store.calibrations.open_test, one.name, 0, purpose),

@@ -14,12 +14,11 @@ from judge.calibration.labelled import Labelled
 from judge.calibration.statistics.bootstrap import Codes, Floats
 from judge.errors import InputError
 from judge.items import Item
+from judge.pages import PAGE
 
 if TYPE_CHECKING:
     from judge.store.store import Store
 
-#: Items that the store is asked for at once.
-PAGE = 500
 #: In the place of the code of a label: the criterion's own score.
 SCORE = -1
 

@@ -13,10 +13,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 from scipy import stats
 
-from judge.calibration.drift.paired_shares import paired_shares, tango, turned_over
 from judge.calibration.statistics import bootstrap
 from judge.calibration.statistics.bootstrap import Codes, Floats
 from judge.calibration.statistics.figures import Figure, Undefined
+from judge.calibration.statistics.paired_shares import paired_shares, tango, turned_over
 
 #: The margin of equivalence as a share of the scale's range.
 MARGIN = 0.05

@@ -10,8 +10,8 @@ import numpy as np
 from judge.calibration.judgements import Judgements
 from judge.calibration.scale import Scale
 from judge.calibration.statistics.bootstrap import Floats
-from judge.exports import PAGE
 from judge.grades import CriterionGrade, Sample
+from judge.pages import pages
 
 if TYPE_CHECKING:
     from judge.store.results import RunInfo
@@ -26,16 +26,15 @@ def repeats(store: Store, info: RunInfo, judgements: Judgements) -> dict[str, Fl
     if info.samples < 2:
         return {}
     found = {id_: np.full((len(judgements.items), info.samples), np.nan) for id_ in judgements.said}
-    places, after = judgements.places, -1
-    while page := store.ask(store.results.grades, info, after, PAGE):
-        for _, grade in page:
+    places = judgements.places
+    for page in pages(store, info):
+        for grade in page:
             place = places.get(grade.item)
             if place is None or grade.rubric.hash != judgements.rubric.hash:
                 continue
             for id_, one in grade.criteria.items():
                 scores = list(_scores(one, judgements.said[id_].scale))[: info.samples]
                 found[id_][place, : len(scores)] = scores
-        after = page[-1][0]
     return found
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from judge.calibration.judgements import BY_INPUT, Judgements
 from judge.calibration.labelling import label_files
+from judge.calibration.labelling.groups import has_column
 from judge.calibration.labelling.label_files import LabelFile
 from judge.errors import InputError
 from rubrics import Rubric
@@ -48,6 +47,7 @@ def import_file(
     run: RunInfo | None = None,
     sampled_from: str | None = None,
     metadata: bool = False,
+    source: str | None = None,
 ) -> Imported:
     """Adds the labels of a file to a set. What was there stays: another label of the same person is a revision.
 
@@ -63,6 +63,8 @@ def import_file(
         The id of the run that the items are a random sample of.
     metadata
         Whether the column of the groups may be one of the metadata of the run's items instead.
+    source
+        Where the labels are from, in the place of the file's own path.
 
     Raises
     ------
@@ -92,7 +94,7 @@ def import_file(
         label_set,
         rubric.asked_hash,
         found.labels,
-        str(path.resolve()),
+        source or str(path.resolve()),
         found.sheet,
         sampled_from,
     )
@@ -110,36 +112,6 @@ def refuse_other(store: Store, label_set: str, rubric: Rubric) -> None:
             f"the label set {label_set} answers other questions than {rubric.name}; import these labels under another "
             "name with: judge labels import FILE --name NAME"
         )
-
-
-def named_groups(label_set: str, stored: Sequence[Stored]) -> dict[str, str]:
-    """The groups that labels name, by item: of all items, or of none.
-
-    Raises InputError where some items have one and some have not: those would be grouped by something else.
-    """
-    groups = {one.label.item: one.label.group for one in stored if one.label.group is not None}
-    without = {one.label.item for one in stored} - groups.keys()
-    if groups and without:
-        raise InputError(
-            f"{len(groups):,} of the {len(groups) + len(without):,} items of the label set {label_set} have a group, "
-            f"and others, such as {_some(without)}, have none; import their file again with --group COLUMN"
-        )
-    return groups
-
-
-def refuse_contradiction(label_set: str, named: dict[str, str], judgements: Judgements, column: str) -> None:
-    """Raises InputError where a column of the items' metadata groups an item otherwise than its labels do."""
-    for item, own in zip(judgements.items, judgements.groups, strict=True):
-        if named.get(item, own) != own:
-            raise InputError(
-                f"item {item!r} is in group {named[item]!r} in the label set {label_set} and {own!r} by {column!r}; "
-                "leave --group out"
-            )
-
-
-def has_column(store: Store, run: RunInfo, column: str, item: str) -> bool:
-    """Whether an item of a run has such a column in its metadata; `input` is one that all have."""
-    return column == BY_INPUT or column in store.ask(store.results.items, run.id, [item])[item].metadata
 
 
 def _refuse_namesake(store: Store, label_set: str, path: Path) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from judge.calibration.drift.repeats import repeats
-from judge.calibration.judgements import Judgements, of_run
+from judge.calibration.judgements import Judgements
 from judge.calibration.labelled import Joined, join
 from judge.calibration.labelling import next_items, plans, sheets
+from judge.calibration.labelling.groups import grouped, named_groups
 from judge.calibration.labelling.plans import Plan
 from judge.calibration.labelling.sampling import Sampling
 from judge.calibration.splits import Part, split
@@ -96,13 +97,14 @@ def take_pilot(store: Store, info: RunInfo, label_set: str, group: str | None, s
     Raises
     ------
     InputError
-        For a set that is not there, or whose labels belong to no item of the run.
+        For a set that is not there, whose labels belong to no item of the run, or whose groups are not those of the
+        column.
     """
     stored: list[Stored] = store.ask(store.labels.of_set, label_set)
     if not stored:
         raise InputError(f"there is no label set {label_set!r}; see: judge labels list")
-    named = {one.label.item: one.label.group for one in stored if one.label.group is not None}
-    judged = of_run(store, info, None if named else group)
+    named = named_groups(label_set, stored)
+    judged = grouped(store, info, label_set, named, group)
     sampling = Sampling.kept(store, judged, stored)
     joined = join(judged, [one.label for one in stored], sampling.weights, sampling.strata, named)
     if not joined.criteria:

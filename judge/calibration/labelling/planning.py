@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from judge.calibration.populations.transport import rogan_gladen
 from judge.calibration.statistics.bootstrap import Floats
 from judge.calibration.statistics.figures import Undefined
 from judge.calibration.statistics.proportions import wilson
@@ -199,43 +198,6 @@ def _fewest(half: Callable[[int], float], target: float) -> int:
         middle = (low + high) // 2
         low, high = (low, middle) if half(middle) <= target else (middle, high)
     return high
-
-
-def error_rate_split(m: int, p: float, tpr: float, tnr: float, pilot: tuple[int, int]) -> tuple[int, int]:
-    """How many of m labels to spend on items that people pass, and on ones they fail, for `plug_in_interval`.
-
-    m1 / m0 = theta sqrt(TPR (1 - TPR)) / ((1 - theta) sqrt(TNR (1 - TNR))), which makes the interval's variance least.
-    The rule of Lee et al., p / (1 - p) sqrt((1 - TPR) / (1 - TNR)), is what becomes of it for a judge that hardly errs;
-    for a poor one it costs a sixth of the variance.
-
-    Parameters
-    ----------
-    p
-        The judge's pass rate of the run, from which theta follows.
-    tpr, tnr, pilot
-        From a pilot of so many passed and failed items; smoothed by one right and one wrong answer each.
-
-    Returns
-    -------
-    m1, m0
-        One each at least.
-
-    Raises
-    ------
-    Undefined
-        For m < 2, and where TPR + TNR is not above 1.
-
-    References
-    ----------
-    Lee et al. (2025), arXiv 2511.21140, the adaptive allocation of calibration labels.
-    """
-    if m < 2:
-        raise Undefined("TPR and TNR need a label each")
-    q1, q0 = (pilot[0] * tpr + 1) / (pilot[0] + 2), (pilot[1] * tnr + 1) / (pilot[1] + 2)
-    theta = rogan_gladen(p, q1, q0)
-    of_passed, of_failed = theta * math.sqrt(q1 * (1 - q1)), (1 - theta) * math.sqrt(q0 * (1 - q0))
-    m1 = min(max(round(m * of_passed / (of_passed + of_failed)), 1), m - 1)
-    return m1, m - m1
 
 
 def neyman(sizes: NDArray[np.int64], sds: Floats, n: int, least: int = 2) -> NDArray[np.int64]:

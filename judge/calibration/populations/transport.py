@@ -214,28 +214,6 @@ def error_rates(y: Floats, f: Floats, w: Floats, cluster: Codes) -> ErrorRates:
     return ErrorRates(tpr, tnr, n1, n0, m1, m0)
 
 
-def alike(rates: list[ErrorRates]) -> tuple[float, float]:
-    """p values for the hypotheses that TPR, and TNR, are the same in all sub-populations.
-
-    Where systems or topics each have labels of their own: error rates that differ between them will not carry over to
-    one that has none. Rates smoothed by one hit and one miss, against their mean weighted by precision: a sum of
-    squares that follows chi-squared with one degree of freedom fewer than sub-populations.
-
-    Raises
-    ------
-    Undefined
-        For fewer than two.
-    """
-    if len(rates) < 2:
-        raise Undefined("error rates of one sub-population have nothing to be compared with")
-    sizes = np.array([(one.m1 + 2, one.m0 + 2) for one in rates])
-    shares = np.array([(one.tpr * one.m1 + 1, one.tnr * one.m0 + 1) for one in rates]) / sizes
-    precision = sizes / (shares * (1 - shares))
-    means = (precision * shares).sum(0) / precision.sum(0)
-    p = special.chdtrc(len(rates) - 1, (precision * (shares - means) ** 2).sum(0))
-    return float(p[0]), float(p[1])
-
-
 def rogan_gladen(p: float, tpr: float, tnr: float) -> float:
     """The true pass rate behind a judge's pass rate p, clipped to 0..1.
 

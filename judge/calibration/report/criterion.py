@@ -28,7 +28,7 @@ from judge.calibration.report.forests import (
     near,
     row,
 )
-from judge.calibration.report.names import name
+from judge.calibration.report.names import ORDERS, name
 from judge.calibration.report.plots import Plot
 from judge.calibration.statistics.figures import Figure
 from rubrics import Rubric
@@ -65,6 +65,7 @@ class Section:
     agreement: tuple[Forest, ...]
     errors: tuple[Forest, ...]
     guards: Forest | None
+    orders: Forest | None
     people: Forest | None
     run: Forest | None
     areas: Forest | None
@@ -133,6 +134,7 @@ def section(made: Calibration, place: int, found: Measurement, rubric: Rubric | 
         agreement=agreement,
         errors=() if told is None or told.raw_rmse.value is None else tuple(_errors(told)),
         guards=_guards(found),
+        orders=_orders(found),
         people=_people(found, scale),
         run=None if population is None else _run(population, found, scale),
         areas=None if told is None else _areas(told),
@@ -200,6 +202,17 @@ def _guards(found: Measurement) -> Forest | None:
         row("guard: beyond chance", "judge", test.beyond_chance, axis),
     )
     return Forest("Advantage and guards", axis, rows, "both guards above 0, beyond chance with its whole interval")
+
+
+def _orders(found: Measurement) -> Forest | None:
+    """Pairs by what the order of the two outputs does to the judge."""
+    if not found.orders:
+        return None
+    axis = agreement_axis([found.orders[id_] for id_ in ORDERS])
+    rows = [
+        row(told, "constant" if id_ == "constant" else "judge", found.orders[id_], axis) for id_, told in ORDERS.items()
+    ]
+    return Forest("Shares of the pairs", axis, tuple(rows), "a verdict that could not be read is wrong")
 
 
 def _people(found: Measurement, scale: Answers | None) -> Forest | None:

@@ -38,6 +38,17 @@ _NAMES = {
     "kendall": Name("Kendall tau-b"),
     "pairwise_accuracy": Name("Pairwise accuracy, ties tuned"),
 }
+#: What is shown of pairs that were judged in both orders.
+ORDERS = {
+    "constant": "always the verdict people give most",
+    "accuracy": "as most people say, mean of the orders",
+    "accuracy_ab": "the same, a shown first",
+    "accuracy_ba": "the same, b shown first",
+    "both_correct": "the same, in both orders at once",
+    "consistency": "one verdict in both orders",
+    "primacy": "moved to the output shown first",
+    "recency": "moved to the output shown second",
+}
 
 
 def name(measure: str) -> Name:

@@ -154,7 +154,7 @@ def always_tie(y: Floats, f: Floats, W: Floats) -> Floats:
     return pairwise_accuracy()(y, np.zeros(len(y)), W)
 
 
-def tuned_tie(y: Floats, f: Floats, group: Codes | None = None, seed: int = 0) -> float:
+def tuned_tie(y: Floats, f: Floats, group: Codes | None = None, w: Floats | None = None, seed: int = 0) -> float:
     """The difference of the judge's scores up to which a tie agrees best with people, to be used on other items.
 
     Tie calibration: the one of all differences for which acc_eq on these items is highest; of equally good ones the
@@ -167,6 +167,8 @@ def tuned_tie(y: Floats, f: Floats, group: Codes | None = None, seed: int = 0) -
     group : (n,)
         Codes of groups, such as documents: pairs are taken within them, and acc_eq is averaged over them. None: all
         pairs.
+    w : (n,)
+        Inverse sampling probabilities, of which a pair has the product; None where every item was as likely.
     seed
         Of the sample of the items where a group has more than 2000.
 
@@ -189,13 +191,14 @@ def tuned_tie(y: Floats, f: Floats, group: Codes | None = None, seed: int = 0) -
     ties = _candidates(f, rng)
     slack = _ROUNDING * (np.ptp(f) if len(f) else 0.0)
     groups = np.zeros(len(y), dtype=np.int64) if group is None else group
+    w = np.ones(len(y)) if w is None else w
     order = np.argsort(groups, kind="stable")
     gain, paired = np.zeros(len(ties) + 1), 0
     for members in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
         if len(members) < 2:
             continue
         chosen = rng.choice(members, _PAIRED, replace=False) if len(members) > _PAIRED else members
-        gain += _gained(y[chosen], f[chosen], ties + slack)
+        gain += _gained(y[chosen], f[chosen], w[chosen], ties + slack)
         paired += 1
     if not paired:
         raise Undefined("no two items can be compared")
@@ -215,18 +218,17 @@ def _candidates(f: Floats, rng: np.random.Generator) -> Floats:
     return np.concatenate([[0.0], between])
 
 
-def _gained(y: Floats, f: Floats, ties: Floats) -> Floats:
+def _gained(y: Floats, f: Floats, w: Floats, ties: Floats) -> Floats:
     """What acc_eq of one group gains at each candidate over the one before, from no pair tied: (ties + 1,)."""
     gain = np.zeros(len(ties) + 1)
-    count = len(y) * (len(y) - 1) / 2
     for at in range(1, len(y)):
-        people, judge = np.sign(y[:at] - y[at]), f[:at] - f[at]
+        people, judge, weight = np.sign(y[:at] - y[at]), f[:at] - f[at], w[:at] * w[at]
         as_tie, as_order = people == 0, people == np.sign(judge)
         from_tie = np.searchsorted(ties, np.abs(judge), side="left")  # the first candidate that makes it a tie
         change = as_tie.astype(np.float64) - (as_order & (judge != 0))
-        gain += np.bincount(from_tie, change, len(gain))
-        gain[0] += float((as_order & (judge != 0)).sum())
-    return gain / count
+        gain += np.bincount(from_tie, weight * change, len(gain))
+        gain[0] += float(weight @ (as_order & (judge != 0)))
+    return gain / (float(w.sum()) ** 2 - float(w @ w)) * 2
 
 
 def _must_pair(y: Floats) -> None:

@@ -275,6 +275,12 @@ def coded(verdicts: Verdicts) -> Codes:
     return np.array([places[verdict] for verdict in verdicts], dtype=np.int64)
 
 
+def verdicts(preference: Floats) -> list[str | None]:
+    """The verdicts of preferences (n,): 1 for a, 1/2 for a tie, 0 for b, NaN for none."""
+    names = {1.0: "a", 0.5: "tie", 0.0: "b"}
+    return [names.get(value) for value in preference.tolist()]
+
+
 def _moved(first: Codes, second: Codes) -> tuple[Flags, Flags, Flags, Flags]:
     """Which pairs are consistent, moved to the output shown first, to the second, and not read in both orders."""
     unread = (first == _UNPARSED) | (second == _UNPARSED)

@@ -82,17 +82,6 @@ class LeftOut:
     rows: tuple[LeftOutRow, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Annotator:
-    """What one person's labels look like: `sd` is None for one label. `agreement` is with the rest of the people."""
-
-    annotator: str
-    n: int
-    mean: float
-    sd: float | None
-    agreement: Figure
-
-
 def krippendorff_alpha(ratings: Floats, level: Level) -> float:
     """Krippendorff's alpha: 1 - observed disagreement / expected disagreement.
 
@@ -252,7 +241,7 @@ def left_out(
     ----------
     Calderon, Reichart and Dror (2025), The alternative annotator test. ACL, section 3 (leaving one out).
     """
-    rest = _rest(ratings, target)
+    rest = rest_of(ratings, target)
     compared = ~np.isnan(ratings) & ~np.isnan(rest) & ~np.isnan(judge)[:, None]
     if not compared.any():
         raise Undefined("no item that the judge scored has labels from two people")
@@ -291,7 +280,7 @@ def left_out_metric(ratings: Floats, metric: Metric, of: Literal["human", "judge
     Undefined
         For one annotator. The metric made of it: where no rater defines it.
     """
-    rest = _rest(ratings, target)
+    rest = rest_of(ratings, target)
 
     def averaged(y: Floats, f: Floats, weights: Floats) -> Floats:
         compared = ~np.isnan(ratings) & ~np.isnan(rest) & ~np.isnan(f)[:, None]
@@ -319,32 +308,6 @@ def left_out_metric(ratings: Floats, metric: Metric, of: Literal["human", "judge
     return averaged
 
 
-def annotators(
-    ratings: Floats, measure: Measure, target: Target = "mean", names: Sequence[str] | None = None
-) -> tuple[Annotator, ...]:
-    """Each person with at least one label: how many labels, their mean and spread, and the agreement with the rest.
-
-    The agreement is undefined, with its reason, for one annotator and for one who shares no item with the rest.
-    """
-    labelled = ~np.isnan(ratings)
-    alone = int(labelled.any(axis=0).sum()) < 2
-    rest = np.full(ratings.shape, np.nan) if alone else _rest(ratings, target)
-    found = []
-    for column, name in enumerate(_named(ratings, names)):
-        own = ratings[labelled[:, column], column]
-        if not len(own):
-            continue
-        on = labelled[:, column] & ~np.isnan(rest[:, column])
-        if on.any():
-            value, why = _measured(measure, rest[on, column], ratings[on, column])
-        else:
-            value, why = None, "one annotator" if alone else "shares no item with the rest"
-        agreement = Figure(value=value, n=int(on.sum()), why=why)
-        sd = float(own.std(ddof=1)) if len(own) > 1 else None
-        found.append(Annotator(name, len(own), float(own.mean()), sd, agreement))
-    return tuple(found)
-
-
 def majority(ratings: Floats) -> Floats:
     """The label that most people gave each item (n_items,); NaN where nobody labelled it or two labels lead.
 
@@ -366,7 +329,7 @@ def _named(ratings: Floats, names: Sequence[str] | None) -> Sequence[str]:
     return [str(column) for column in range(ratings.shape[1])] if names is None else names
 
 
-def _rest(ratings: Floats, target: Target) -> Floats:
+def rest_of(ratings: Floats, target: Target) -> Floats:
     """What the others say of each item (n_items, n_raters); NaN where a rater has no others there, or no label.
 
     Raises Undefined for one annotator.

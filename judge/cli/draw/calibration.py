@@ -27,6 +27,7 @@ VERDICT_COLOURS = {
     "too few labels": "cyan",
 }
 _UNKNOWN = 3
+PLACES = {"primacy": "first", "recency": "second"}
 #: A judge that can stand in, and of whose grades fewer than this stand alone, needs a word.
 LEAST_ALONE = 0.5
 
@@ -130,6 +131,13 @@ def _why(one: Measurement, correction: Correction | None) -> None:
 def _details(one: Measurement, threshold: Threshold | None) -> Iterator[str]:
     if one.unscored:
         yield f"{one.unscored:,} of {one.items:,} held-out items have no score of the judge"
+    if one.orders:
+        right, same = one.orders["accuracy"], one.orders["consistency"]
+        moved = ", ".join(f"{figure(one.orders[way])} moved to the {place}" for way, place in PLACES.items())
+        yield (
+            f"pairs, in both orders: accuracy {figure(right)}, of one verdict for all "
+            f"{figure(one.orders['constant'])}; the same verdict {figure(same)}; {moved}"
+        )
     if one.performance is None:
         return
     acceptance, intervals = one.performance.acceptance, one.performance.intervals
@@ -144,7 +152,7 @@ def _details(one: Measurement, threshold: Threshold | None) -> Iterator[str]:
         if one.finding.verdict == "can stand in" and acceptance.accepted.value < LEAST_ALONE:
             yield "as good as a person on the whole; but few single grades were shown to need no second look"
     if intervals.coverage.value is not None:
-        told = f"{share(intervals.informative)} of the intervals for one grade are informative"
+        told = f"{share(intervals.informative.value)} of the intervals for one grade are informative"
         yield f"{told}; {share(intervals.coverage.value)} hold the mean of the people"
 
 

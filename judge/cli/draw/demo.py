@@ -139,8 +139,8 @@ def _promised(told: Performance, correction: Correction) -> Iterator[str]:
             f"{number(limit.threshold)} and above: at most {limit.alpha:.0%} of them wrong, with a probability "
             f"of {1 - limit.delta:.0%}{wrong}"
         )
-    if told.intervals.coverage.value is not None and told.intervals.width is not None:
+    if told.intervals.coverage.value is not None and told.intervals.width.value is not None:
         yield (
             f"{share(told.intervals.coverage.value)} of the intervals for one grade hold the mean of the people; they "
-            f"are {told.intervals.width:.0%} of the scale wide"
+            f"are {told.intervals.width.value:.0%} of the scale wide"
         )

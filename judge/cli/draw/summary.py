@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from judge.cli.draw.line import COLOURS, OTHER, fact, line, paragraph
 from judge.cli.draw.table import Row, table
@@ -10,8 +11,11 @@ from judge.grades import CalibrationRef
 from judge.notation import bounds, money, number, plain, scale, share, shortened, visible
 from judge.report.charts import binned
 from judge.sections import SectionSummary
-from judge.summary import CalibratedSummary, CriterionSummary, Summary
+from judge.summary import CriterionSummary, Summary
 from judge.verdicts import Outcome
+
+if TYPE_CHECKING:
+    from judge.calibration.summaries import CalibratedSummary
 
 BARS = " ▁▂▃▄▅▆▇█"
 MOST_ANSWERS = 12

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from judge import InputError, SetupError
-from judge.calibration.applying import Applier, _rate
+from judge.calibration.applying import Applier
 from judge.calibration.calibration import Calibration, calibrate, labels_hash
 from judge.calibration.correction import Promise, correct
 from judge.calibration.findings import Verdict
@@ -27,6 +27,7 @@ from judge.calibration.scale import Scale
 from judge.calibration.shelf import find, keep
 from judge.calibration.splits import Fitting, Holding, Part, split
 from judge.calibration.statistics.figures import Figure, Undefined
+from judge.calibration.summaries import run_rate
 from judge.exports import grades_of
 from judge.judges import Judge
 from judge.report import gather, page
@@ -298,8 +299,8 @@ def test_verdicts_of_one_group_count_as_few_in_the_rate_of_another_run(
     rates = found.error_rates["polite"]
     raw = np.repeat([0.0, 1.0] * 10, 10)
     scale = Scale("binary", 0, 1, np.array([0.0, 1.0]), ("no", "yes"))
-    alone = _rate(rates, raw, np.arange(200), scale)
-    grouped = _rate(rates, raw, np.repeat(np.arange(20), 10), scale)
+    alone = run_rate(rates, raw, np.arange(200), scale)
+    grouped = run_rate(rates, raw, np.repeat(np.arange(20), 10), scale)
     assert alone["rate"] == grouped["rate"]
     low, high = plug_in_interval(0.5, 20 * 200 / 199 * 19 / 20, rates)  # twenty answers, each ten times
     assert (grouped["rate_low"], grouped["rate_high"]) == pytest.approx((low, high), abs=0.01)

@@ -12,7 +12,8 @@ from scipy import optimize, stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.weightstats import ttost_paired
 
-from judge.calibration.drift import changes, paired_shares
+from judge.calibration.drift import changes
+from judge.calibration.statistics import paired_shares
 from judge.calibration.statistics.bootstrap import Floats
 from judge.calibration.statistics.figures import Undefined
 

@@ -190,11 +190,12 @@ def test_a_difference_that_is_the_tie_but_for_rounding_ties() -> None:
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.integers(0, 2**32), st.integers(2, 12), st.sampled_from([0, 4]), st.booleans())
-def test_the_tuned_tie_is_the_best_of_all(seed: int, n: int, levels: int, grouped: bool) -> None:
+@given(st.integers(0, 2**32), st.integers(2, 12), st.sampled_from([0, 4]), st.booleans(), st.booleans())
+def test_the_tuned_tie_is_the_best_of_all(seed: int, n: int, levels: int, grouped: bool, weighed: bool) -> None:
     rng = np.random.default_rng(seed)
     y, f = some(rng, n, 3), some(rng, n, levels)
     group = rng.integers(0, 3, n) if grouped else np.zeros(n, dtype=np.int64)
+    w = rng.uniform(1, 9, n) if weighed else np.ones(n)
     inside = [np.flatnonzero(group == code) for code in range(3)]
     inside = [items for items in inside if len(items) > 1]
     if not inside:
@@ -203,9 +204,10 @@ def test_the_tuned_tie_is_the_best_of_all(seed: int, n: int, levels: int, groupe
         return
 
     def reached(tie: float) -> float:
-        return float(np.mean([once(pairwise_accuracy(tie), y[items], f[items]) for items in inside]))
+        metric = pairwise_accuracy(tie)
+        return float(np.mean([metric(y[items], f[items], w[None, items])[0] for items in inside]))
 
-    best = tuned_tie(y, f, group)
+    best = tuned_tie(y, f, group, w if weighed else None)
     for candidate in {0.0, *np.abs(f[:, None] - f).ravel()}:
         assert reached(candidate) <= reached(best) + 1e-9
         if candidate < best - 1e-9:

@@ -170,8 +170,7 @@ def test_the_simulated_judge_can_stand_in_and_says_that_it_is_simulated(sqlite: 
     assert one.performance is not None
     assert one.performance.acceptance.accepted.value is not None
     assert 0.3 < one.performance.acceptance.accepted.value < 1
-    assert one.performance.intervals.informative is not None
-    assert one.performance.intervals.informative > 0.9
+    assert (one.performance.intervals.informative.value or 0.0) > 0.9
     assert made.labels.labels == simulation.ITEMS * simulation.PEOPLE
 
 

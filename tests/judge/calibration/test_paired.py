@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judge.calibration.comparing import _agreements
-from judge.calibration.drift.paired_shares import paired_shares
 from judge.calibration.paired import difference
 from judge.calibration.scale import Scale
 from judge.calibration.statistics.agreement import metrics
 from judge.calibration.statistics.bootstrap import Codes, Floats
 from judge.calibration.statistics.figures import Figure
+from judge.calibration.statistics.paired_shares import paired_shares
 
 BINARY = Scale("binary", 0, 1, np.array([0.0, 1.0]), ("no", "yes"))
 METRICS = metrics(BINARY)

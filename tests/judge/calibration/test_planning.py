@@ -14,7 +14,6 @@ from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.proportion import proportion_confint
 
 from judge.calibration.labelling import planning
-from judge.calibration.populations.transport import rogan_gladen
 from judge.calibration.statistics.figures import Undefined
 
 SEEDS = st.integers(0, 10**6)
@@ -90,24 +89,6 @@ def test_targets_out_of_reach() -> None:
 
 def test_more() -> None:
     assert (planning.more(120, 50), planning.more(40, 50)) == (70, 0)
-
-
-@pytest.mark.parametrize(("p", "tpr", "tnr"), [(0.75, 0.9, 0.85), (0.6, 0.65, 0.6), (0.3, 0.8, 0.95)])
-def test_the_split_makes_the_variance_of_the_plug_in_interval_least(p: float, tpr: float, tnr: float) -> None:
-    m1, m0 = planning.error_rate_split(200, p, tpr, tnr, (10**6, 10**6))
-    theta = rogan_gladen(p, tpr, tnr)
-    variances = [theta**2 * tpr * (1 - tpr) / m + (1 - theta) ** 2 * tnr * (1 - tnr) / (200 - m) for m in range(1, 200)]
-    assert m1 + m0 == 200
-    assert m1 == pytest.approx(1 + int(np.argmin(variances)), abs=1)
-
-
-def test_the_split_for_a_good_judge_is_the_published_rule() -> None:
-    p, tpr, tnr = 0.7, 0.999, 0.996
-    published = 1000 / (1 + (1 / p - 1) * ((1 - tnr) / (1 - tpr)) ** 0.5)
-    assert planning.error_rate_split(1000, p, tpr, tnr, (10**9, 10**9))[0] == pytest.approx(published, abs=3)
-    assert planning.error_rate_split(2, 1.0, 1.0, 1.0, (5, 5)) == (1, 1)
-    with pytest.raises(Undefined):
-        planning.error_rate_split(10, 0.5, 0.4, 0.4, (20, 20))
 
 
 def test_neyman_by_hand() -> None:

@@ -21,7 +21,6 @@ from judge.calibration.statistics.correlation import spearman
 from judge.calibration.statistics.figures import Undefined
 from judge.calibration.statistics.raters import (
     Level,
-    annotators,
     icc,
     iccs,
     krippendorff_alpha,
@@ -318,26 +317,7 @@ def test_the_metric_is_the_plain_figure_where_all_weigh_the_same(ratings: Floats
             assert metric(judge, judge, ones)[0] == pytest.approx(figure.value, abs=1e-9)
 
 
-# ---------------------------------------------------------------- annotators
-
-
-def test_what_each_annotator_looks_like() -> None:
-    ratings = np.array([[1.0, 2.0, NAN, NAN], [4.0, 4.0, NAN, NAN], [3.0, 3.0, 5.0, NAN], [1.0, NAN, NAN, NAN]])
-    x, y, z = annotators(ratings, correlation, names=["x", "y", "z", "nobody"])
-    assert (x.annotator, x.n, x.mean) == ("x", 4, 2.25)
-    # Deviations -1.25, 1.75, 0.75, -1.25: squares 6.75 over 3.
-    assert x.sd == pytest.approx(math.sqrt(6.75 / 3))
-    # Against 2, 4, (3 + 5) / 2 its 1, 4, 3: ranks 1, 2.5, 2.5 beside 1, 3, 2.
-    assert x.agreement.value == pytest.approx(stats.spearmanr([2, 4, 4], [1, 4, 3]).statistic)
-    assert x.agreement.n == 3
-    assert (y.n, y.agreement.n) == (3, 3)
-    assert (z.n, z.sd, z.mean) == (1, None, 5.0)
-    assert (z.agreement.value, z.agreement.n, z.agreement.why) == (None, 1, "one side is constant")
-
-
-def test_one_annotator_has_figures_and_no_agreement() -> None:
-    (alone,) = annotators(np.array([[1.0], [2.0]]), correlation)
-    assert (alone.n, alone.mean, alone.agreement.value, alone.agreement.why) == (2, 1.5, None, "one annotator")
+# ---------------------------------------------------------------- majority
 
 
 def test_the_label_that_most_gave() -> None:

@@ -67,6 +67,19 @@ def test_every_look_at_held_out_labels_is_counted(store: Store) -> None:
     assert [(row.label_set, row.seed, row.purpose) for row in kept] == looks
 
 
+def test_looks_at_the_same_labels_count_whatever_their_set_is_called(store: Store) -> None:
+    every = [Label(str(n), "clear", "ann", Outcome.SCORED, n % 3, float(n % 3)) for n in range(40)]
+    otherwise = [Label(str(n), "clear", "ann", Outcome.SCORED, (n + 1) % 3, float((n + 1) % 3)) for n in range(40)]
+    sets = {"s": every, "copy": every, "part": every[:20], "half": otherwise[:10] + every[10:30] + otherwise[30:]}
+    for name, labels in sets.items():
+        assert store.change(store.labels.add, name, "q", labels, "a.csv").new == len(labels)
+    look = store.calibrations.open_test
+    assert [store.change(look, name, 0, "a") for name in ("s", "s", "copy", "part", "half")] == [1, 2, 3, 4, 1]
+    assert store.change(look, "s", 0, "b") == 5
+    store.change(store.labels.add, "copy", "q", [replace(one, level=0, value=0.0) for one in every], "b.csv")
+    assert store.change(look, "copy", 0, "a") == 6  # revised since, and looked at all the same
+
+
 def test_a_revision_keeps_what_it_says_nothing_of(store: Store) -> None:
     add, one = store.labels.add, replace(ONE, group=None)
     assert store.change(add, "s", "q", [one], "a.csv") == Added(1, 0, 0)

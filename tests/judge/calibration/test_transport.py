@@ -13,7 +13,6 @@ from statsmodels.stats.proportion import proportion_confint
 
 from judge.calibration.populations.transport import (
     ErrorRates,
-    alike,
     difference,
     effective_size,
     error_rates,
@@ -178,13 +177,3 @@ def test_the_plug_in_interval_lies_on_the_scale(seed: int) -> None:
     except Undefined:
         return
     assert 0 <= low <= high <= 1
-
-
-def test_error_rates_that_differ_between_systems_are_seen() -> None:
-    same = [counted(90, 10, 10, 90), counted(45, 6, 5, 54), counted(178, 20, 22, 180)]
-    assert min(alike(same)) > 0.5
-    tpr, tnr = alike([*same, counted(60, 10, 40, 90)])
-    assert tpr < 1e-4
-    assert tnr > 0.5
-    with pytest.raises(Undefined):
-        alike(same[:1])
