@@ -85,9 +85,10 @@ class Carrier:
         if made.begun:
             raise AnswerLost("second_request", "the library wanted to send a call a second time")
         made.begun = True
-        made.secrets = tuple(_secrets({**request.url.params, **request.headers}))
+        headers = dict(request.headers.items())  # as a mapping, they are searched through for each name
+        made.secrets = tuple(_secrets(dict(request.url.params.items()) | headers))
         try:
-            made.headers, made.raw, made.status = await self._sent(request)
+            made.headers, made.raw, made.status = await self._sent(request, headers)
         except (aiohttp.ClientError, OSError) as error:
             made.failure = _failure(error, request.url.host)
             raise made.failure from None
@@ -100,7 +101,7 @@ class Carrier:
         if self._session is not None:
             await self._session.close()
 
-    async def _sent(self, request: Any) -> tuple[Mapping[str, str], bytes, int]:
+    async def _sent(self, request: Any, headers: dict[str, str]) -> tuple[Mapping[str, str], bytes, int]:
         if self._session is None:  # made here, where the loop runs that it belongs to
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, ssl=self._trusted),
@@ -108,10 +109,9 @@ class Carrier:
                 timeout=self._timeout,
                 auto_decompress=False,
             )
-        headers = {**request.headers, **self._headers}
         url, body = URL(str(request.url), encoded=True), await request.aread()
         asked = self._session.request(
-            request.method, url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy
+            request.method, url, data=body, headers=headers | self._headers, allow_redirects=False, proxy=self._proxy
         )
         async with asked as reply:
             return reply.headers, await reply.read(), reply.status

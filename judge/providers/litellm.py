@@ -11,6 +11,8 @@ import logging
 import os
 import re
 import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -66,6 +68,7 @@ class LiteLLM(ChatCompletions):
         self.model = judge.model
         self._route = _route(judge)
         self._litellm = _imported()
+        self._unlogged = _unlogged()
         self._key = key_of(judge)
         _, _, found, base_url = self._litellm.get_llm_provider(self.model, api_base=judge.base_url)
         # No key of the environment goes to a server that the description names.
@@ -87,7 +90,7 @@ class LiteLLM(ChatCompletions):
         asked = json.loads(body)
         _refuse_addresses(asked)
         reply, error = None, None
-        with exchange() as made:
+        with exchange() as made, self._unlogged():
             try:
                 reply = await self._litellm.acompletion(**asked, **self._sending)
             except Exception as raised:  # noqa: BLE001 - litellm's errors hide what failed: the exchange knows
@@ -200,6 +203,16 @@ def _imported() -> Any:
     for name in TALKERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     return litellm
+
+
+def _unlogged() -> Callable[[], AbstractContextManager[None]]:
+    """A block whose calls litellm neither writes down nor prices, where it knows such: the ledger has done both."""
+    try:
+        from litellm._internal_context import internal_sub_call  # noqa: PLC0415 - litellm's
+    except ImportError:
+        return nullcontext
+    block: Callable[[], AbstractContextManager[None]] = internal_sub_call
+    return block
 
 
 def _refuse_addresses(asked: dict[str, Any]) -> None:
