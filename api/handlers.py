@@ -28,6 +28,7 @@ from api.problems import (
 from api.request_ids import HEADER
 from judge import Paused, RubricError, SetupError, StoreError
 from judge.endpoint import BREAKER_COOLS_S
+from judge.items import PAIRS
 from judge.messages import TAGS
 
 MOST_FAULTS = 100
@@ -76,9 +77,10 @@ def problem_of(error: Exception) -> Problem:
 
 def rubric_fault(error: RubricError, pointer: str = "/rubric") -> Fault:
     """What a rubric should say instead."""
-    # What stands before the advice quotes the rubric.
-    advice = error.message.rpartition("; write ")[2]
-    return Fault(detail=f"{error.path}: write {advice}" if error.path else f"write {advice}", pointer=pointer)
+    wrong, _, advice = error.message.rpartition("; write ")
+    # What stands before the advice quotes the rubric, save for one of pairs, where it is the advice that matters.
+    said = f"{PAIRS}; write {advice}" if wrong == PAIRS else f"write {advice}"
+    return Fault(detail=f"{error.path}: {said}" if error.path else said, pointer=pointer)
 
 
 def _fault(error: dict[str, Any]) -> Fault:

@@ -336,9 +336,13 @@ class Caller:
     def _refused(self, call: _Call, refusal: Rejected) -> Answer:
         """What an error status means. Returns, or raises Again or Paused."""
         status = refusal.status
-        # Log probabilities that a model does not give are refused with a 403 too: that is about what was asked.
-        if refusal.cause == "out_of_money" or (status in PAUSING_STATUS and refusal.parameter != "logprobs"):
-            self.endpoint.open_breaker(f"{PAUSING_STATUS.get(status, 'the judge is out of money')} ({refusal})")
+        # Log probabilities that a model does not give, and texts that a filter flags, are refused with a 403 too: that
+        # is about what was asked.
+        asked = refusal.parameter == "logprobs" or refusal.cause == "content_filter"
+        if refusal.cause == "out_of_money" or (status in PAUSING_STATUS and not asked):
+            told = f"{PAUSING_STATUS.get(status, 'the judge is out of money')} ({refusal})"
+            # A mistyped address and a mistyped model look alike.
+            self.endpoint.open_breaker(f"{told}; asked at {self._provider.endpoint}" if status == 404 else told)
             assert self.endpoint.broken is not None
             raise self.endpoint.broken
         if status == 429 or refusal.cause == "slow_down":

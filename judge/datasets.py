@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import shutil
 import sqlite3
 import sys
@@ -36,8 +37,10 @@ class Scan:
     count: int
     text_bytes: int  #: of all items, as a judge is shown them
     images: int
+    longest_bytes: int  #: of the longest item
+    most_images: int  #: of one item
     own_rubrics: int  #: items that have a rubric of their own
-    bad: tuple[str, ...]  #: one line for every row that is no item
+    bad: tuple[str, ...]  #: one line for everything that is left out: rows that are no item, columns of bytes
     kept: tuple[str, ...]  #: columns that are not fields, kept as metadata
 
 
@@ -84,11 +87,12 @@ class Dataset:
         self._columnar = folder or (self.csv is None and self._suffix == ".parquet")
         self._beside = path if folder else path.parent  # where the paths of images are relative to
         self._kept: dict[str, None] = {}
+        self._unread: dict[str, None] = {}
 
     def scan(self) -> Scan:
         """Reads and checks everything once. Raises InputError for the first bad row, unless bad ones are skipped."""
         digest = hashlib.sha256()
-        count = total = images = own = 0
+        count = total = images = longest = most = own = 0
         bad: list[str] = []
         for number, item in self._checked():
             if isinstance(item, str):
@@ -99,12 +103,14 @@ class Dataset:
             digest.update(_digested(item))
             fences = item.fences
             count += 1
-            total += len(shown(fences, "0" * NONCE_DIGITS).encode())
-            images += sum(1 for _ in urls(fences))
+            size, pictures = len(shown(fences, "0" * NONCE_DIGITS).encode()), sum(1 for _ in urls(fences))
+            total, longest = total + size, max(longest, size)
+            images, most = images + pictures, max(most, pictures)
             own += item.own_rubric is not None
         if not count:
             raise InputError(f"{self.name}: no items to grade; write one JSON object a line, with id and output")
-        return Scan(digest.hexdigest(), count, total, images, own, tuple(bad), tuple(self._kept))
+        bad += [f"{self.name}: {_not_read(column)}" for column in self._unread]
+        return Scan(digest.hexdigest(), count, total, images, longest, most, own, tuple(bad), tuple(self._kept))
 
     def __iter__(self) -> Iterator[Item]:
         """The items that a scan accepted, in order."""
@@ -179,7 +185,7 @@ class Dataset:
         longest = LINE_BYTES_PER_OUTPUT_BYTE * self.max_output_bytes
         if self._columnar:
             self._exists()
-            yield from columnar.rows(Path(self.path), self._fields, longest)
+            yield from columnar.rows(Path(self.path), self._fields, longest, self._unread.setdefault)
             return
         with self._open() as file:
             if self.csv or (self.csv is None and self._suffix in (".csv", ".tsv")):
@@ -229,6 +235,10 @@ class Given(Dataset):
     def _checked(self) -> Iterator[tuple[int, Item | str]]:
         for number, item in enumerate(self._given, 1):
             yield number, item if self.images or not any(urls(item.fences)) else NOT_SEEN
+
+
+def _not_read(column: str) -> str:
+    return f"column {column!r} holds bytes and is not read; if they are images, add --images {shlex.quote(column)}"
 
 
 def _digested(item: Item) -> bytes:

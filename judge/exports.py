@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import IO, TYPE_CHECKING
 
 from judge.errors import InputError, SetupError
-from judge.grades import Grade
+from judge.grades import CriterionGrade, Grade
 from judge.pages import pages
 from judge.store import open_store
 from judge.trust import applier
@@ -23,12 +25,19 @@ ROWS_A_GROUP = 5_000
 LATEST = "latest"
 NO_RUNS = "no runs yet; make one with: judge grade FILE --rubric RUBRIC --judge JUDGE"
 
-#: Columns of a flat row that hold numbers, by the end of their names; and those that stand last.
-NUMBERS = frozenset(
-    {"score", "low", "high", "cost_usd", "calibrated_score", "calibrated", "interval_low", "interval_high"}
-)
-FLAGS = frozenset({"passed", "stands"})
-LAST = ("cost_usd", "judge", "kind")
+#: Columns of a flat row with what they hold: those that stand first, those by a calibration, those that stand last.
+FIRST: dict[str, type] = {
+    "item": str, "outcome": str, "score": float, "low": float, "high": float, "passed": bool, "trust": str,
+}  # fmt: skip
+CALIBRATED: dict[str, type] = {"calibration": str, "calibrated_score": float}
+LAST: dict[str, type] = {"cost_usd": float, "judge": str, "kind": str}
+#: Those of a criterion, after its id and a dot; some are there only where a grade has them.
+OF_CRITERION: dict[str, type] = {
+    "score": float, "level": str, "expected": float, "outcome": str, "reason": str, "cause": str,
+    "calibrated": float, "stands": bool, "interval_low": float, "interval_high": float, "finding": str,
+}  # fmt: skip
+META = "meta"
+_NEGATIVE = re.compile(r"-[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def find_run(store: Store, ref: str) -> RunInfo:
@@ -66,36 +75,73 @@ def run_grades(run: str = LATEST, *, calibration: str | None = None, store: Stor
             own.close()
 
 
-def flat(grade: Grade) -> dict[str, object]:
-    """One grade as a row: the overall first, then five columns a criterion, or ten by a calibration."""
-    row: dict[str, object] = {
-        "item": grade.item,
-        "outcome": grade.outcome.value,
-        "score": grade.score,
-        "low": grade.low,
-        "high": grade.high,
-        "passed": grade.passed,
-        "trust": grade.trust,
-    }
+def flat(grade: Grade, meta: str = META) -> dict[str, object]:
+    """One grade as a row: the overall, the columns of each criterion, and one for each field of the metadata.
+
+    `meta` is what the names of the last begin with. Their values are text: what is none as JSON, null as None.
+    """
+    row: dict[str, object] = {name: getattr(grade, name) for name in FIRST} | {"outcome": grade.outcome.value}
     if grade.calibration is not None:
         row |= {"calibration": grade.calibration.name, "calibrated_score": grade.calibrated_score}
     for id, one in grade.criteria.items():
-        row |= {f"{id}.score": one.score, f"{id}.level": None if one.level is None else str(one.level)}
-        row |= {f"{id}.outcome": one.outcome.value, f"{id}.reason": one.reason, f"{id}.cause": one.cause}
-        if one.calibrated is not None:
-            corrected = one.calibrated
-            row |= {f"{id}.calibrated": corrected.score, f"{id}.stands": corrected.stands}
-            row |= {f"{id}.interval_low": corrected.low, f"{id}.interval_high": corrected.high}
-            row |= {f"{id}.finding": corrected.finding}
+        row |= {f"{id}.{name}": value for name, value in _cells(one).items()}
+    row |= {f"{meta}.{name}": _text(value) for name, value in grade.metadata.items()}
     return row | {"cost_usd": grade.usage.cost_usd, "judge": grade.judge.name, "kind": grade.judge.kind}
+
+
+def _cells(one: CriterionGrade) -> dict[str, object]:
+    """The columns of one criterion, by the names of OF_CRITERION."""
+    cells: dict[str, object] = {"score": one.score, "level": None if one.level is None else str(one.level)}
+    if one.expected is not None:
+        cells |= {"expected": one.expected}
+    cells |= {"outcome": one.outcome.value, "reason": one.reason, "cause": one.cause}
+    if one.calibrated is not None:
+        corrected = one.calibrated
+        cells |= {"calibrated": corrected.score, "stands": corrected.stands, "finding": corrected.finding}
+        cells |= {"interval_low": corrected.low, "interval_high": corrected.high}
+    return cells
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str | None) else json.dumps(value, ensure_ascii=False)
+
+
+class _Table:
+    """The columns that grades come to. Holds none of them.
+
+    Items with a rubric or metadata of their own bring columns of their own, so all are known only after a first look.
+    """
+
+    def __init__(self, grades: Iterable[Grade]) -> None:
+        criteria: dict[str, set[str]] = {}
+        metadata: dict[str, None] = {}
+        calibrated = False
+        for grade in grades:
+            calibrated = calibrated or grade.calibration is not None
+            for id, one in grade.criteria.items():
+                criteria.setdefault(id, set()).update(_cells(one))
+            metadata |= dict.fromkeys(grade.metadata)
+        self._meta = META
+        while self._meta in criteria:  # a criterion may be called so too
+            self._meta += "_"
+        self.columns: dict[str, type] = FIRST | (CALIBRATED if calibrated else {})
+        for id, names in criteria.items():
+            self.columns |= {f"{id}.{name}": kind for name, kind in OF_CRITERION.items() if name in names}
+        self.columns |= {f"{self._meta}.{name}": str for name in metadata} | LAST
+
+    def rows(self, grades: Iterable[Grade]) -> Iterator[dict[str, object]]:
+        """The grades as rows; a column may be missing in one."""
+        return (flat(grade, self._meta) for grade in grades)
 
 
 def write_csv(file: IO[str], store: Store, info: RunInfo, calibration: str | None = None) -> None:
     """A run as CSV, a row an item. Text that a spreadsheet would take for a formula gets an apostrophe before it."""
-    writer = csv.DictWriter(file, _columns(store, info, calibration))
+    table = _Table(grades_of(store, info, calibration))
+    # A run that is under way may bring columns after the first look.
+    writer = csv.DictWriter(file, table.columns, extrasaction="ignore")
     writer.writeheader()
-    for grade in grades_of(store, info, calibration):
-        writer.writerow({name: inert(value) for name, value in flat(grade).items()})
+    for row in table.rows(grades_of(store, info, calibration)):
+        writer.writerow({name: inert(value) for name, value in row.items()})
 
 
 def write_parquet(file: IO[bytes], store: Store, info: RunInfo, calibration: str | None = None) -> None:
@@ -104,34 +150,23 @@ def write_parquet(file: IO[bytes], store: Store, info: RunInfo, calibration: str
         import pyarrow.parquet  # noqa: PLC0415 - an extra, and heavy
     except ImportError:
         raise SetupError("Parquet needs pyarrow; install this project with its extra: parquet") from None
+    table = _Table(grades_of(store, info, calibration))
     kinds = {float: pyarrow.float64(), bool: pyarrow.bool_(), str: pyarrow.string()}
-    schema = pyarrow.schema([(name, kinds[_kind(name)]) for name in _columns(store, info, calibration)])
-    rows = map(flat, grades_of(store, info, calibration))
+    schema = pyarrow.schema([(name, kinds[kind]) for name, kind in table.columns.items()])
+    rows = table.rows(grades_of(store, info, calibration))
     with pyarrow.parquet.ParquetWriter(file, schema) as writer:
         while group := list(islice(rows, ROWS_A_GROUP)):
             writer.write_table(pyarrow.Table.from_pylist(group, schema=schema))
 
 
-def _columns(store: Store, info: RunInfo, calibration: str | None) -> list[str]:
-    # Items with a rubric of their own bring columns of their own, so the columns are known only after a first look.
-    found = dict.fromkeys(name for grade in grades_of(store, info, calibration) for name in flat(grade))
-    return [name for name in found if name not in LAST] + list(LAST)
-
-
-def _kind(column: str) -> type:
-    """What a column of `flat` holds."""
-    last = column.rpartition(".")[2]
-    return float if last in NUMBERS else bool if last in FLAGS else str
-
-
 def inert(value: object) -> object:
     """A cell that no spreadsheet takes for a formula."""
-    formula = isinstance(value, str) and value[:1] in tuple("=+-@\t\r\n＝＋－＠")
+    formula = isinstance(value, str) and value[:1] in tuple("=+-@\t\r\n＝＋－＠") and not _NEGATIVE.fullmatch(value)
     return f"'{value}" if formula else value
 
 
 def to_frame(grades: Iterable[Grade]) -> DataFrame:
-    """Grades as a polars data frame, a row an item, with the columns of `flat`; its `to_pandas` makes the other kind.
+    """Grades as a polars data frame, a row an item, typed as in Parquet; its `to_pandas` makes the other kind.
 
     Raises SetupError where polars is not installed.
     """
@@ -139,4 +174,7 @@ def to_frame(grades: Iterable[Grade]) -> DataFrame:
         import polars  # noqa: PLC0415 - an extra, and heavy
     except ImportError:
         raise SetupError("a data frame needs polars; install this project with its extra: frame") from None
-    return polars.DataFrame([flat(grade) for grade in grades], infer_schema_length=None)
+    held = list(grades)
+    table = _Table(held)
+    kinds = {float: polars.Float64, bool: polars.Boolean, str: polars.String}
+    return polars.DataFrame(list(table.rows(held)), {name: kinds[kind] for name, kind in table.columns.items()})

@@ -132,6 +132,7 @@ class Grader:
         if images and not self._judge.takes_images:
             raise InputError(f"item {item.id} {NOT_SEEN}")
         judged: list[tuple[Verdict, ...]] = []
+        best, most = None, 0
 
         def usable(reading: Reading) -> bool:
             judged.append(_verdicts(reading, part.rubric))
@@ -142,15 +143,22 @@ class Grader:
             body = part.body(said, max_tokens, images) if images else part.body(said, max_tokens)
             answer = await self._caller.ask(body, max_tokens, sample, deadline, receipt, usable, images)
             verdicts = self._concluded(answer, part.rubric, judged)
+            found = Judged(sample, verdicts, answer.key, answer.attempt or None)
+            if answer.reading is None:
+                return found if best is None or answer.outcome is Outcome.LOST else best
+            # An answer that settles more criteria is not given up for a later one that settles fewer.
+            settled = sum(verdict.outcome in SETTLED - {Outcome.REFUSED} for verdict in verdicts)
+            if settled and settled >= most:
+                best, most = found, settled
             worst = next((v for v in verdicts if v.outcome in (Outcome.TRUNCATED, Outcome.INVALID)), None)
-            if worst is None or answer.reading is None:
+            if worst is None:
                 break
             self._caller.troubles[worst.outcome] += 1
             if worst.outcome is Outcome.TRUNCATED:
                 max_tokens = min(max_tokens * 2, self._judge.max_tokens * MOST_TOKENS_FACTOR)
             else:
                 note = prompts.correction(worst.cause or worst.outcome)
-        return Judged(sample, verdicts, answer.key, answer.attempt or None)
+        return best or found
 
     def _concluded(self, answer: Answer, rubric: Rubric, judged: list[tuple[Verdict, ...]]) -> tuple[Verdict, ...]:
         if answer.reading is None:

@@ -30,7 +30,7 @@ CACHE_WRITE_SHARE = 1.25
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Price(BaseModel):
+class Rates(BaseModel):
     """Dollars for a million tokens.
 
     `cached` is for prompt tokens read from the provider's cache, `cache_write` for those written to it. Where they are
@@ -44,21 +44,46 @@ class Price(BaseModel):
     cached: Dollars | None = None
     cache_write: Dollars | None = None
 
+    @property
+    def written(self) -> float:
+        """For prompt tokens written to the cache."""
+        return self.input * CACHE_WRITE_SHARE if self.cache_write is None else self.cache_write
+
+
+class LongPrompt(Rates):
+    """What a call costs whose prompt has more tokens than `above`."""
+
+    above: Annotated[int, Field(gt=0)]
+
+
+class Price(Rates):
+    """What a judge costs; `long` are its rates for long prompts, where they are others."""
+
+    long: LongPrompt | None = None
+
+    def rates(self, prompt_tokens: int) -> Rates:
+        """Those of a call with such a prompt."""
+        return self if self.long is None or prompt_tokens <= self.long.above else self.long
+
     def cost(
         self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0, cache_write_tokens: int = 0
     ) -> float:
         """Dollars for one call. The cached tokens, and those written to the cache, are among the prompt's."""
+        rates = self.rates(prompt_tokens)
         cached = min(cached_tokens, prompt_tokens)
         written = min(cache_write_tokens, prompt_tokens - cached)
-        cached_price = self.input if self.cached is None else self.cached
-        write_price = self.input * CACHE_WRITE_SHARE if self.cache_write is None else self.cache_write
-        prompt = (prompt_tokens - cached - written) * self.input + cached * cached_price + written * write_price
-        return (prompt + completion_tokens * self.output) / 1_000_000
+        cached_price = rates.input if rates.cached is None else rates.cached
+        prompt = (prompt_tokens - cached - written) * rates.input + cached * cached_price + written * rates.written
+        return (prompt + completion_tokens * rates.output) / 1_000_000
 
-    def worst(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """Dollars for one call at most: nothing is read from a cache, all is written to one where that is dearer."""
-        prompt_price = max(self.input, self.cache_write or 0.0)
-        return (prompt_tokens * prompt_price + completion_tokens * self.output) / 1_000_000
+    def worst(self, prompt_tokens: int, completion_tokens: int, longest: int | None = None) -> float:
+        """Dollars at most: nothing is read from a cache, all is written to one where that is dearer.
+
+        Of one call; of several with so many tokens together where the `longest` prompt of them is told.
+        """
+        long = self.rates(prompt_tokens if longest is None else longest)
+        prompt_price = max(self.input, self.written, long.input, long.written)
+        return (prompt_tokens * prompt_price + completion_tokens * max(self.output, long.output)) / 1_000_000
 
 
 #: Fields that do not change how a judge can be asked.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from judge.errors import SetupError
-from judge.judges import Judge, Price
+from judge.judges import Judge, LongPrompt, Price, Rates
 
-#: No tokenizer makes more than one token of a byte.
-BYTES_PER_TOKEN_AT_WORST = 1
+#: Prompts, in tokens, that every list prices as short, and as long.
+SHORT, LONGEST = 1_000, 1_000_000
 #: No provider makes more of an image, however short its address.
 IMAGE_TOKENS_AT_WORST = 50_000
 #: For estimates shown to people, English prose.
@@ -45,29 +45,41 @@ def price_of(judge: Judge, allow_unpriced: bool = False) -> Price | None:
 def _listed(judge: Judge) -> Price | None:
     from genai_prices import Usage, calc_price  # noqa: PLC0415 - 0.2 s, only for judges without a price of their own
 
-    million = 1_000_000
     provider, model = judge.provider, judge.model
     if provider == "litellm":
         provider, _, model = model.partition("/")
     provider = LISTED_AS.get(provider, provider)
 
-    def asked(**tokens: int) -> tuple[float, float]:
-        found = calc_price(Usage(**tokens), model_ref=model, provider_id=provider)
-        return float(found.input_price), float(found.output_price)
+    def priced(tokens: int, **more: int) -> tuple[float, float]:
+        """For a million tokens, in a call with so many: of the prompt, and of the answer."""
+        usage = Usage(input_tokens=tokens, output_tokens=tokens, **more)
+        found = calc_price(usage, model_ref=model, provider_id=provider)
+        read, written = (round(float(one) * LONGEST / tokens, 9) for one in (found.input_price, found.output_price))
+        return read, written
+
+    def rates(tokens: int) -> Rates:
+        read, written = priced(tokens)
+        cached, _ = priced(tokens, cache_read_tokens=tokens)
+        cache_write, _ = priced(tokens, cache_write_tokens=tokens)
+        return Rates(input=read, output=written, cached=cached, cache_write=cache_write)
 
     try:
-        # A long prompt may be priced higher; a million tokens at once gives the higher figure, which is the safe one.
-        read, written = asked(input_tokens=million, output_tokens=million)
-        cached, _ = asked(input_tokens=million, cache_read_tokens=million)
-        cache_write, _ = asked(input_tokens=million, cache_write_tokens=million)
+        short, long = rates(SHORT), rates(LONGEST)
     except LookupError:
         return None
-    return Price(input=read, output=written, cached=cached, cache_write=cache_write)
+    if short == long:
+        return Price(**short.model_dump())
+    # Of several steps the first one leads to the dearest: a cost that is known too high keeps a budget.
+    above, dearer = SHORT, LONGEST
+    while dearer - above > 1:
+        middle = (above + dearer) // 2
+        above, dearer = (middle, dearer) if rates(middle) == short else (above, middle)
+    return Price(**short.model_dump(), long=LongPrompt(**long.model_dump(), above=above))
 
 
 def worst_case(price: Price | None, body_bytes: int, max_tokens: int, images: int = 0) -> float | None:
-    """Dollars that one call can cost at most, whatever is cached; None where the price is unknown."""
-    if price is None:
-        return None
-    tokens = -(-body_bytes // BYTES_PER_TOKEN_AT_WORST) + images * IMAGE_TOKENS_AT_WORST
-    return price.worst(tokens, max_tokens)
+    """Dollars that one call can cost at most, whatever is cached; None where the price is unknown.
+
+    No tokenizer makes more than one token of a byte.
+    """
+    return None if price is None else price.worst(body_bytes + images * IMAGE_TOKENS_AT_WORST, max_tokens)

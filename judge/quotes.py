@@ -10,7 +10,7 @@ from judge import prompts
 from judge.datasets import Scan
 from judge.items import Item
 from judge.judges import OUTPUT_MODES, Judge, Price
-from judge.prices import BYTES_PER_TOKEN_AT_WORST, BYTES_PER_TOKEN_USUALLY, IMAGE_TOKENS_AT_WORST
+from judge.prices import BYTES_PER_TOKEN_USUALLY, IMAGE_TOKENS_AT_WORST
 from rubrics import Rubric, answer_schema, in_parts
 
 #: The fence of one item: markers and codes, in bytes, generously.
@@ -35,27 +35,29 @@ def quote(
     `own` are its items that have a rubric of their own.
     """
     count, text_bytes, images = scan.count, scan.text_bytes, scan.images
-    calls = sent = seen = 0
+    calls = sent = seen = longest = 0
     for item in own:
         assert item.own_rubric is not None
         size, pictures = len(prompts.user(item).encode()), len(prompts.images(item))
         count, text_bytes, images = count - 1, text_bytes - size, images - pictures
-        parts, shared = _shared(item.own_rubric, judge)
-        calls, sent, seen = calls + parts, sent + parts * size + shared, seen + parts * pictures
-    parts, shared = _shared(rubric, judge)
-    calls += count * parts
-    sent = samples * (sent + parts * text_bytes + count * shared)
-    seen = samples * (seen + parts * images) * IMAGE_TOKENS_AT_WORST
+        shared = _shared(item.own_rubric, judge)
+        calls, sent, seen = calls + len(shared), sent + len(shared) * size + sum(shared), seen + len(shared) * pictures
+        longest = max(longest, size + max(shared) + pictures * IMAGE_TOKENS_AT_WORST)
+    shared = _shared(rubric, judge)
+    calls += count * len(shared)
+    sent = samples * (sent + len(shared) * text_bytes + count * sum(shared))
+    seen = samples * (seen + len(shared) * images) * IMAGE_TOKENS_AT_WORST
+    # The item with the longest text may be the one with the most pictures.
+    longest = max(longest, scan.longest_bytes + max(shared) + scan.most_images * IMAGE_TOKENS_AT_WORST)
     answers = samples * calls * judge.max_tokens
-    worst = None if price is None else price.worst(-(-sent // BYTES_PER_TOKEN_AT_WORST) + seen, answers)
+    worst = None if price is None else price.worst(sent + seen, answers, longest)
     return Quote(samples * calls, -(-sent // BYTES_PER_TOKEN_USUALLY), answers, worst)
 
 
-def _shared(rubric: Rubric, judge: Judge) -> tuple[int, int]:
-    """How many calls an item takes by a rubric, and the bytes of all but the item in them."""
+def _shared(rubric: Rubric, judge: Judge) -> list[int]:
+    """Of each call that an item takes by a rubric, the bytes of all but the item."""
     mode = judge.mode or OUTPUT_MODES[0]
-    parts = in_parts(rubric, judge.criteria_per_call)
-    sizes = (
-        len(prompts.system(part, mode).encode()) + len(json.dumps(answer_schema(part))) + FENCE_BYTES for part in parts
-    )
-    return len(parts), sum(sizes)
+    return [
+        len(prompts.system(part, mode).encode()) + len(json.dumps(answer_schema(part))) + FENCE_BYTES
+        for part in in_parts(rubric, judge.criteria_per_call)
+    ]

@@ -123,6 +123,7 @@ class Run:
             options.tpm,
             options.allow_unpriced,
             options.fresh,
+            options.budget_usd,
         )
         try:
             by = None if calibration is None else _checked(store, calibration, rubric, session)

@@ -76,8 +76,9 @@ class Session:
         tpm: float | None = None,
         allow_unpriced: bool = False,
         fresh: bool = False,
+        budget_usd: float | None = None,
     ) -> Session:
-        """Connects a judge and finds out how it can be asked, unless that is known.
+        """Connects a judge and finds out how it can be asked, unless that is known: for no more than a budget.
 
         Raises
         ------
@@ -92,7 +93,8 @@ class Session:
             endpoint = _endpoint(adapter, judge, concurrency or judge.concurrency, rpm or judge.rpm, tpm or judge.tpm)
             known = None if fresh else store.probed(judge.description_hash)
             if known is None:
-                caller = Caller(adapter, judge, Ledger(store, round_=round_of_probe()), endpoint, price)
+                ledger = Ledger(store, round_=round_of_probe())
+                caller = Caller(adapter, judge, ledger, endpoint, price, Budget(budget_usd))
                 asking = await probe(judge, adapter, caller)
                 store.keep_probe(judge.description_hash, asdict(asking))
             else:

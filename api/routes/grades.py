@@ -31,6 +31,7 @@ from api.shelf import Shelf
 from judge import Item, Judge
 from judge.fences import urls
 from judge.grades import RubricRef
+from judge.items import PAIRS
 from judge.ledger import Ledger
 from rubrics import Rubric, RubricError
 
@@ -79,6 +80,14 @@ async def grade_items(
 
 
 def _rubric(shelf: Shelf, body: GradesRequest) -> Rubric:
+    found = _asked(shelf, body)
+    if found.pairwise:
+        fault = Fault(detail=f"{PAIRS}; write another scale, or name another rubric", pointer="/rubric")
+        raise Refused(INVALID_RUBRIC, "The rubric is not for single outputs.", fault)
+    return found
+
+
+def _asked(shelf: Shelf, body: GradesRequest) -> Rubric:
     asked = body.rubric
     if asked is None:
         if without := sum(item.rubric is None for item in body.items):
@@ -120,9 +129,8 @@ def _check(item: Item, pointer: str, judge: Judge, max_output_bytes: int) -> Non
     if not judge.takes_images and any(urls(item.fences)):
         fault = Fault(detail="The judge takes no images; name one that does, or leave them out.", pointer=pointer)
         raise Refused(INVALID_REQUEST, "An item has an image that the judge cannot see.", fault)
-    if item.rubric is not None:
-        try:
-            Rubric.parse(item.rubric)
-        except RubricError as error:
-            fault = rubric_fault(error, f"{pointer}/rubric")
-            raise Refused(INVALID_RUBRIC, "Mend the item's rubric, then send the request again.", fault) from None
+    try:
+        item.own_rubric  # noqa: B018 - it is parsed here, as grading will need it
+    except RubricError as error:
+        fault = rubric_fault(error, f"{pointer}/rubric")
+        raise Refused(INVALID_RUBRIC, "Mend the item's rubric, then send the request again.", fault) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -18,12 +18,15 @@ BUFFER_BYTES = 1 << 16
 #: What `save_to_disk` of the package `datasets` writes beside the data of one split, and beside several splits.
 STATE, SPLITS = "state.json", "dataset_dict.json"
 
+#: The columns to read, of a file with this schema.
+Columns = Callable[[Path, Any], list[str]]
 
-def rows(path: Path, fields: Collection[str], longest: int) -> Rows:
+
+def rows(path: Path, fields: Collection[str], longest: int, left_out: Callable[[str], object]) -> Rows:
     """The rows of a Parquet file or of a saved folder, by their numbers.
 
-    Columns of bytes are read only where they are among `fields`. No row is held of more than `longest` bytes.
-    Raises InputError, and SetupError without pyarrow.
+    Columns of bytes are read only where they are among `fields`; `left_out` is called with the name of each other.
+    No row is held of more than `longest` bytes. Raises InputError, and SetupError without pyarrow.
     """
     files = _data_files(path) if path.is_dir() else []
     try:
@@ -32,7 +35,13 @@ def rows(path: Path, fields: Collection[str], longest: int) -> Rows:
     except ImportError:
         raise SetupError(f"{path}: needs pyarrow; install this project with its extra: parquet") from None
 
-    batches = _saved(pyarrow, files, fields) if path.is_dir() else _parquet(pyarrow, path, fields)
+    def columns(file: Path, schema: Any) -> list[str]:
+        unread = _unread(file, schema, fields)
+        for name in unread:
+            left_out(name)
+        return [name for name in schema.names if name not in unread]
+
+    batches = _saved(pyarrow, files, columns) if path.is_dir() else _parquet(pyarrow, path, columns)
     few = (batch.slice(start, ROWS_AT_ONCE) for batch in batches for start in range(0, batch.num_rows, ROWS_AT_ONCE))
     try:
         yield from enumerate((row for batch in few for row in _rows(batch, longest)), 1)
@@ -40,17 +49,17 @@ def rows(path: Path, fields: Collection[str], longest: int) -> Rows:
         raise InputError(f"{path}: cannot be read ({_line(error)}); write it again") from None
 
 
-def _parquet(pyarrow: Any, path: Path, fields: Collection[str]) -> Iterator[Any]:
+def _parquet(pyarrow: Any, path: Path, columns: Columns) -> Iterator[Any]:
     # Without a buffer of a fixed size a whole row group would be held.
     with pyarrow.parquet.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
-        yield from file.iter_batches(ROWS_AT_ONCE, columns=_columns(path, file.schema_arrow, fields))
+        yield from file.iter_batches(ROWS_AT_ONCE, columns=columns(path, file.schema_arrow))
 
 
-def _saved(pyarrow: Any, files: Sequence[Path], fields: Collection[str]) -> Iterator[Any]:
+def _saved(pyarrow: Any, files: Sequence[Path], columns: Columns) -> Iterator[Any]:
     for path in files:
         with pyarrow.memory_map(str(path)) as mapped, pyarrow.ipc.open_stream(mapped) as stream:
-            columns = _columns(path, stream.schema, fields)
-            yield from (batch.select(columns) for batch in stream)
+            names = columns(path, stream.schema)
+            yield from (batch.select(names) for batch in stream)
 
 
 def splits(path: Path) -> list[str]:
@@ -76,12 +85,13 @@ def _data_files(path: Path) -> list[Path]:
         raise InputError(f"{path / STATE}: names no data; save the dataset again") from None
 
 
-def _columns(path: Path, schema: Any, fields: Collection[str]) -> list[str]:
+def _unread(path: Path, schema: Any, fields: Collection[str]) -> list[str]:
+    """Columns of bytes that are no field."""
     names: list[str] = schema.names
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"{path}: has two columns {twice!r}; rename one")
-    return [name for name in names if name in fields or not _holds_bytes(schema.field(name).type)]
+    return [name for name in names if name not in fields and _holds_bytes(schema.field(name).type)]
 
 
 def _holds_bytes(kind: Any) -> bool:

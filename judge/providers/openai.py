@@ -31,6 +31,8 @@ FINISHES: dict[str, Any] = {
     "model_length": "context",
     "model_context_window_exceeded": "context",
 }
+#: What a gateway adds to an error where a filter of its own refused the input (OpenRouter, with status 403).
+FLAGGED = "flagged_input"
 #: Of fields of a body, the field of a judge that put them there.
 FIELDS = {"top_logprobs": "logprobs", "include": "logprobs", "reasoning": "reasoning_effort"}
 
@@ -48,10 +50,12 @@ class OpenAIServer(Transport):
     @staticmethod
     def explain(error: dict[str, Any]) -> tuple[str | None, str | None]:
         """OpenAI's codes, and the words of servers that give none."""
-        code, said = wire.text(error.get("code")), str(error.get("message"))
+        code, said, metadata = wire.text(error.get("code")), str(error.get("message")), error.get("metadata")
         cause = code if code in CAUSES else None
         if code in OUT_OF_MONEY or error.get("type") in OUT_OF_MONEY:
             cause = "out_of_money"
+        elif isinstance(metadata, dict) and FLAGGED in metadata:
+            cause = "content_filter"
         elif any(words in said for words in TOO_LONG):
             cause = "context_length_exceeded"
         field = wire.text(error.get("param"))

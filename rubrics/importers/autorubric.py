@@ -112,8 +112,11 @@ class _Made:
             criterion.tell_extra(losses, id_)
             if not criterion.weight:
                 losses.left_out("weight 0, which counts for nothing", id_)
+            elif not criterion.requirement.strip():
+                losses.left_out("a blank requirement", id_)
         self._ids = [id_ for id_, _ in pairs]
-        criteria = _criteria([pair for pair in pairs if pair[1].weight], losses)
+        counting = [pair for pair in pairs if pair[1].weight and pair[1].requirement.strip()]
+        criteria = _criteria(counting, losses)
         self.rubric = Rubric.parse({"name": name, "instructions": guidelines, "criteria": criteria}, source)
 
     def by_id(self, values: Sequence[str | None]) -> dict[str, str]:

@@ -54,11 +54,14 @@ def _item(example: _Example, source: str, losses: Losses) -> dict[str, Any] | No
     place = f"example {example.prompt_id}"
     for part in (example, *example.prompt):
         part.tell_extra(losses, place)
-    if all(statement.points <= 0 for statement in example.rubrics):
+    asked = [statement for statement in example.rubrics if statement.criterion.strip()]
+    if len(asked) < len(example.rubrics):
+        losses.left_out("a blank criterion", place)
+    if all(statement.points <= 0 for statement in asked):
         losses.left_out("no points can be earned, so there is no score", place)
         return None
     ids, criteria, tags = Ids(), [], {}
-    for statement in example.rubrics:
+    for statement in asked:
         statement.tell_extra(losses, place)
         if statement.points == 0:
             losses.left_out("0 points, which count for nothing", place)

@@ -70,7 +70,7 @@ def convert(data: object, source: str) -> Imported:
         {
             "id": ids.make(grader.name),
             "question": _joined("" if shared else system, question) or grader.name,
-            **_scale(grader),
+            **_scale(grader, losses),
         }
         for grader, system, question in asked
     ]
@@ -136,11 +136,16 @@ def _joined(*texts: str) -> str:
     return "\n\n".join(text.strip() for text in texts if text.strip())
 
 
-def _scale(grader: _ModelGrader) -> dict[str, Any]:
+def _scale(grader: _ModelGrader, losses: Losses) -> dict[str, Any]:
     if isinstance(grader, _ScoreModel):
         low, high = grader.range or (0.0, 1.0)
-        required = {} if grader.pass_threshold is None else {"required": grader.pass_threshold}
-        return {"scale": "numeric", "minimum": low, "maximum": high, **required}
+        scale = {"scale": "numeric", "minimum": low, "maximum": high}
+        if grader.pass_threshold is None:
+            return scale
+        if low <= grader.pass_threshold <= high:
+            return {**scale, "required": grader.pass_threshold}
+        losses.left_out("a pass_threshold outside the range", grader.name)
+        return scale
     assert isinstance(grader, _LabelModel)
     passing = [label for label in grader.labels if label in grader.passing_labels]
     if not passing or len(passing) == len(grader.labels):

@@ -84,7 +84,11 @@ class _Tree:
     def _counts(self, task: _Task) -> bool:
         if not task.weight:
             self.losses.left_out("weight 0, which counts for nothing", f"node {task.id}")
-        return bool(task.weight)
+            return False
+        if not task.sub_tasks and not task.requirements.strip():
+            self.losses.left_out("a blank requirement", f"node {task.id}")
+            return False
+        return True
 
     def _tell(self, task: _Task) -> None:
         task.tell_extra(self.losses, f"node {task.id}")

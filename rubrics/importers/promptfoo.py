@@ -162,7 +162,11 @@ class _Reading:
         if value is None or text.startswith(_ELSEWHERE):
             self.losses.left_out(f"an llm-rubric whose text is {text}", place)
             return None
-        return filled(text, {"output": "the output", **values}, self.losses, place)
+        question = filled(text, {"output": "the output", **values}, self.losses, place)
+        if not question.strip():
+            self.losses.left_out("an llm-rubric whose text is blank", place)
+            return None
+        return question
 
 
 def _scale(assertion: _Assertion) -> dict[str, Any]:

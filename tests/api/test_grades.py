@@ -76,6 +76,29 @@ def test_items_that_each_bring_a_rubric_need_no_other(service: Any) -> None:
     )
 
 
+PAIRS = {"name": "pairs", "criteria": [{"id": "better", "scale": "preference", "question": "Which is better?"}]}
+OF_PAIRS = "asks which of two outputs is better; pairs come with judge compare; write another scale"
+
+
+def test_a_rubric_of_pairs_is_refused_before_anything_is_asked(
+    serve: Any, stub: Any, local_judge: Any, tmp_path: Path
+) -> None:
+    judge = stub()
+    (tmp_path / "rubrics").mkdir()
+    (tmp_path / "rubrics" / "pairs.yaml").write_text(json.dumps(PAIRS))
+    client = serve(JUDGES_DIR=local_judge(judge.base_url), RUBRICS_DIR=tmp_path / "rubrics")
+    plain = [{"id": str(n), "output": f"Answer {n}."} for n in range(3)]
+    own = client.grades([], items=[*plain, {"id": "3", "output": "x", "rubric": PAIRS}], judge="local")
+    asked = [client.grades([], items=plain, rubric=rubric, judge="local") for rubric in (PAIRS, "pairs")]
+    assert own.json["errors"] == [{"detail": OF_PAIRS, "pointer": "/items/3/rubric"}]
+    for reply in asked:
+        assert reply.json["errors"] == [{"detail": f"{OF_PAIRS}, or name another rubric", "pointer": "/rubric"}]
+    for reply in (own, *asked):
+        assert (reply.status, reply.json["type"]) == (422, "urn:judge:problem:invalid-rubric")
+    assert judge.stats()["requests"] == 0
+    assert client.grades([], items=plain, judge="local").status == 200
+
+
 CHAT = {
     "id": "chat",
     "input": [{"role": "user", "content": [{"type": "text", "text": "Where is my order?"}]}],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +92,24 @@ def test_images_reach_a_judge_that_takes_them_and_no_other(terminal: Terminal, q
     assert [part["image_url"]["url"] for part in parts[1:]] == [data_url(PNG), "https://a.example/b.png"]
     assert "[image 2 " in parts[0]["text"]
     assert terminal.run("runs", "show", "latest", "--item", "image").out.count("[image ") == 2
+
+
+def test_pictures_in_a_column_that_is_no_field_are_told(terminal: Terminal, quick: Stub) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="Parquet needs the extra `parquet`")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="Parquet needs the extra `parquet`")
+    rows = [{"id": "a", "input": "ITEM-0", "output": "x", "image": {"bytes": PNG, "path": None}, "topic": "=1"}]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), terminal.folder / "seen.parquet")
+    terminal.judge(quick, images=True)
+    blind = terminal.run("grade", "seen.parquet", *GRADE)
+    assert blind.status == 0, blind.err
+    told = "seen.parquet: column 'image' holds bytes and is not read; if they are images, add --images image"
+    assert blind.err.splitlines()[:2] == [f"left out: {told}", "kept as metadata: topic"]
+    seen = terminal.run("grade", "seen.parquet", *GRADE[:-1], "seen.jsonl", "--images", "image")
+    assert (seen.status, "left out" in seen.err) == (0, False)
+    contents = [json.loads(call["body"])["messages"][-1]["content"] for call in quick.calls()[1:]]
+    assert [type(content).__name__ for content in contents] == ["str", "list"]
+    (row,) = csv.DictReader(io.StringIO(terminal.run("runs", "export", "latest", "--format", "csv").out))
+    assert row["meta.topic"] == "'=1"
 
 
 def test_a_message_cannot_take_another_role(terminal: Terminal, quick: Stub) -> None:

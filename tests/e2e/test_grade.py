@@ -165,6 +165,13 @@ def test_an_unknown_price_is_refused_unless_allowed(terminal: Terminal, quick: S
     assert allowed.json["totals"]["cost_usd"] is None
 
 
+def test_a_budget_holds_for_the_probe_too(terminal: Terminal, quick: Stub) -> None:
+    terminal.judge(quick)
+    refused = terminal.run(*GRADE, "--budget-usd", "0")
+    assert (refused.status, quick.stats()["requests"], terminal.count("run")) == (2, 0, 0)
+    assert "raise --budget-usd" in refused.err
+
+
 def test_a_budget_stops_the_run_before_it_is_overspent(terminal: Terminal, quick: Stub) -> None:
     terminal.judge(quick)
     # A call costs at most some $0.0031 (256 answer tokens at $10) and in fact some $0.0008.

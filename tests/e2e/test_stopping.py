@@ -128,6 +128,7 @@ def test_a_judge_that_shuts_its_door_pauses_the_run(
     (line,) = stopped.err.splitlines()
     assert said in line
     assert "start the same command again" in line
+    assert (f"asked at {quick.base_url}/chat/completions" in line) == (status == 404)  # the address may be the mistake
     assert (finished(stopped), stopped.json["overall"]["outcomes"]) == (3, {"scored": 3, "open": 6})
     assert len(bodies(quick)) <= 3 + 2
     quick.behave("normal")

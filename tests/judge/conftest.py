@@ -23,7 +23,7 @@ from judge.store.store import Store
 from rubrics import Rubric, answer_schema
 
 #: Dollars a million tokens: a token costs 1 or 2 millionths, so that costs can be worked out by hand.
-PRICE = Price(input=1.0, output=2.0)
+PRICE = Price(input=1.0, output=2.0, cache_write=1.0)
 MAX_TOKENS = 100
 
 

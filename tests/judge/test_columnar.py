@@ -105,6 +105,18 @@ def test_bytes_of_images_are_taken_where_they_are_a_field(tmp_path: Path, image:
     assert (bare.images, bare.metadata) == ([], {})
 
 
+@pytest.mark.parametrize("image", [{"bytes": PNG, "path": None}, PNG, [PNG]])
+def test_a_column_of_bytes_that_no_field_takes_is_told(tmp_path: Path, image: Any) -> None:
+    rows = [{"id": str(n), "output": "x", "image": image, "their pictures": PNG} for n in range(3)]
+    for path in (write(tmp_path / "items.parquet", rows), save(tmp_path / "saved", rows, shards=2)):
+        told = f"{path}: column '{{}}' holds bytes and is not read; if they are images, add --images {{}}"
+        bare = Dataset(path).scan()
+        assert bare.bad == (told.format("image", "image"), told.format("their pictures", "'their pictures'"))
+        assert (bare.count, bare.images, bare.kept) == (3, 0, ())
+        named = Dataset(path, columns={"images": "image"}).scan()
+        assert (named.images, named.bad) == (3, (told.format("their pictures", "'their pictures'"),))
+
+
 def test_an_image_that_datasets_keeps_by_its_path_is_read_beside_the_data(tmp_path: Path) -> None:
     path = save(tmp_path / "saved", [{"id": "1", "output": "x", "images": [{"bytes": None, "path": "a.png"}]}])
     (tmp_path / "saved" / "a.png").write_bytes(PNG)

@@ -131,6 +131,35 @@ async def test_an_invalid_answer_is_asked_for_again_and_the_error_named(stub: An
     assert {id: one.score for id, one in grade.criteria.items()} == {id: one.score for id, one in true.criteria.items()}
 
 
+@pytest.mark.parametrize("then", ["prose", "refusal", "empty_object"])
+async def test_what_was_right_is_not_given_up_for_a_worse_answer(stub: Any, grader: Any, then: str) -> None:
+    server = stub()
+    server.behave("out_of_range", count=1, then={"mode": then})
+    async with grader(server.base_url) as one:
+        made = await graded(one)
+    outcomes = {id: criterion.outcome for id, criterion in made.grade.criteria.items()}
+    assert outcomes == {"clear": Outcome.INVALID, "polite": Outcome.SCORED}
+    assert len(made.judged) == 1
+    assert made.judged[0].call_key == made.receipt.keys[0]
+
+
+async def test_a_later_answer_that_settles_more_counts(stub: Any, grader: Any) -> None:
+    server = stub()
+    server.behave("prose", count=1, then={"mode": "out_of_range", "count": 1, "then": {"mode": "prose"}})
+    async with grader(server.base_url) as one:
+        made = await graded(one)
+    assert made.grade.criteria["polite"].outcome is Outcome.SCORED
+    assert made.judged[0].call_key == made.receipt.keys[1]
+
+
+async def test_an_answer_that_is_lost_is_never_hidden_by_an_earlier_one(stub: Any, grader: Any) -> None:
+    server = stub()
+    server.behave("out_of_range", count=1, then={"mode": "reset"})
+    async with grader(server.base_url) as one:
+        grade = (await graded(one)).grade
+    assert {criterion.outcome for criterion in grade.criteria.values()} == {Outcome.LOST}
+
+
 @pytest.mark.parametrize("mode", ["refusal", "content_filter"])
 async def test_a_model_that_declines_is_believed_once(stub: Any, grader: Any, mode: str) -> None:
     server = stub()

@@ -67,6 +67,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "529 overloaded": {"status": 529},
     "context too long": {"status": 400, "code": "context_length_exceeded"},
     "prompt refused by a filter": {"status": 400, "code": "content_filter"},
+    "prompt flagged by a gateway": {"status": 403, "metadata": {"reasons": ["violence"], "flagged_input": "..."}},
     "redirect": {"status": 307},
     "timeout": {"mode": "hang"},
     "connection reset": {"mode": "reset"},

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import pytest
+from genai_prices import Usage, calc_price
+from hypothesis import given
+from hypothesis import strategies as st
 
 from judge import Judge, SetupError
-from judge.judges import Price
+from judge.judges import LongPrompt, Price
 from judge.prices import price_of, worst_case
 
 
 def test_dollars_by_hand() -> None:
     assert Price(input=0.5, output=2.0).cost(1000, 100) == pytest.approx(0.0007)
     # 1001 bytes are at most 1001 tokens: (1001 * 0.5 + 100 * 2) / 1,000,000
-    assert worst_case(Price(input=0.5, output=2.0), 1001, 100) == pytest.approx(0.0007005)
+    price = Price(input=0.5, output=2.0, cache_write=0.5)
+    assert worst_case(price, 1001, 100) == pytest.approx(0.0007005)
     assert worst_case(None, 1001, 100) is None
 
 
@@ -30,8 +34,48 @@ def test_an_unknown_price_of_cached_tokens_is_not_taken_for_less() -> None:
 
 
 def test_an_image_behind_an_address_has_its_tokens() -> None:
-    price = Price(input=2.0, output=10.0)
+    price = Price(input=2.0, output=10.0, cache_write=0.0)
     assert worst_case(price, 100, 7, images=2) == pytest.approx((100 * 2.0 + 2 * 50_000 * 2.0 + 7 * 10.0) / 1e6)
+
+
+def test_a_long_prompt_by_hand() -> None:
+    long = LongPrompt(input=4.0, output=15.0, cached=0.4, cache_write=5.0, above=1000)
+    price = Price(input=2.0, output=10.0, cached=0.2, cache_write=2.5, long=long)
+    assert price.cost(1000, 7) == pytest.approx((1000 * 2.0 + 7 * 10.0) / 1e6)
+    # 1001 prompt tokens: 600 read from the cache, 300 written to it, 101 neither
+    assert price.cost(1001, 7, 600, 300) == pytest.approx((101 * 4.0 + 600 * 0.4 + 300 * 5.0 + 7 * 15.0) / 1e6)
+    assert price.worst(1000, 7) == pytest.approx((1000 * 2.5 + 7 * 10.0) / 1e6)
+    assert price.worst(1001, 7) == pytest.approx((1001 * 5.0 + 7 * 15.0) / 1e6)
+    # Many calls: what they come to together says nothing of how long one is.
+    assert price.worst(5000, 70, longest=1000) == pytest.approx((5000 * 2.5 + 70 * 10.0) / 1e6)
+    assert price.worst(5000, 70, longest=1001) == pytest.approx((5000 * 5.0 + 70 * 15.0) / 1e6)
+
+
+@given(
+    st.integers(0, 3000),
+    st.integers(0, 3000),
+    st.integers(0, 3000),
+    st.integers(0, 3000),
+    st.sampled_from([None, 0.0, 1.0, 3.0]),
+    st.booleans(),
+)
+def test_no_call_costs_more_than_was_reserved(
+    prompt: int, answer: int, cached: int, written: int, rate: float | None, long: bool
+) -> None:
+    further = LongPrompt(input=1.0, output=9.0, cache_write=rate, above=1500) if long else None
+    price = Price(input=2.0, output=4.0, cache_write=rate, long=further)
+    assert price.cost(prompt, answer, cached, written) <= price.worst(prompt, answer) + 1e-12
+
+
+def test_listed_prices_of_short_prompts_are_not_those_of_long_ones() -> None:
+    for name in ("anthropic/claude-sonnet-4-5", "openai/gpt-5-mini"):
+        listed = price_of(Judge.load(name))
+        assert listed is not None
+        provider, _, model = name.partition("/")
+        for tokens in (2_000, 150_000, 200_001, 500_000):
+            usage = Usage(input_tokens=tokens, output_tokens=100)
+            cost = float(calc_price(usage, model_ref=model, provider_id=provider).total_price)
+            assert listed.cost(tokens, 100) == pytest.approx(cost)
 
 
 @pytest.mark.parametrize("name", ["anthropic/claude-haiku-4-5", "openai-responses/gpt-5-mini", "openai/gpt-5-mini"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 MODES = (
     "normal prose two_objects out_of_range nan missing extra duplicate_key html empty_object cut_body cut_stream reset "
@@ -24,11 +25,11 @@ WAYS = frozenset({"hang", "reset", "trickle", "cut_stream"})
 
 @dataclass(slots=True)
 class Behaviour:
-    """How replies look: after `after` normal ones, for `count` requests or for good.
+    """How replies look: after `after` normal ones, for `count` requests or for good, and from then on as `then` says.
 
     `status`, `code`, `message`, `retry_after` and `location` are for the mode `status`, `code` is for `failed` too: an
-    empty one is null. `cached` and `cache_write` are token counts for the mode `cached`, `text` is the exact
-    answer in the mode `say`.
+    empty one is null, `metadata` is what an error has beside its words. `cached` and `cache_write` are token counts for
+    the mode `cached`, `text` is the exact answer in the mode `say`.
     """
 
     mode: str = "normal"
@@ -44,14 +45,23 @@ class Behaviour:
     cached: int = 0
     cache_write: int = 0
     text: str = ""
+    metadata: dict[str, Any] | None = None
+    then: dict[str, Any] | None = None
+    following: Behaviour | None = None
 
     def next(self) -> Behaviour:
         if self.after > 0:
             self.after -= 1
             return NORMAL
-        if self.count is not None:
-            self.count -= 1
-        return NORMAL if self.count is not None and self.count < 0 else self
+        if self.count is None:
+            return self
+        self.count -= 1
+        if self.count >= 0:
+            return self
+        if self.then is None:
+            return NORMAL
+        self.following = self.following or Behaviour(**self.then)
+        return self.following.next()
 
 
 NORMAL = Behaviour()

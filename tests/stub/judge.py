@@ -162,10 +162,11 @@ def _told_to_fail(dialect: Dialect, behaviour: Behaviour) -> Reply:
     fields = {"retry-after": behaviour.retry_after, "location": behaviour.location}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value is not None)
     message = behaviour.message or f"told to answer {behaviour.status}"
-    return _failure(dialect, behaviour.status, message, behaviour.code, head=head)
+    body = dialect.fail(behaviour.status, message, behaviour.code, None)
+    if behaviour.metadata is not None:
+        body["error"]["metadata"] = behaviour.metadata
+    return Reply(behaviour.status, dumps(body).encode(), head)
 
 
-def _failure(
-    dialect: Dialect, status: int, message: str, code: str | None = None, param: str | None = None, head: str = ""
-) -> Reply:
-    return Reply(status, dumps(dialect.fail(status, message, code, param)).encode(), head)
+def _failure(dialect: Dialect, status: int, message: str, code: str | None = None, param: str | None = None) -> Reply:
+    return Reply(status, dumps(dialect.fail(status, message, code, param)).encode())

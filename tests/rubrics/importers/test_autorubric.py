@@ -50,6 +50,15 @@ def test_weights_and_guidelines_are_kept() -> None:
     )
 
 
+def test_a_blank_requirement_is_told_and_the_rest_is_there() -> None:
+    rubric = [{"requirement": "It is right."}, {"requirement": " "}, {"requirement": "It is short."}]
+    item = {"submission": "So.", "ground_truth": ["MET", "MET", "UNMET"]}
+    found = read(json.dumps({"rubric": rubric, "items": [item]}), source="essay.json")
+    assert [criterion.id for criterion in found.rubrics[0].leaves] == ["it_is_right", "it_is_short"]
+    assert found.items[0]["metadata"]["ground_truth"] == {"it_is_right": "MET", "it_is_short": "UNMET"}
+    assert "left out: a blank requirement (c2)" in found.losses
+
+
 @pytest.mark.parametrize(
     "data",
     [

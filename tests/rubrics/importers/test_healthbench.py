@@ -68,6 +68,20 @@ def test_what_has_no_place_is_told() -> None:
     )
 
 
+def test_a_blank_criterion_is_told_and_the_rest_is_there() -> None:
+    blanks = [{"criterion": text, "points": 5, "tags": ["t"]} for text in ("", " \n")]
+    some = {**EXAMPLE, "prompt_id": "some", "rubrics": [*blanks, *EXAMPLE["rubrics"]]}  # type: ignore[misc]
+    none = {**EXAMPLE, "prompt_id": "none", "rubrics": [*blanks, EXAMPLE["rubrics"][2]]}  # type: ignore[index]
+    found = read(lines(EXAMPLE, some, none), source="h.jsonl")
+    whole, item = found.items
+    assert (item["id"], item["rubric"]["criteria"]) == ("some", whole["rubric"]["criteria"])
+    assert item["metadata"] == whole["metadata"]
+    assert found.losses == (
+        "left out: a blank criterion (example some, example none)",
+        "left out: no points can be earned, so there is no score (example none)",
+    )
+
+
 def test_statements_that_begin_alike_have_ids_of_their_own() -> None:
     alike = [{"criterion": "Advises to rest and to drink a lot, and so on", "points": n} for n in (1, 2)]
     others = [{"criterion": "Überweist an die Ärztin", "points": 3}, {"criterion": "忠告休息", "points": 4}]

@@ -53,6 +53,18 @@ def test_the_range_is_0_to_1_and_the_threshold_required() -> None:
     assert (criterion.minimum, criterion.maximum, criterion.required) == (0.0, 1.0, 0.6)
 
 
+@pytest.mark.parametrize("threshold", [0.8, 7.5, -1])
+def test_a_threshold_outside_the_range_is_told_and_the_rest_is_there(threshold: float) -> None:
+    outside = {**SCORE, "name": "odd", "pass_threshold": threshold}
+    found = read(json.dumps([outside, {**SCORE, "pass_threshold": 7}, LABEL]), source="g.json")
+    odd, kept, tone = found.rubrics[0].leaves
+    assert isinstance(odd, Numeric)
+    assert (odd.id, odd.minimum, odd.maximum, odd.required) == ("odd", 1.0, 7.0, None)
+    assert isinstance(kept, Numeric)
+    assert (kept.required, tone.id) == (7.0, "tone")
+    assert "left out: a pass_threshold outside the range (odd)" in found.losses
+
+
 def test_a_label_grader_passes_where_its_label_does() -> None:
     (rubric,) = read(json.dumps(LABEL)).rubrics
     (criterion,) = rubric.leaves

@@ -56,6 +56,13 @@ def test_a_tree_keeps_its_weights_and_its_categories() -> None:
     assert Rubric.loads(as_yaml(rubric), "r.yaml") == rubric
 
 
+def test_a_leaf_without_a_requirement_is_told_and_the_rest_is_there() -> None:
+    blank = task("l6", " ", 2, task_category="Code Execution")
+    found = read(json.dumps({**TREE, "sub_tasks": [*TREE["sub_tasks"], blank]}), source="some/Paper 7.json")
+    assert found.rubrics == read(json.dumps(TREE), source="some/Paper 7.json").rubrics
+    assert "left out: a blank requirement (node l6)" in found.losses
+
+
 def test_what_has_no_place_is_told() -> None:
     assert read(json.dumps({**TREE, "judge": "o3"}), "paperbench").losses == (
         "left out: judge (node root)",

@@ -92,6 +92,13 @@ def test_a_test_that_asks_something_else_has_a_rubric_of_its_own() -> None:
     )
 
 
+def test_a_blank_text_is_told_and_the_rest_is_there() -> None:
+    text = SHARED.replace("tests:", "    - {type: llm-rubric, value: ' '}\ntests:")
+    found = read(text, source="promptfooconfig.yaml")
+    assert found.rubrics == read(SHARED, source="promptfooconfig.yaml").rubrics
+    assert "left out: an llm-rubric whose text is blank (test-1, test-2)" in found.losses
+
+
 def test_a_prompt_of_messages_is_a_chat() -> None:
     prompt = '[{"role": "system", "content": "Be kind."}, {"role": "user", "content": "{{question}}"}]'
     text = SHARED.replace("'Answer: {{question}}'", repr(prompt)).replace("Can I cancel?", 'Say "hi".')
