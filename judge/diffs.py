@@ -10,16 +10,16 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from judge.grades import OVERALL
+from judge.notation import scale
 from judge.pages import PAGE
-from judge.summary import clipped
+from judge.summary import SAME, before_clipping, clipped
+from rubrics import Criterion
+from rubrics.criterion import Levelled
 
 if TYPE_CHECKING:
     from judge.store.changes import Change, Overlap
     from judge.store.results import RunInfo
     from judge.store.store import Store
-
-#: Scores that differ by less than this are the same: sums of weights leave such crumbs.
-SAME = 1e-9
 
 
 @dataclass(slots=True)
@@ -27,10 +27,12 @@ class CriterionDiff:
     """One criterion, or the overall, over the items that both runs graded.
 
     `mean_before` and `mean_after` are over the `both` items that have a score in each, so that they compare.
-    `gained` have a score only in the second run, `lost` only in the first.
+    `gained` have a score only in the second run, `lost` only in the first. Where the scales are `unlike`, which says
+    how, each mean is on its own one and nothing went up or down.
     """
 
     criterion: str
+    unlike: str | None = None
     both: int = 0
     up: int = 0
     down: int = 0
@@ -49,11 +51,27 @@ class CriterionDiff:
         """In the second run; None where no item has a score in both."""
         return self._mean(self.sum_after)
 
+    @property
+    def unclipped_before(self) -> float | None:
+        """The mean of overalls in the first run where it is cut off at 0; None where it is not."""
+        return before_clipping(self._itself(self.sum_before)) if self.criterion == OVERALL else None
+
+    @property
+    def unclipped_after(self) -> float | None:
+        """The same in the second run."""
+        return before_clipping(self._itself(self.sum_after)) if self.criterion == OVERALL else None
+
+    @property
+    def change(self) -> float | None:
+        """Of the means, before any is cut off; None where no item has a score in both, or the scales are unlike."""
+        return None if self.unlike else self._itself(self.sum_after - self.sum_before)
+
     def _mean(self, total: float) -> float | None:
-        if not self.both:
-            return None
-        mean = total / self.both
+        mean = self._itself(total)
         return clipped(mean) if self.criterion == OVERALL else mean
+
+    def _itself(self, total: float) -> float | None:
+        return total / self.both if self.both else None
 
     def add(self, change: Change) -> None:
         """Counts one item."""
@@ -61,21 +79,32 @@ class CriterionDiff:
             self.both += 1
             self.sum_before += change.before_score
             self.sum_after += change.after_score
-            self.up += change.after_score > change.before_score + SAME
-            self.down += change.after_score < change.before_score - SAME
+            self.up += not self.unlike and change.after_score > change.before_score + SAME
+            self.down += not self.unlike and change.after_score < change.before_score - SAME
         else:
             self.gained += change.before_score is None and change.after_score is not None
             self.lost += change.before_score is not None and change.after_score is None
 
+    def differs(self, change: Change) -> bool:
+        """Whether one item differs: in outcome, or in a score where scores compare."""
+        by = None if self.unlike else change.by
+        return change.before != change.after or (by is not None and abs(by) > SAME)
+
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """What differs. `moved` has the items whose overall differs most, each with all that differs of it."""
+    """What differs. `moved` has the items whose overall differs most, each with all that differs of it.
+
+    `criteria` has those of both rubrics, then the overall; `criteria_only_before` and `criteria_only_after` the ids of
+    the others.
+    """
 
     before: RunInfo
     after: RunInfo
     overlap: Overlap
     criteria: tuple[CriterionDiff, ...]
+    criteria_only_before: tuple[str, ...]
+    criteria_only_after: tuple[str, ...]
     moved: tuple[tuple[Change, ...], ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,6 +117,8 @@ class Diff:
             "only_before": self.overlap.only_before,
             "only_after": self.overlap.only_after,
             "criteria": [_figures(one) for one in self.criteria],
+            "criteria_only_before": list(self.criteria_only_before),
+            "criteria_only_after": list(self.criteria_only_after),
             "moved": [[_plain(change) for change in item] for item in self.moved],
         }
 
@@ -101,13 +132,16 @@ class _Moved:
 
 def diff(store: Store, before: RunInfo, after: RunInfo, most: int = 10) -> Diff:
     """Compares two runs by the ids of their items, and tells `most` items in full. Memory does not grow with them."""
-    rubric = store.ask(store.verdicts.stored_rubric, before.rubric.hash)
-    found = {id_: CriterionDiff(id_) for id_ in (*rubric.ids, OVERALL)}
+    one, other = (store.ask(store.verdicts.stored_rubric, run.rubric.hash) for run in (before, after))
+    among = set(other.ids)
+    shared = [id_ for id_ in one.ids if id_ in among]
+    found = {id_: CriterionDiff(id_, _unlike(one.criterion(id_), other.criterion(id_))) for id_ in shared}
+    found[OVERALL] = CriterionDiff(OVERALL)
     moved: list[_Moved] = []
     for place, changes in enumerate(_items(store, before, after)):
         for change in changes:
             found[change.criterion].add(change)
-        differing = tuple(change for change in changes if _differs(change))
+        differing = tuple(change for change in changes if found[change.criterion].differs(change))
         if differing:
             heapq.heappush(moved, _Moved(_size(differing), -place, differing))
             if len(moved) > most:
@@ -117,6 +151,8 @@ def diff(store: Store, before: RunInfo, after: RunInfo, most: int = 10) -> Diff:
         after=after,
         overlap=store.ask(store.changes.overlap, before.id, after.id),
         criteria=tuple(found.values()),
+        criteria_only_before=tuple(id_ for id_ in one.ids if id_ not in found),
+        criteria_only_after=tuple(id_ for id_ in other.ids if id_ not in found),
         moved=tuple(one.changes for one in sorted(moved, reverse=True)),
     )
 
@@ -128,9 +164,20 @@ def _items(store: Store, before: RunInfo, after: RunInfo) -> Iterator[tuple[Chan
             yield tuple(among)
 
 
-def _differs(change: Change) -> bool:
-    by = change.by
-    return change.before != change.after or (by is not None and abs(by) > SAME)
+def _unlike(before: Criterion, after: Criterion) -> str | None:
+    """How the scales of two criteria differ, so that a score on one says nothing on the other; None where alike."""
+    one, other = _scale(before), _scale(after)
+    if one == other:
+        return None
+    told = [f"{kind} {scale(*ends)}" for kind, ends, _ in (one, other)]
+    return f"{told[0]} before, {told[1]} after" if told[0] != told[1] else f"{told[0]}, of other levels"
+
+
+def _scale(criterion: Criterion) -> tuple[str, tuple[float | None, float | None], dict[int | str, float | None]]:
+    """The kind, the ends, and the value of every level where it is one of levels."""
+    ends = (criterion.lowest, criterion.highest) if criterion.valued else (None, None)
+    levels = criterion.levels if isinstance(criterion, Levelled) else ()
+    return criterion.scale, ends, {level.level: level.value for level in levels}
 
 
 def _size(changes: tuple[Change, ...]) -> float:
@@ -142,8 +189,9 @@ def _size(changes: tuple[Change, ...]) -> float:
 
 
 def _figures(one: CriterionDiff) -> dict[str, Any]:
-    names = ("criterion", "both", "mean_before", "mean_after", "up", "down", "gained", "lost")
-    return {name: getattr(one, name) for name in names}
+    names = ("criterion", "both", "mean_before", "mean_after", "change", "up", "down", "gained", "lost")
+    more = ("unlike", "unclipped_before", "unclipped_after")
+    return {name: None if one.unlike and name in ("up", "down") else getattr(one, name) for name in (*names, *more)}
 
 
 def _plain(change: Change) -> dict[str, Any]:

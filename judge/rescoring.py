@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from judge.costs import Receipt
-from judge.errors import InputError
+from judge.errors import InputError, RunBusy
 from judge.grades import Grade, Graded, Judged, RubricRef, Usage
 from judge.grading import weighed
 from judge.pages import PAGE
@@ -23,15 +25,19 @@ if TYPE_CHECKING:
 
 
 def rescore(store: Store, info: RunInfo, rubric: Rubric) -> str:
-    """The id of the run that has the verdicts of another one by this rubric: the one that is there, or a new one.
+    """The id of a run that has the verdicts of another one, as it stands now, by this rubric.
 
-    It is the run that grading the same items by this rubric would make, so that its open items can be graded.
+    It stays as it is made: where the other one has gone on since, another is made. Of a rescored run the verdicts are
+    those of its source, while that is there. What is open is open in both, and is graded in the source.
 
     Raises
     ------
     InputError
         When the rubric asks something else: then a judge has to answer.
+    RunBusy
+        While the run is being loaded.
     """
+    info = _source(store, info)
     before = store.ask(store.verdicts.stored_rubric, info.rubric.hash)
     if before.asked_hash != rubric.asked_hash:
         raise InputError(
@@ -39,13 +45,18 @@ def rescore(store: Store, info: RunInfo, rubric: Rubric) -> str:
             f"({_difference(before, rubric)}): only weights, points, values and required levels may differ; grade the "
             "items by it with: judge grade"
         )
-    wanted = fingerprint(info.dataset_hash, rubric.hash, info.judge.fingerprint, info.round)
-    found = store.change(store.runs.find, wanted)
+    if rubric.hash == info.rubric.hash:
+        return info.id
+    if info.state == "loading":
+        raise RunBusy(f"run {info.id} is being loaded; rescore it when that is done")
+    wanted, found = _found(store, info, rubric)
     if found is not None:
-        return str(found.id)
+        return found
     keep_rubric(store, rubric)
     made = uuid.uuid4().hex[:12]
-    store.begin_copy(info.id, {"id": made, "fingerprint": wanted, "rubric_hash": rubric.hash}, lowest(rubric))
+    # A calibration is of a rubric: that of the source says nothing of this one.
+    changed = {"id": made, "fingerprint": wanted, "rubric_hash": rubric.hash, "calibration": None}
+    store.begin_copy(info.id, changed, lowest(rubric))
     try:
         for page in _pages(store, info):
             finished = [(said.seq, 0, _counted(said, info, said.own_rubric or rubric, made)) for said in page]
@@ -55,6 +66,36 @@ def rescore(store: Store, info: RunInfo, rubric: Rubric) -> str:
         raise
     store.change(store.runs.release, made)
     return made
+
+
+def _source(store: Store, info: RunInfo) -> RunInfo:
+    """The run that was graded, behind one that was counted anew; the latter where the former was deleted."""
+    while info.rescored_from is not None:
+        found = [one for one in store.ask(store.results.runs, info.rescored_from) if one.id == info.rescored_from]
+        if not found:
+            break
+        (info,) = found
+    return info
+
+
+def _found(store: Store, info: RunInfo, rubric: Rubric) -> tuple[str, str | None]:
+    """The fingerprint of what the run holds by now, counted by the rubric, and the id of the run that has it, if any.
+
+    Grading by the rubric makes a run of another fingerprint. What a process that has ended left half copied is
+    cleared away.
+    """
+    standing = store.ask(store.runs.standing, info.id)
+    graded = fingerprint(info.dataset_hash, rubric.hash, info.judge.fingerprint, info.round)
+    copies = 0
+    while True:
+        wanted = hashlib.sha256(json.dumps([graded, info.id, standing, copies]).encode()).hexdigest()
+        try:
+            found = store.change(store.runs.find, wanted)
+        except RunBusy:
+            # Another process copies it. Whether its machine is gone cannot be known; a second copy costs nothing.
+            copies += 1
+            continue
+        return wanted, None if found is None else str(found.id)
 
 
 def _difference(before: Rubric, after: Rubric) -> str:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from judge.store.results import Cell, RunInfo, Totals
     from judge.store.store import Store
 
+#: Figures that differ by less than this are the same: sums of weights leave such crumbs.
+SAME = 1e-9
+
 
 @dataclass(frozen=True, slots=True)
 class CriterionSummary:
@@ -30,6 +33,8 @@ class CriterionSummary:
         Items, without those to which the criterion does not apply.
     mean
         Of the scored ones, on the criterion's own scale (the overall: 0..1); None where none is scored.
+    unclipped
+        Of the overall: the mean before it was cut off at 0; None where it was not.
     low, high
         What the mean would be if every missing score were the worst, or the best.
     minimum, maximum
@@ -53,6 +58,7 @@ class CriterionSummary:
     distribution: tuple[tuple[float | int | str, int], ...]
     outcomes: dict[str, int]
     answers: tuple[tuple[str, float | None], ...] = ()
+    unclipped: float | None = None
 
     @property
     def by_answer(self) -> tuple[tuple[str, int], ...]:
@@ -204,12 +210,18 @@ def _overall(least: float, cells: Iterable[Cell], missing: int, low: float, high
     found = _summary(OVERALL, count, count.distribution, (least, 1.0), (low, high))
     # Points can take an item below 0. The mean is clipped, and no item before it: HealthBench, simple-evals
     # healthbench_eval.py. Items may have such rubrics of their own, whatever that of the run.
+    found = replace(found, unclipped=before_clipping(found.mean))
     return replace(found, mean=clipped(found.mean), low=clipped(found.low), high=clipped(found.high))
 
 
 def clipped(mean: float | None) -> float | None:
     """A mean of overalls on 0..1, as HealthBench cuts it off: the mean, and no item before it."""
     return None if mean is None else min(max(mean, 0.0), 1.0)
+
+
+def before_clipping(mean: float | None) -> float | None:
+    """The mean of overalls itself where it is cut off; None where it stays as it is, but for a hair of rounding."""
+    return mean if mean is not None and mean < -SAME else None
 
 
 def _summary(

@@ -104,6 +104,17 @@ def copy(connection: Connection, tenant: str, source: str, changed: dict[str, An
     connection.execute(insert(run_item).from_select([column.name for column in run_item.c], items))
 
 
+def standing(connection: Connection, tenant: str, run_id: str) -> tuple[int, int]:
+    """How often items of a run were opened again, and how many are graded.
+
+    Neither goes down while the other stays: two moments with the same pair have the same grades.
+    """
+    reopened, graded = func.sum(run_item.c.revision), func.count().filter(run_item.c.state != "open")
+    here = (run_item.c.tenant == tenant, run_item.c.run == run_id)
+    one, other = connection.execute(select(func.coalesce(reopened, 0), graded).where(*here)).one()
+    return int(one), int(other)
+
+
 def _lowest(one: Item, usual: float) -> float:
     return usual if one.own_rubric is None else lowest_of(one.own_rubric)
 
@@ -396,6 +407,7 @@ def next_round(connection: Connection, tenant: str, dataset: str, rubric: str, j
     """
     same = (run.c.dataset_hash == dataset, run.c.rubric_hash == rubric, run.c.judge_fingerprint == judge)
     earlier = select(run.c.round).where(run.c.tenant == tenant, *same, run.c.round > 0)
+    earlier = earlier.where(run.c.rescored_from.is_(None))  # in one that was counted anew nothing is graded
     if not mending:
         earlier = earlier.where(run.c.state != "done")
     found = connection.execute(earlier.order_by(run.c.round.desc())).scalar()

@@ -219,10 +219,46 @@ def test_a_run_is_counted_anew_and_set_beside_the_first(terminal: Terminal) -> N
     drawn = terminal.run("runs", "diff", first, made["run"]["id"], "--most", "2").out
     assert first in drawn
     assert "6 items in both" in drawn
+    shown = terminal.run("runs", "rescore", "latest", "--rubric", "heavy.yaml").out
+    assert shown.startswith(f"run {made['run']['id']}")
+    assert f"rescored from {first}  as it was with 6 of 6 items graded" in shown
     terminal.write("other.yaml", heavy.replace("easy", "quick"))
     refused = terminal.run("runs", "rescore", first, "--rubric", "other.yaml")
     assert (refused.status, refused.out) == (2, "")
     assert "asks something else" in refused.err
+
+
+def test_a_run_that_has_gone_on_is_counted_anew_as_it_stands(terminal: Terminal, quick: Stub) -> None:
+    terminal.judge(quick)
+    terminal.write("heavy.yaml", (terminal.folder / "reply.yaml").read_text("utf-8") + "    weight: 3\n")
+    grade = ("grade", "items.jsonl", "-r", "reply.yaml", "-j", "judge.yaml", "--concurrency", "2", "--json")
+    stopped = terminal.run(*grade, "--budget-usd", "0.01").json
+    assert stopped["open"] > 0
+    rescore = ("runs", "rescore", stopped["run"]["id"], "--rubric", "heavy.yaml")
+    assert terminal.run(*rescore, "--json").json["open"] == stopped["open"]
+    page = terminal.run("runs", "report", "latest", "-o", "half.html")
+    assert page.status == 0
+    written = (terminal.folder / "half.html").read_text("utf-8")
+    assert f"can be graded in run {stopped['run']['id']}, to be rescored after it" in written
+    assert terminal.run(*grade).json["open"] == 0
+    made = terminal.run(*rescore, "--json").json
+    assert (made["open"], made["totals"]["calls"], made["overall"]["scored"]) == (0, 0, 40)
+
+
+def test_runs_by_rubrics_on_other_scales_are_set_beside_each_other(terminal: Terminal) -> None:
+    first = run_of(terminal)["run"]["id"]
+    rubric = (terminal.folder / "reply.yaml").read_text("utf-8")
+    other = rubric.replace('{1: "No.", 2: "Partly.", 3: "Yes."}', "[0, 50, 100]").replace("id: right", "id: kind")
+    terminal.write("reply.yaml", other)
+    second = terminal.run(*SIMULATED, "--out", "others.jsonl").json["run"]["id"]
+    found = terminal.run("runs", "diff", first, second, "--json").json
+    clear, overall = found["criteria"]
+    assert (clear["criterion"], overall["criterion"]) == ("clear", "overall")
+    assert [clear[name] for name in ("change", "up", "down")] == [None, None, None]
+    assert (found["criteria_only_before"], found["criteria_only_after"]) == (["right"], ["kind"])
+    told = terminal.run("runs", "diff", first, second).out
+    assert f"clear: not comparable: {clear['unlike']}\n" in told
+    assert "criteria only before: right\ncriteria only after: kind\n" in told
 
 
 def test_each_criterion_alone_and_what_it_costs(terminal: Terminal, quick: Stub) -> None:

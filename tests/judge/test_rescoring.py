@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
-from judge import InputError, Judge
+from judge import InputError, Judge, Paused, RunBusy
 from judge.datasets import Dataset
 from judge.exports import find_run, grades_of
 from judge.rescoring import rescore
@@ -48,6 +52,10 @@ async def graded(store: Store, dataset: Dataset, rubric: Rubric, judge: Judge, *
     return run.id
 
 
+def scores(store: Store, run: str) -> list[tuple[str, str, float | None]]:
+    return [(grade.item, grade.outcome, grade.score) for grade in grades_of(store, find_run(store, run))]
+
+
 async def test_other_weights_make_another_run_that_asked_nobody(
     stub: Any, store: Store, dataset: Dataset, rubric: Rubric, heavier: Rubric, judge_at: Callable[..., Judge]
 ) -> None:
@@ -77,12 +85,15 @@ async def test_other_weights_make_another_run_that_asked_nobody(
         0,
         0,
     )
-    # Grading the same items by the same rubric is that very run, and asks nobody either.
-    assert await graded(store, dataset, heavier, judge) == made == rescore(store, find_run(store, first), heavier)
+    assert rescore(store, find_run(store, first), heavier) == made
+    # Grading the same items by the same rubric is another run with the same scores, and asks nobody either.
+    again = await graded(store, dataset, heavier, judge)
+    assert again != made
+    assert scores(store, again) == scores(store, made)
     assert server.stats()["requests"] == asked
 
 
-async def test_what_was_lost_or_open_stays_so_and_can_be_graded(
+async def test_what_was_lost_is_lost_until_the_source_has_it(
     stub: Any, store: Store, dataset: Dataset, rubric: Rubric, heavier: Rubric, judge_at: Callable[..., Judge]
 ) -> None:
     server = stub()
@@ -93,7 +104,135 @@ async def test_what_was_lost_or_open_stays_so_and_can_be_graded(
     made = rescore(store, find_run(store, first), heavier)
     found = summarise(store, made)
     assert (found.run.held, found.run.finished) == (2, 28)
-    assert await graded(store, dataset, heavier, judge, resend_lost=True) == made
+    await graded(store, dataset, rubric, judge, resend_lost=True)
+    later = rescore(store, find_run(store, first), heavier)
+    assert (summarise(store, later).run.finished, summarise(store, made).run.finished) == (30, 28)
+
+
+async def test_failures_that_the_source_has_mended_are_mended_in_what_is_rescored_from_it(
+    stub: Any, store: Store, dataset: Dataset, rubric: Rubric, heavier: Rubric, judge_at: Callable[..., Judge]
+) -> None:
+    server = stub()
+    judge = judge_at(server.base_url, concurrency=1)
+    server.behave("status", status=400, after=4, count=3)
+    first = await graded(store, dataset, rubric, judge)
+    made = rescore(store, find_run(store, first), heavier)
+    assert summarise(store, made).overall.outcomes["judge_error"] == 3
+    assert await graded(store, dataset, rubric, judge, retry_failed=True) == first
+    asked = server.stats()["requests"]
+    later = rescore(store, find_run(store, first), heavier)
+    assert "judge_error" not in summarise(store, later).overall.outcomes
+    assert scores(store, later) == scores(store, await graded(store, dataset, heavier, judge))
+    # What was made before stays as it was, and leads to its source: the newest run is often the rescored one.
+    assert summarise(store, made).overall.outcomes["judge_error"] == 3
+    assert rescore(store, find_run(store, made), heavier) == later == rescore(store, find_run(store, first), heavier)
+    assert rescore(store, find_run(store, made), rubric) == first
+    assert server.stats()["requests"] == asked
+    # Without its source it is all that there is.
+    store.change(store.runs.remove, first)
+    assert rescore(store, find_run(store, later), heavier) == later
+
+
+async def test_items_that_the_source_has_graded_since_are_graded_in_what_is_rescored_from_it(
+    stub: Any, store: Store, dataset: Dataset, rubric: Rubric, heavier: Rubric, judge_at: Callable[..., Judge]
+) -> None:
+    judge = judge_at(stub().base_url, concurrency=1)
+    run = await Run.open(store, dataset, rubric, judge, Options(budget_usd=0.005))
+    with pytest.raises(Paused):
+        await run.execute()
+    await run.close()
+    source = find_run(store, run.id)
+    assert 0 < source.finished < 30
+    made = summarise(store, rescore(store, source, heavier))
+    assert (made.run.state, made.open) == ("open", 30 - source.finished)
+    assert await graded(store, dataset, rubric, judge) == source.id
+    later = summarise(store, rescore(store, find_run(store, source.id), heavier))
+    assert (later.run.state, later.open, later.run.rescored_from) == ("done", 0, source.id)
+
+
+async def test_a_fresh_run_does_not_go_on_with_what_was_rescored(
+    stub: Any, store: Store, dataset: Dataset, rubric: Rubric, heavier: Rubric, judge_at: Callable[..., Judge]
+) -> None:
+    judge = judge_at(stub().base_url, concurrency=1)
+    run = await Run.open(store, dataset, rubric, judge, Options(budget_usd=0.005, fresh=True))
+    with pytest.raises(Paused):
+        await run.execute()
+    await run.close()
+    rescore(store, find_run(store, run.id), heavier)
+    fresh = await graded(store, dataset, heavier, judge, fresh=True)
+    assert summarise(store, fresh).totals.calls == 30
+
+
+KILLED = """
+import os, signal, sys
+from judge import rescoring
+from judge.exports import find_run
+from judge.store import open_store
+from rubrics import Rubric
+
+url, run, rubric, pages = sys.argv[1:]
+rescoring.PAGE = 8
+store = open_store(url)
+finish, done = store.runs.finish_now, []
+
+def finish_now(*args):
+    if len(done) == int(pages):
+        os.kill(os.getpid(), signal.SIGKILL)
+    done.append(finish(*args))
+
+store.runs.finish_now = finish_now
+rescoring.rescore(store, find_run(store, run), Rubric.loads(rubric))
+"""
+
+
+async def test_a_copy_that_another_machine_may_be_making_is_not_waited_for(
+    store: Store, dataset: Dataset, rubric: Rubric, heavier: Rubric, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await graded(store, dataset, rubric, Judge.load("simulated"))
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(store.runs, "finish_now", lambda *_: pytest.fail("the machine is gone"))
+        elsewhere.setattr(store.runs, "remove", lambda *_: None)
+        elsewhere.setattr("judge.store.store.this_process", lambda: "elsewhere:1:1")
+        with pytest.raises(pytest.fail.Exception):
+            rescore(store, find_run(store, first), heavier)
+    half = next(one for one in store.ask(store.results.runs) if one.id != first)
+    assert half.state == "loading"
+    made = rescore(store, find_run(store, first), heavier)
+    assert made != half.id
+    assert summarise(store, made).run.finished == 30
+    assert rescore(store, find_run(store, first), heavier) == made
+
+
+async def test_a_run_that_is_being_loaded_is_refused(
+    store: Store, dataset: Dataset, rubric: Rubric, heavier: Rubric
+) -> None:
+    first = await graded(store, dataset, rubric, Judge.load("simulated"))
+    info = replace(find_run(store, first), state="loading")
+    with pytest.raises(RunBusy, match="is being loaded"):
+        rescore(store, info, heavier)
+
+
+async def test_the_calibration_of_the_source_is_not_that_of_another_rubric(
+    store: Store, dataset: Dataset, rubric: Rubric, heavier: Rubric
+) -> None:
+    first = await graded(store, dataset, rubric, Judge.load("simulated"))
+    store.change(store.calibrations.show_by, first, "of-the-first")
+    made = rescore(store, find_run(store, first), heavier)
+    assert store.ask(store.calibrations.shown_by, made) is None
+    assert summarise(store, made).calibration is None
+
+
+@pytest.mark.parametrize("pages", [0, 2, 3])
+async def test_what_was_killed_while_it_was_copied_is_copied_anew(
+    store: Store, database_url: str, dataset: Dataset, rubric: Rubric, heavier: Rubric, pages: int
+) -> None:
+    first = await graded(store, dataset, rubric, Judge.load("simulated"))
+    command = [sys.executable, "-c", KILLED, database_url, first, heavier.model_dump_json(), str(pages)]
+    assert (await anyio.run_process(command, check=False)).returncode == -signal.SIGKILL
+    half = next(one for one in store.ask(store.results.runs) if one.id != first)
+    assert (half.state, half.finished) == ("loading", 8 * pages)
+    made = rescore(store, find_run(store, first), heavier)
+    assert {one.id for one in store.ask(store.results.runs)} == {first, made}
     assert summarise(store, made).run.finished == 30
 
 

@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 
 from judge import Judge, Outcome
+from judge.cli.draw.summary import summary as drawn
 from judge.datasets import Dataset
 from judge.exports import find_run, grades_of
+from judge.report import gather, page
 from judge.runs import Options, Run
+from judge.store.results import RunInfo
 from judge.store.store import Store
 from judge.summary import Summary, summarise
 from rubrics import Rubric
+from tests.pages import Parsed
 
 pytestmark = pytest.mark.anyio
 SCORES: dict[str, tuple[object, object]] = {
@@ -105,12 +109,13 @@ async def test_as_data_it_says_how_far_it_can_be_trusted(store: Store, tmp_path:
     assert data["criteria"][0]["n"] == 5
 
 
-async def test_the_mean_of_points_is_clipped_and_no_item_before_it(store: Store, tmp_path: Path) -> None:
-    points = [
+async def pointed(store: Store, tmp_path: Path, said: dict[str, tuple[str, str]], sectioned: bool = False) -> RunInfo:
+    """A run by points, 2 for the first answer and -5 for the second."""
+    points: list[dict[str, object]] = [
         {"id": "says", "scale": "points", "question": "It says so.", "points": 2},
         {"id": "lies", "scale": "points", "question": "It states what is wrong.", "points": -5},
     ]
-    said = {"a": ("yes", "yes"), "b": ("no", "yes"), "c": ("yes", "no")}
+    content = {"sections": [{"id": "whole", "criteria": points}]} if sectioned else {"criteria": points}
     (tmp_path / "items.jsonl").write_text("".join(json.dumps({"id": id_, "output": id_}) + "\n" for id_ in said))
     rows = [
         {"item": id_, "criterion": criterion, "score": score}
@@ -119,11 +124,45 @@ async def test_the_mean_of_points_is_clipped_and_no_item_before_it(store: Store,
     ]
     (tmp_path / "said.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     judge = Judge(name="r", provider="recorded", options={"file": str(tmp_path / "said.jsonl")})
-    rubric = Rubric.parse({"name": "points", "criteria": points})
+    rubric = Rubric.parse({"name": "points", **content})
     run = await Run.open(store, Dataset(str(tmp_path / "items.jsonl")), rubric, judge)
     await run.execute()
     await run.close()
-    scores = [grade.score for grade in grades_of(store, find_run(store, run.id))]
+    return find_run(store, run.id)
+
+
+async def test_the_mean_of_points_is_clipped_and_no_item_before_it(store: Store, tmp_path: Path) -> None:
+    info = await pointed(store, tmp_path, {"a": ("yes", "yes"), "b": ("no", "yes"), "c": ("yes", "no")})
+    scores = [grade.score for grade in grades_of(store, info)]
     assert scores == [-1.5, -2.5, 1.0]  # (2 - 5) / 2, -5 / 2, 2 / 2
-    overall = summarise(store, run.id).overall
+    overall = summarise(store, info.id).overall
     assert (overall.mean, overall.low, overall.high, overall.minimum) == (0.0, 0.0, 0.0, -2.5)  # of -3 / 3
+
+
+async def test_a_mean_that_was_cut_off_is_told_beside_what_it_was(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    info = await pointed(store, tmp_path, {"a": ("yes", "yes"), "b": ("no", "yes")}, sectioned=True)
+    found = summarise(store, info.id)
+    (section,) = found.sections
+    assert (found.overall.mean, found.overall.unclipped, section.mean) == (0.0, -2.0, -2.0)
+    plain = json.loads(json.dumps(found.as_dict()))
+    assert plain["overall"]["unclipped"] == -2.0
+    assert [one["unclipped"] for one in plain["criteria"]] == [None, None]
+    drawn(found)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "the mean overall, -2, is cut off at 0, and so are its bounds; items and sections are not" in told
+    written = " ".join(Parsed(page(gather(store, info, 1))).words)
+    assert "-2 before it was cut off at 0" in written
+    assert "lies below 0 and is cut off there, and so are its bounds; no item is, and no section" in written
+
+
+async def test_a_mean_of_points_above_0_is_not_said_to_be_cut_off(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    info = await pointed(store, tmp_path, {"a": ("yes", "no"), "b": ("yes", "no")})
+    found = summarise(store, info.id)
+    assert (found.overall.mean, found.overall.unclipped) == (1.0, None)
+    drawn(found)
+    assert "cut off" not in capsys.readouterr().out
+    assert "cut" not in " ".join(Parsed(page(gather(store, info, 1))).words).split()

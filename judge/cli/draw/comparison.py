@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from judge.cli.draw.line import console, line
+from judge.cli.draw.line import console, fact, line, paragraph
 from judge.diffs import Diff
 from judge.grades import OVERALL
-from judge.notation import number, visible
+from judge.notation import number, plain, visible
 from judge.verdicts import Outcome
 
 if TYPE_CHECKING:
@@ -27,16 +27,37 @@ def compared(found: Diff) -> None:
     for name in ("both", "before", "after", "change", "up", "down", "gained", "lost"):
         table.add_column(name, justify="right")
     for one in found.criteria:
-        before, after = one.mean_before, one.mean_after
-        change = "-" if before is None or after is None else f"{after - before:+.3f}"
-        counts = (one.up, one.down, one.gained, one.lost)
-        table.add_row(one.criterion, f"{one.both:,}", number(before, 3), number(after, 3), change, *map(str, counts))
+        moved = ("-", "-") if one.unlike else (str(one.up), str(one.down))
+        means = (number(one.mean_before, 3), number(one.mean_after, 3), _signed(one.change))
+        table.add_row(one.criterion, f"{one.both:,}", *means, *moved, str(one.gained), str(one.lost))
     console.print(table)
     line(("both: items with a score in each, and the means are over them; gained, lost: a score in one only", "dim"))
+    _notes(found)
     for changes in found.moved:
         _item(changes)
     if not found.moved:
         line("no item differs")
+
+
+def _notes(found: Diff) -> None:
+    """What the table cannot tell: scales that do not compare, criteria of one run, means that were cut off."""
+    for one in found.criteria:
+        if one.unlike:
+            paragraph((f"{one.criterion}: not comparable: {one.unlike}", "yellow"))
+        cuts = (("before", one.unclipped_before), ("after", one.unclipped_after))
+        cut = [f"{plain(mean)} {when}" for when, mean in cuts if mean is not None]
+        if cut:
+            told = (
+                f"{one.criterion}: a mean below 0 is cut off there: {' and '.join(cut)}; the change is without the cut"
+            )
+            paragraph((told, "yellow"))
+    for name, ids in (("before", found.criteria_only_before), ("after", found.criteria_only_after)):
+        if ids:
+            fact(f"criteria only {name}:", ids)
+
+
+def _signed(change: float | None) -> str:
+    return "-" if change is None else f"{round(change, 3) + 0.0:+.3f}"
 
 
 def _by(run: RunInfo) -> str:

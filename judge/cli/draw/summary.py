@@ -32,10 +32,17 @@ def summary(found: Summary) -> None:
     )
     if run.judge.kind != "model":
         paragraph((f"The judge is {run.judge.kind}: no model read these outputs.", "bold yellow"))
+    if run.rescored_from is not None:
+        told = f"as it was with {run.finished + run.held:,} of {run.items:,} items graded"
+        paragraph(("rescored from ", "dim"), run.rescored_from, f"  {told}; if it has gone on since, rescore it again")
     head = Row("criterion", ("mean", "scale", "n", "scored", "bounds"), ("distribution",))
     table(head, [*_rows(found), _row(found.overall, "", "bold")])
     if not found.clean:
         paragraph(("bounds: what the mean would be if every missing score were the worst, or the best", "dim"))
+    if found.overall.unclipped is not None:
+        told = f"the mean overall, {plain(found.overall.unclipped)}, is cut off at 0, and so are its bounds"
+        others = "items and sections are not" if found.sections else "items are not"
+        paragraph((f"{told}; {others}", "yellow"))
     if found.sections:
         paragraph(
             (
@@ -128,7 +135,10 @@ def _causes(found: Summary) -> None:
         more = len(found.causes) - CAUSES_SHOWN
         paragraph(f"and {more:,} causes more: judge runs show {found.run.id} --outcome ...", indent=2)
     if found.run.held:
-        lost = f"{found.run.held:,} answers are lost, perhaps paid: add --resend-lost to ask again"
+        again = "add --resend-lost to ask again"
+        if found.run.rescored_from is not None:
+            again = f"ask again in run {found.run.rescored_from}, and rescore it"
+        lost = f"{found.run.held:,} answers are lost, perhaps paid: {again}"
         paragraph((lost, "yellow"), indent=2)
 
 
