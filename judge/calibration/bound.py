@@ -67,7 +67,7 @@ def take(store: Store, info: CalibrationInfo, made: Calibration) -> Bound:
     named = {one.label.item: one.label.group for one in stored if one.label.group is not None}
     run = _run(store, info, made)
     if run is None:
-        judgements = _of_recording(store, info, made, stored, named)
+        judgements = _of_recording(store, info, made, named)
     else:
         judgements = of_run(store, run, None if named else made.binding.group)
     sampling = Sampling.kept(store, judgements, stored)
@@ -104,16 +104,14 @@ def _run(store: Store, info: CalibrationInfo, made: Calibration) -> RunInfo | No
     return runs[0]
 
 
-def _of_recording(
-    store: Store, info: CalibrationInfo, made: Calibration, stored: list[Stored], named: dict[str, str]
-) -> Judgements:
+def _of_recording(store: Store, info: CalibrationInfo, made: Calibration, named: dict[str, str]) -> Judgements:
     whose = f"the recording that {info.name} v{info.version} was made from"
     judge = stored_judge(store, made.binding.judge.fingerprint)
     if judge is None:
         raise InputError(f"{whose} is not known here; calibrate anew with: judge calibrate --recorded FILE")
     rubric = store.ask(store.verdicts.stored_rubric, made.binding.rubric.hash)
     try:
-        found = of_recording(judge, rubric, dict.fromkeys(one.label.item for one in stored), named)
+        found = of_recording(judge, rubric, named)
     except SetupError as error:
         raise InputError(f"{whose} is not at hand: {error}") from None
     if found.judge.fingerprint != made.binding.judge.fingerprint:

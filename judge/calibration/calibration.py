@@ -20,7 +20,7 @@ from judge.calibration.judgements import Judgements
 from judge.calibration.labelled import Divided, Joined, Labelled, divide, join
 from judge.calibration.labelling.sampling import Sampling
 from judge.calibration.measuring import Measurement, measure
-from judge.calibration.populations.population import Population
+from judge.calibration.populations.population import Population, Provenance
 from judge.calibration.populations.transport import ErrorRates, error_rates
 from judge.calibration.splits import Part, split
 from judge.calibration.statistics import bootstrap
@@ -38,7 +38,7 @@ class Binding(BaseModel):
     Attributes
     ----------
     labels_hash
-        SHA-256 of all labels of the set, as they were.
+        SHA-256 of all labels of the set, their groups and draws, as they were.
     models
         What the provider said that it ran.
     """
@@ -78,6 +78,9 @@ class Labels(BaseModel):
         By criterion, labels that it does not apply, or that the person cannot tell; they are in no figure.
     parts
         By part of the split.
+    provenance, by_sheet
+        How the labelled items came to be labelled, and how many of them sheets drew. Where all were drawn, every figure
+        is weighted by how likely that was.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -90,6 +93,18 @@ class Labels(BaseModel):
     not_applicable: dict[str, int]
     abstained: dict[str, int]
     parts: dict[Part, Parted]
+    provenance: Provenance
+    by_sheet: int
+
+    @property
+    def mixed(self) -> str | None:
+        """Why figures are not weighted though sheets drew some of the items; None where that is not so."""
+        if not self.by_sheet or self.provenance is Provenance.SHEET:
+            return None
+        return (
+            f"{self.by_sheet:,} of the {self.items:,} labelled items were drawn by a sheet of this run and the others "
+            "were not: no figure is weighted, and the labels stand for no whole run; import those under another name"
+        )
 
 
 class Calibration(BaseModel):
@@ -172,13 +187,15 @@ def calibrate(
     of_item = {item: groups.get(item, own) for item, own in zip(judgements.items, judgements.groups, strict=True)}
     labelled = {item for one in joined.criteria.values() for item in one.items}
     parts = split((of_item[item] for item in labelled), seed, dev)
-    openings = record(f"calibrate {judgements.judge.name} on {label_set}")
+    openings = 0
     divided = {
         id_: divide(one, [parts[of_item[item]] for item in one.items], lambda _: openings)
         for id_, one in joined.criteria.items()
     }
     networks = trainers(judgements.said, labels, seed) if network else None
     corrections, unfitted = _corrected(divided, judgements, promise, seed, networks, told)
+    # Written down before the first look, and after all that may be refused: a refusal has seen nothing.
+    openings = record(f"calibrate {judgements.judge.name} on {label_set}")
     measurements = {}
     for id_, one in divided.items():
         told(f"{id_}: measuring on held-out labels")
@@ -196,7 +213,7 @@ def calibrate(
             models=judgements.models,
         ),
         promise=promise,
-        labels=_counted(joined, stored, parts, of_item, labelled),
+        labels=_counted(joined, stored, parts, of_item, labelled, sampling.provenance),
         openings=openings,
         corrections=corrections,
         unfitted=unfitted,
@@ -217,8 +234,21 @@ def _strangers(label_set: str, joined: Joined, judgements: Judgements) -> InputE
 
 
 def labels_hash(stored: Sequence[Stored]) -> str:
-    """SHA-256 of labels, in whatever order they come."""
-    rows = sorted(json.dumps([*one.label.cell, one.label.outcome, one.label.level, one.label.value]) for one in stored)
+    """SHA-256 of labels in whatever order they come, with the groups and the draws of their items."""
+    rows = sorted(
+        json.dumps(
+            [
+                *one.label.cell,
+                one.label.outcome,
+                one.label.level,
+                one.label.value,
+                one.label.group,
+                one.sheet,
+                one.sampled_from,
+            ]
+        )
+        for one in stored
+    )
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
@@ -242,7 +272,12 @@ def _corrected(
 
 
 def _counted(
-    joined: Joined, stored: Sequence[Stored], parts: dict[str, Part], of_item: dict[str, str], labelled: set[str]
+    joined: Joined,
+    stored: Sequence[Stored],
+    parts: dict[str, Part],
+    of_item: dict[str, str],
+    labelled: set[str],
+    provenance: Provenance,
 ) -> Labels:
     groups, items = Counter(parts.values()), Counter(parts[of_item[item]] for item in labelled)
     return Labels(
@@ -254,6 +289,8 @@ def _counted(
         not_applicable=dict(joined.not_applicable),
         abstained=dict(joined.abstained),
         parts={part: Parted(groups=groups[part], items=items[part]) for part in Part if groups[part]},
+        provenance=provenance,
+        by_sheet=len({one.label.item for one in stored if one.sheet is not None} & labelled),
     )
 
 

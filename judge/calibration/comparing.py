@@ -225,7 +225,8 @@ def _calibrated(bound: Bound, id_: str, test: Labelled, at: Codes) -> Floats | N
     correction = bound.made.corrections.get(id_)
     if correction is None or correction.selection is None:
         return None
-    return correction.calibrated(test.inputs[at], None if test.shares is None else test.shares[at])
+    shares, panel = (None if one is None else one[at] for one in (test.shares, test.panel))
+    return correction.calibrated(test.inputs[at], shares, panel)
 
 
 def _agreements(

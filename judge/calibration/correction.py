@@ -19,6 +19,7 @@ from judge.calibration.statistics.conformal import Intervals
 from judge.calibration.statistics.figures import Undefined
 from judge.calibration.statistics.pairs import tuned_tie
 from judge.calibration.statistics.thresholds import Threshold
+from judge.errors import InputError
 
 Flags = NDArray[np.bool_]
 
@@ -148,7 +149,14 @@ def _selected(fit: Labelled, seed: int, network: Callable[[Labelled], Trained] |
     if fit.scale.kind == "nominal":
         return None, 1
     complete = np.asarray(np.isfinite(fit.inputs).all(axis=1))
+    if network is not None and fit.panel is not None:
+        complete &= np.isfinite(fit.panel).all(axis=1)
     wide = complete.mean() >= LEAST_COMPLETE
+    if network is not None and not wide:
+        raise InputError(
+            f"the network reads the judge's answers to all criteria, and {int(complete.sum()):,} of {len(fit):,} items "
+            f"with labels on {fit.criterion} to fit on have them all; leave --network out"
+        )
     rows = fit.take(complete) if wide else fit
     inputs = rows.inputs if wide else rows.inputs[:, :1]
     shares = rows.shares if rows.shares is not None and np.isfinite(rows.shares).all() else None

@@ -154,8 +154,8 @@ def _described(
             yield grade, _group(grade, item, group), float(sum(map(len, item.output_texts)))
 
 
-def of_recording(judge: Judge, rubric: Rubric, items: Iterable[str], groups: Mapping[str, str]) -> Judgements:
-    """What a file of judgements holds of some items, without a run; an item that has no group is one by itself.
+def of_recording(judge: Judge, rubric: Rubric, groups: Mapping[str, str]) -> Judgements:
+    """What a file of judgements holds, without a run; an item that has no group is one by itself.
 
     Raises SetupError where the file cannot be read.
     """
@@ -163,7 +163,7 @@ def of_recording(judge: Judge, rubric: Rubric, items: Iterable[str], groups: Map
     ref = JudgeRef(name=judge.name, fingerprint=recorded.fingerprint, kind=recorded.kind)
 
     def described() -> Iterator[Graded]:
-        for item in items:
+        for item in recorded.items(rubric):
             said = [recorded.recorded(item, rubric, sample) for sample in range(recorded.samples)]
             fields = weighed(rubric, [verdict for one in said for verdict in one])
             ours = RubricRef(name=rubric.name, hash=rubric.hash)

@@ -10,11 +10,13 @@ import numpy as np
 
 from judge.calibration.calibration import Calibration
 from judge.calibration.populations.population import Population
+from judge.calibration.populations.runs import FEW_EXCUSED
 from judge.calibration.populations.transport import ErrorRates, effective_size, plug_in_interval, rogan_gladen
 from judge.calibration.scale import Scale
 from judge.calibration.statistics.bootstrap import Codes, Floats
 from judge.grades import Corrected, CriterionGrade, Grade
 from judge.items import Item
+from judge.verdicts import Outcome
 from rubrics import Rubric
 
 
@@ -61,6 +63,7 @@ class Tally:
     raw: list[float] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     items: int = 0
+    excused: int = 0
     stands: int = 0
     known: bool = False
 
@@ -71,9 +74,11 @@ class Tally:
         self.items += 1
         if one.calibrated.score is not None:
             self.scores.append(one.calibrated.score)
-        if one.score is not None:
-            self.raw.append(one.score)
+        said = one.score if one.expected is None else one.expected  # as the error rates read it
+        if said is not None:
+            self.raw.append(said)
             self.groups.append(group)
+        self.excused += one.outcome is Outcome.NOT_APPLICABLE
         self.known = self.known or one.calibrated.stands is not None
         self.stands += bool(one.calibrated.stands)
 
@@ -84,7 +89,8 @@ class Tally:
             rate = _stored(stored)
         else:
             raw, cluster = np.array(self.raw), np.unique(self.groups, return_inverse=True)[1].astype(np.int64)
-            rate = run_rate(made.error_rates.get(id_), raw, cluster, Scale.of(rubric.criterion(id_)))
+            excused = self.excused / self.items if self.items else 0.0
+            rate = run_rate(made.error_rates.get(id_), raw, cluster, Scale.of(rubric.criterion(id_)), excused)
         return CalibratedSummary(
             criterion=id_,
             n=len(self.scores),
@@ -99,10 +105,17 @@ class Tally:
         )
 
 
-def run_rate(rates: ErrorRates | None, raw: Floats, cluster: Codes, scale: Scale) -> dict[str, Any]:
-    """The share that people would pass, from the share that the judge passed (Rogan and Gladen; Lee et al.)."""
+def run_rate(
+    rates: ErrorRates | None, raw: Floats, cluster: Codes, scale: Scale, excused: float = 0.0
+) -> dict[str, Any]:
+    """The share that people would pass, from the share that the judge passed (Rogan and Gladen; Lee et al.).
+
+    `excused` is the share of items to which, by the judge, the criterion does not apply.
+    """
     if rates is None or not len(raw):
         return {}
+    if excused > FEW_EXCUSED:
+        return {"no_rate": f"by the judge it does not apply to {excused:.1%} of the items: label a sample of this run"}
     youden = rates.youden()
     if youden.low is None or youden.low <= 0:
         worst = "unknown" if youden.low is None else f"{youden.low:.2f}"

@@ -63,6 +63,8 @@ def calibrate_(
     promise = Promise(alpha=alpha, delta=delta, coverage=coverage)
     if (run is None) == (recorded is None):
         raise InputError("name the run whose judge is calibrated with --run, or a recorded judge with --recorded")
+    if system is not None and recorded is not None:
+        raise InputError("--system names a column of a run's items; leave it out with --recorded")
     with open_store(must_exist=run is not None) as store:
         info = None if run is None else find_run(store, run)
         given = _labels(store, labels, _rubric(store, info, rubric), group, info)
@@ -149,7 +151,6 @@ def _of_recording(store: Store, recorded: str, rubric: str, given: _Given, group
     chosen = Rubric.load(rubric)
     keep_rubric(store, chosen)
     described = Judge.load(recorded)
-    items = dict.fromkeys(one.label.item for one in given.stored)
-    found = of_recording(described, chosen, items, given.groups)
+    found = of_recording(described, chosen, given.groups)
     keep_recorded(store, described, found)
     return found

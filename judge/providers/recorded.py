@@ -99,6 +99,11 @@ class Recorded:
         """What the file holds of an item, by its id."""
         return tuple(self._verdict(item, criterion, sample) for criterion in rubric.leaves)
 
+    def items(self, rubric: Rubric) -> dict[str, None]:
+        """The ids of all items that the file holds something of, in its order."""
+        asked = {criterion.id for criterion in rubric.leaves}
+        return dict.fromkeys(item for item, criterion in self._cells if criterion in asked)
+
     def orders(self, item: str, criterion: Criterion) -> tuple[float | None, float | None] | None:
         """The preference of an item, 1 for a and 0 for b, where a was shown first and where b was.
 

@@ -223,6 +223,14 @@ def item_ids(connection: Connection, tenant: str, run_id: str) -> set[str]:
     return set(connection.execute(wanted).scalars())
 
 
+def item_hashes(connection: Connection, tenant: str, run_id: str) -> dict[str, str]:
+    """The hash of each item's texts, by its id; nothing of a run that is gone."""
+    wanted = select(run_item.c.item_id, run_item.c.item_hash).where(
+        run_item.c.tenant == tenant, run_item.c.run == run_id
+    )
+    return {row.item_id: row.item_hash for row in connection.execute(wanted)}
+
+
 def _newest(connection: Connection, tenant: str, name: str, until: float | None = None) -> list[tuple[int, Stored]]:
     wanted = select(label).where(label.c.tenant == tenant, label.c.label_set == name)
     if until is not None:

@@ -24,7 +24,7 @@ STYLES = [Path(package.__path__[0]) for package in (of_run, of_calibration)]
 RUN_STYLE = (STYLES[0] / "report.css").read_text("utf-8")
 OWN_STYLE = (STYLES[1] / "calibration.css").read_text("utf-8")
 #: Of pictures that reach down to the plots.
-DESK, PHONE = (1280, 3600), (390, 5200)
+DESK, PHONE = (1280, 4400), (390, 6400)
 #: By day, and by night, with what a calibration adds.
 LIGHT, DARK = (base | own for base, own in zip(colours(RUN_STYLE), colours(OWN_STYLE), strict=True))
 WORD = "donaudampfschiff" * 8

@@ -281,3 +281,52 @@ def test_calibrations_are_listed_with_dates(graded: Terminal) -> None:
     assert "body" not in one
     shown = graded.run("calibrations", "list").out
     assert re.search(rf"^{id_} +\d{{4}}-\d\d-\d\d \d\d:\d\d  c v1  labels labels  ", shown)
+
+
+def test_what_was_divided_otherwise_is_not_compared(graded: Terminal) -> None:
+    """With groups that came later, held-out items of the one calibration are what the other was fitted on."""
+    write(graded, document="D{n//4}")
+    assert imported(graded, "labels.csv").status == 0
+    assert calibrated(graded, "labels", "--name", "before").status == 0
+    assert imported(graded, "labels.csv", "--group", "document").status == 0
+    assert calibrated(graded, "labels", "--name", "after").status == 0
+    refused(graded.run("calibrations", "compare", "before", "after"), "the labels (labels, labels) differ")
+    again = graded.run("calibrations", "show", "before", "--json").json
+    assert again["labels"]["parts"]["test"]["groups"] == again["labels"]["parts"]["test"]["items"]
+
+
+def test_labels_of_other_texts_under_the_same_ids_are_refused(graded: Terminal) -> None:
+    assert graded.run("labels", "sheet", "latest", "--n", "10", "--out", "sheet.csv").status == 0
+    with (graded.folder / "sheet.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with (graded.folder / "sheet.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows({**row, "annotator": "ann", "clear": "1", "right": "yes"} for row in rows)
+    assert imported(graded, "sheet.csv", "--name", "team").status == 0
+    assert calibrated(graded, "team").status == 0
+    changed = [{**one, "output": "Something else."} for one in items(COUNT)]
+    graded.write("items.jsonl", jsonl(changed))
+    assert graded.run("grade", "items.jsonl", "-r", "reply.yaml", "-j", "simulated", "--quiet").status == 0
+    refused(calibrated(graded, "team"), "the labels of 10 items", "where these items read otherwise")
+
+
+def test_labels_of_items_that_are_not_in_a_recording_are_told(terminal: Terminal) -> None:
+    rows = [
+        {"item": f"i{n}", "criterion": id_, "score": score}
+        for n in range(COUNT)
+        for id_, score in (("clear", n % 3 + 1), ("right", "yes"))
+    ]
+    terminal.write("said.jsonl", jsonl(rows))
+    terminal.write("said.yaml", "{provider: recorded, options: {file: said.jsonl}}")
+    write(terminal, count=30)
+    terminal.write("labels.csv", (terminal.folder / "labels.csv").read_text() + "stranger,ann,1,yes\n")
+    recorded = ("calibrate", "--recorded", "said.yaml", "--rubric", "reply.yaml", "--name", "c")
+    made = terminal.run(*recorded, "--labels", "labels.csv", "--json")
+    assert made.status == 0, made.err
+    assert (made.json["labels"]["unknown"], made.json["labels"]["unlabelled"]) == (["stranger"], 10)
+    assert "labelled and not judged: stranger" in terminal.run("calibrations", "show", "c").out
+    terminal.write("others.csv", "item,annotator,clear,right\nx1,ann,1,yes\n")
+    refused(terminal.run(*recorded, "--labels", "others.csv", "--quiet"), "belongs to an item that was judged", "x1")
+    refused(terminal.run(*recorded, "--labels", "labels", "--system", "model"), "leave it out with --recorded")
+    assert terminal.count("calibration") == 1

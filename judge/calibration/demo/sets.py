@@ -124,8 +124,7 @@ def calibrated(
     import_file(store, labels, rubric, name=one.name, group=one.group, source=SOURCE)
     stored = store.ask(store.labels.of_set, one.name)
     recording = Judge(name=one.judge, provider="recorded", options={"file": str(judgements)})
-    items = dict.fromkeys(each.label.item for each in stored)
-    said = of_recording(recording, rubric, items, named_groups(one.name, stored))
+    said = of_recording(recording, rubric, named_groups(one.name, stored))
     if one.credit is None:
         said = replace(said, judge=said.judge.model_copy(update={"kind": "simulated"}))
     made = calibrate(

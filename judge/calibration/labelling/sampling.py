@@ -13,6 +13,7 @@ from judge.calibration.labelled import Labelled
 from judge.calibration.populations import population
 from judge.calibration.populations.population import Labels, Population, Provenance, Run
 from judge.calibration.statistics.bootstrap import Codes, Floats
+from judge.errors import InputError
 from judge.verdicts import Outcome
 
 if TYPE_CHECKING:
@@ -48,13 +49,14 @@ class Sampling:
     def of(cls, judgements: Judgements, stored: Sequence[Stored], sheets: Sequence[Sequence[Drawn]]) -> Sampling:
         """From labels, and the sheets that some of them were drawn by.
 
-        Labels of several sheets are taken together: an item could have been drawn by each of them. Sheets of another
-        run speak for this one by item: `kept` leaves out those that did not know every item of it.
+        Labels of several sheets are taken together: an item could have been drawn by each of them. More labels of an
+        item that was drawn, from wherever they are, change nothing of how it came to be labelled. Sheets of another run
+        speak for this one by item: `kept` leaves out those that did not know every item of it.
         """
         known = [one for one in stored if one.label.item in judgements.places]
-        looked = _looked(judgements, known)
-        if known and sheets and all(one.sheet is not None for one in known):
-            found = cls._drawn(judgements, {one.label.item for one in known}, sheets)
+        looked, items = _looked(judgements, known), {one.label.item for one in known}
+        if known and sheets and items == {one.label.item for one in known if one.sheet is not None}:
+            found = cls._drawn(judgements, items, sheets)
         elif known and all(one.sheet is None and one.sampled_from == judgements.run is not None for one in known):
             found = cls(Provenance.DECLARED)
         else:
@@ -63,11 +65,17 @@ class Sampling:
 
     @classmethod
     def kept(cls, store: Store, judgements: Judgements, stored: Sequence[Stored]) -> Sampling:
-        """From labels, with the sheets that they were drawn by, of the judged run or of one with the same items."""
+        """From labels, with the sheets that they were drawn by, of the judged run or of one with the same items.
+
+        Raises InputError where labels are of another run whose items have these ids and other texts.
+        """
         ours, every = [], set(judgements.items)
         for id_ in dict.fromkeys(one.sheet for one in stored if one.sheet is not None):
             drawn: list[Drawn] = store.ask(store.labels.drawn_for, id_)
-            if store.ask(store.labels.sheet_run, id_) == judgements.run or every <= {one.item for one in drawn}:
+            run = store.ask(store.labels.sheet_run, id_)
+            if run != judgements.run:
+                _refuse_other_texts(store, judgements, stored, id_, run)
+            if run == judgements.run or every <= {one.item for one in drawn}:
                 ours.append(drawn)
             elif any(one.sheet == id_ and one.label.item in every for one in stored):
                 return cls.of(judgements, stored, [])  # of some labels nobody knows how likely they were
@@ -127,6 +135,21 @@ class Sampling:
         stratum, pi = (None, None) if self.every is None else self.every
         run = Run(f=f, y=y, cluster=cluster, pi=pi, stratum=stratum, excused=excused, excused_by_judge=by_judge)
         return population.estimate(run, provenance, binary=binary, scale=ends)
+
+
+def _refuse_other_texts(
+    store: Store, judgements: Judgements, stored: Sequence[Stored], sheet: str, run: str | None
+) -> None:
+    if judgements.run is None or run is None:
+        return
+    labelled = [one.label.item for one in stored if one.sheet == sheet and one.label.item in judgements.places]
+    theirs, ours = (store.ask(store.labels.item_hashes, id_) for id_ in (run, judgements.run))
+    other = [item for item in dict.fromkeys(labelled) if theirs.get(item, ours.get(item)) != ours.get(item)]
+    if other:
+        raise InputError(
+            f"the labels of {len(other):,} items, such as {other[0]!r}, are of run {run}, where these items read "
+            f"otherwise than in run {judgements.run}; calibrate that run, or label items of this one"
+        )
 
 
 def _of(drawn: Mapping[str, Drawn], item: str) -> float:

@@ -40,14 +40,14 @@ _NAMES = {
 }
 #: What is shown of pairs that were judged in both orders.
 ORDERS = {
-    "constant": "always the verdict people give most",
-    "accuracy": "as most people say, mean of the orders",
-    "accuracy_ab": "the same, a shown first",
-    "accuracy_ba": "the same, b shown first",
-    "both_correct": "the same, in both orders at once",
-    "consistency": "one verdict in both orders",
-    "primacy": "moved to the output shown first",
-    "recency": "moved to the output shown second",
+    "constant": "always one verdict",
+    "accuracy": "accuracy, both orders",
+    "accuracy_ab": "accuracy, a first",
+    "accuracy_ba": "accuracy, b first",
+    "both_correct": "right in both",
+    "consistency": "the same in both",
+    "primacy": "moved to the first",
+    "recency": "moved to the second",
 }
 
 

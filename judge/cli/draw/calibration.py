@@ -81,8 +81,11 @@ def _labels(made: Calibration) -> None:
             f"{labels.labels:,} labels of {labels.items:,} items",
             f"{people} {'person' if people == 1 else 'people'}",
             *parts,
+            labels.provenance.value,
         ],
     )
+    if labels.mixed is not None:
+        paragraph((labels.mixed, "yellow"))
     if labels.unknown:
         some = ", ".join(labels.unknown[:_UNKNOWN])
         more = f" and {len(labels.unknown) - _UNKNOWN:,} more" if len(labels.unknown) > _UNKNOWN else ""

@@ -16,7 +16,7 @@ from judge.calibration.calibration import Calibration, calibrate, labels_hash
 from judge.calibration.correction import Promise, correct
 from judge.calibration.findings import Verdict
 from judge.calibration.judgements import Judgements, of_recording, of_run
-from judge.calibration.labelled import divide, join
+from judge.calibration.labelled import Labelled, divide, join
 from judge.calibration.labelling import sheets
 from judge.calibration.labelling.labels import Label
 from judge.calibration.labelling.sampling import Sampling
@@ -26,9 +26,11 @@ from judge.calibration.populations.transport import plug_in_interval
 from judge.calibration.scale import Scale
 from judge.calibration.shelf import find, keep
 from judge.calibration.splits import Fitting, Holding, Part, split
+from judge.calibration.statistics.bootstrap import Floats
 from judge.calibration.statistics.figures import Figure, Undefined
-from judge.calibration.summaries import run_rate
+from judge.calibration.summaries import Tally, run_rate
 from judge.exports import grades_of
+from judge.grades import Corrected, CriterionGrade
 from judge.judges import Judge
 from judge.report import gather, page
 from judge.store.labels import Stored
@@ -51,11 +53,7 @@ def made(
     store: Store, info: RunInfo, labels: list[Label], sampling: Sampling | None = None, **options: Any
 ) -> Calibration:
     judgements = of_run(store, info, "doc")
-    looks: list[str] = []
-
-    def record(purpose: str) -> int:
-        looks.append(purpose)
-        return len(looks)
+    options = {"record": lambda _: 1, **options}
 
     kept = stored(labels)
     return calibrate(
@@ -64,7 +62,6 @@ def made(
         sampling or Sampling.of(judgements, kept, []),
         label_set="s",
         group="doc",
-        record=record,
         draws=DRAWS,
         **options,
     )
@@ -198,10 +195,42 @@ def test_the_calibrator_does_not_see_what_thresholds_and_intervals_are_fitted_on
         correct(Fitting(one.take(np.zeros(len(one), dtype=bool))), Holding(other), ("clear",), Promise())
 
 
+def test_a_network_reads_whole_panels_and_is_refused_where_many_are_not(
+    sqlite_store: Store, graded: Grading, ready: tuple[RunInfo, list[Label]]
+) -> None:
+    info, labels = ready
+    one = join(of_run(sqlite_store, info, "doc"), labels).criteria["clear"]
+    rng = np.random.default_rng(0)
+    given: list[Floats | None] = []
+
+    def trains(rows: Labelled) -> Any:
+        given.append(rows.panel)
+        raise Undefined("enough seen")
+
+    def parts(missing: float) -> tuple[Fitting[Labelled], Holding[Labelled]]:
+        panel = rng.random((len(one), 10))
+        panel[rng.random(len(one)) < missing] = np.nan
+        told = replace(one, panel=panel, inputs=one.inputs[:, :1]).scored
+        return Fitting(told), Holding(told)
+
+    with pytest.raises(InputError, match="leave --network out"):
+        correct(*parts(0.3), ("clear",), Promise(), network=trains)
+    assert given == []
+    with pytest.raises(Undefined, match="enough seen"):
+        correct(*parts(0.1), ("clear",), Promise(), network=trains)
+    assert given[0] is not None
+    assert len(given[0]) > 300
+    assert np.isfinite(given[0]).all()
+
+
 def test_the_hash_of_labels_is_of_what_was_said(ready: tuple[RunInfo, list[Label]]) -> None:
     labels = ready[1][:10]
     assert labels_hash(stored(labels)) == labels_hash(stored(labels[::-1]))
     assert labels_hash(stored(labels)) != labels_hash(stored(labels[:9]))
+    # Of how they are divided and weighted too: with other groups or another draw they are held out otherwise.
+    regrouped = [replace(labels[0], group="other"), *labels[1:]]
+    assert labels_hash(stored(labels)) != labels_hash(stored(regrouped))
+    assert labels_hash(stored(labels)) != labels_hash(stored(labels, sheet="sheet"))
 
 
 def test_labels_drawn_by_a_sheet_speak_for_the_run(sqlite_store: Store, ready: tuple[RunInfo, list[Label]]) -> None:
@@ -307,6 +336,39 @@ def test_verdicts_of_one_group_count_as_few_in_the_rate_of_another_run(
     assert grouped["rate_high"] - grouped["rate_low"] > 2 * (alone["rate_high"] - alone["rate_low"])
 
 
+def test_the_rate_of_another_run_reads_the_judge_as_its_error_rates_do(
+    sqlite_store: Store, ready: tuple[RunInfo, list[Label]], reply: Rubric
+) -> None:
+    """By the expected score where one is known: yes at a probability of 0.3 is a no."""
+    found, trust = made(sqlite_store, *ready), Corrected(finding="x")
+    unsure = CriterionGrade(outcome=Outcome.SCORED, score=1.0, level="yes", expected=0.3, calibrated=trust)
+    apart = CriterionGrade(outcome=Outcome.NOT_APPLICABLE, calibrated=trust)
+    read, excused = Tally(trust), Tally(trust)
+    for n in range(200):
+        read.add(unsure.model_copy(update={"expected": 0.3 if n % 2 else 0.8}), str(n))
+        excused.add(unsure if n % 20 else apart, str(n))
+    half = np.tile([1.0, 0.0], 100)
+    scale = Scale("binary", 0, 1, np.array([0.0, 1.0]), ("no", "yes"))
+    expected = run_rate(found.error_rates["polite"], half, np.arange(200), scale)["rate"]
+    assert read.summary("polite", found, reply, "another run").rate == pytest.approx(expected)
+    refused = excused.summary("polite", found, reply, "another run")
+    assert refused.rate is None
+    assert "does not apply to 5.0% of the items" in str(refused.no_rate)
+
+
+def test_a_calibration_that_is_refused_has_not_looked(sqlite_store: Store, ready: tuple[RunInfo, list[Label]]) -> None:
+    looks: list[str] = []
+
+    def record(purpose: str) -> int:
+        looks.append(purpose)
+        return len(looks)
+
+    with pytest.raises(InputError, match="leave --network out"):
+        made(sqlite_store, *ready, record=record, network=True)
+    assert looks == []
+    assert made(sqlite_store, *ready, record=record).openings == len(looks) == 1
+
+
 def test_a_calibration_of_another_rubric_or_judge_is_refused_with_what_differs(
     sqlite_store: Store, ready: tuple[RunInfo, list[Label]], graded: Grading
 ) -> None:
@@ -328,9 +390,10 @@ def test_a_calibration_of_another_rubric_or_judge_is_refused_with_what_differs(
 
 def test_a_recorded_judge_is_calibrated_without_a_run(tmp_path: Path, reply: Rubric) -> None:
     rows = [{"item": "a", "criterion": "clear", "score": 2, "distribution": {"2": 0.7, "3": 0.3}}]
+    rows += [{"item": "b", "criterion": "clear", "score": None}, {"item": "c", "criterion": "else", "score": 1}]
     (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     judge = Judge(name="r", provider="recorded", options={"file": str(tmp_path / "r.jsonl")})
-    found: Judgements = of_recording(judge, reply, ["a", "b"], {"a": "d"})
+    found: Judgements = of_recording(judge, reply, {"a": "d"})
     assert (found.items, found.groups, found.run) == (("a", "b"), ("d", "b"), None)
     assert found.said["clear"].score[0] == pytest.approx(2.3)
     assert found.said["clear"].confidence[0] == pytest.approx(0.7)

@@ -87,6 +87,20 @@ def test_labels_of_a_sheet_and_others_are_no_declared_sample() -> None:
     assert Sampling.of(of, stored[5:], []).provenance is Provenance.DECLARED
 
 
+def test_more_labels_of_an_item_that_was_drawn_change_nothing_of_its_weight() -> None:
+    of = judged(np.tile([0.0, 1.0], 50))
+    sheet = record(np.tile([0.2, 0.6], 50), range(30))
+    drawn = [Stored(label(f"i{n}", 1.0), "sheet", None) for n in range(30)]
+    alone = Sampling.of(of, drawn, [sheet])
+    another = Label("i3", "polite", "bob", Outcome.SCORED, "1.0", 1.0)
+    more = Sampling.of(of, [*drawn, Stored(another, None, None)], [sheet])
+    assert alone.provenance is more.provenance is Provenance.SHEET
+    assert more.weights == alone.weights
+    assert len(alone.weights) == 30
+    beside = Sampling.of(of, [*drawn, Stored(label("i99", 1.0), None, None)], [sheet])
+    assert (beside.provenance, beside.weights) == (Provenance.ELSEWHERE, {})
+
+
 def test_a_run_of_which_every_item_is_labelled_is_a_sample() -> None:
     rng = np.random.default_rng(2)
     y = (rng.random(300) < 0.7).astype(np.float64)
