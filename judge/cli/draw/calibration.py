@@ -119,6 +119,13 @@ def figure(one: Figure) -> str:
     return number(one.value) if one.low is None else f"{number(one.value)} [{number(one.low)}, {number(one.high)}]"
 
 
+def _percent(one: Figure) -> str:
+    """A share and its interval, in per cent."""
+    if one.value is None or one.low is None or one.high is None:
+        return share(one.value)
+    return f"{share(one.value)} [{share(one.low)}, {share(one.high)}]"
+
+
 def _value(one: Figure | None) -> str:
     return "-" if one is None or one.value is None else number(one.value)
 
@@ -141,22 +148,28 @@ def _details(one: Measurement, threshold: Threshold | None) -> Iterator[str]:
             f"pairs, in both orders: accuracy {figure(right)}, of one verdict for all "
             f"{figure(one.orders['constant'])}; the same verdict {figure(same)}; {moved}"
         )
+    main = one.measure(MAIN[one.kind])
+    if main is not None and main.person is not None and main.person.value is not None:
+        yield f"people, {MAIN[one.kind].replace('_', ' ')}: {figure(main.person)}, n {main.person.n:,}"
     if one.performance is None:
         return
+    if one.performance.rmse.value is not None:
+        raw, after = one.performance.raw_rmse, one.performance.rmse
+        yield f"error {figure(raw)}, calibrated {figure(after)}, n {after.n:,}"
     acceptance, intervals = one.performance.acceptance, one.performance.intervals
     if acceptance.accepted.value is None:
         yield f"no threshold: {acceptance.accepted.why}"
     else:
-        risk = acceptance.risk.value
-        wrong = "" if risk is None else f", of which {share(risk)} are wrong"
-        yield f"{share(acceptance.accepted.value)} of the grades stand without a person{wrong}"
+        risk = acceptance.risk
+        wrong = "" if risk.value is None else f", of which {_percent(risk)} are wrong, n {risk.n:,}"
+        yield f"{_percent(acceptance.accepted)} of the grades stand without a person{wrong}"
         if threshold is not None and threshold.never:
             yield f"none would: {threshold.why}"
         if one.finding.verdict == "can stand in" and acceptance.accepted.value < LEAST_ALONE:
             yield "as good as a person on the whole; but few single grades were shown to need no second look"
     if intervals.coverage.value is not None:
-        told = f"{share(intervals.informative.value)} of the intervals for one grade are informative"
-        yield f"{told}; {share(intervals.coverage.value)} hold the mean of the people"
+        told = f"{_percent(intervals.informative)} of the intervals for one grade are informative"
+        yield f"{told}; {_percent(intervals.coverage)} hold the mean of the people, n {intervals.coverage.n:,}"
 
 
 def _populations(made: Calibration) -> None:
