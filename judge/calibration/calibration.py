@@ -24,6 +24,7 @@ from judge.calibration.populations.population import Population, Provenance
 from judge.calibration.populations.transport import ErrorRates, error_rates
 from judge.calibration.splits import Part, split
 from judge.calibration.statistics import bootstrap
+from judge.calibration.statistics.alt_test import EPSILON, People
 from judge.calibration.statistics.figures import Undefined
 from judge.errors import InputError
 from judge.grades import JudgeRef, RubricRef
@@ -155,6 +156,7 @@ def calibrate(
     seed: int = 0,
     dev: bool = False,
     network: bool = False,
+    people: People = "experts",
     draws: int = bootstrap.DRAWS,
     told: Callable[[str], None] = lambda _: None,
 ) -> Calibration:
@@ -168,6 +170,8 @@ def calibrate(
         The column that named the groups, for the record.
     network
         Whether a network that learns how each person differs may be chosen; it needs torch.
+    people
+        Who labelled: the alternative annotator test lets a judge lose the less, the cheaper they are.
     record
         Writes down that the test part is looked at, and says how often it has been.
     told
@@ -199,19 +203,11 @@ def calibrate(
     measurements = {}
     for id_, one in divided.items():
         told(f"{id_}: measuring on held-out labels")
-        measurements[id_] = measure(one.test.open(id_), corrections.get(id_), draws, seed, one.dev if dev else None)
+        measurements[id_] = measure(
+            one.test.open(id_), corrections.get(id_), draws, seed, one.dev if dev else None, EPSILON[people]
+        )
     return Calibration(
-        binding=Binding(
-            rubric=RubricRef(name=judgements.rubric.name, hash=judgements.rubric.hash),
-            judge=judgements.judge,
-            label_set=label_set,
-            labels_hash=labels_hash(stored),
-            seed=seed,
-            dev=dev,
-            run=judgements.run,
-            group=group,
-            models=judgements.models,
-        ),
+        binding=_binding(judgements, stored, label_set, seed, dev, group),
         promise=promise,
         labels=_counted(joined, stored, parts, of_item, labelled, sampling.provenance),
         openings=openings,
@@ -223,6 +219,22 @@ def calibrate(
         cost_usd=_mean(judgements.cost_usd),
         latency_s=_mean(judgements.latency_s),
         made_at=datetime.now(UTC),
+    )
+
+
+def _binding(
+    judgements: Judgements, stored: Sequence[Stored], label_set: str, seed: int, dev: bool, group: str | None
+) -> Binding:
+    return Binding(
+        rubric=RubricRef(name=judgements.rubric.name, hash=judgements.rubric.hash),
+        judge=judgements.judge,
+        label_set=label_set,
+        labels_hash=labels_hash(stored),
+        seed=seed,
+        dev=dev,
+        run=judgements.run,
+        group=group,
+        models=judgements.models,
     )
 
 

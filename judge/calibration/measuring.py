@@ -129,6 +129,7 @@ def measure(
     draws: int = bootstrap.DRAWS,
     seed: int = 0,
     dev: Labelled | None = None,
+    epsilon: float = alt_test.EPSILON["experts"],
 ) -> Measurement:
     """All that is measured on the held-out labels of a criterion.
 
@@ -138,6 +139,8 @@ def measure(
         None where nothing could be fitted.
     dev
         The labels for work on the rubric, where some are kept apart: disagreements are shown of these.
+    epsilon
+        Of the alternative annotator test.
     """
     if not isinstance(opened, Opened):  # for callers whose types nobody checks
         raise TypeError("figures are reported on held-out labels that were opened, and on no others")
@@ -146,7 +149,7 @@ def measure(
     told = performance(test, correction, draws, seed) if correction is not None and len(test) else None
     tie = 0.0 if correction is None else correction.tie
     found = measures(test, tie, draws, seed) if len(test) else ()
-    stood = _alt_test(test, found, draws, seed)
+    stood = _alt_test(test, found, draws, seed, epsilon)
     alpha, single, mean = _among_people(labelled, draws, seed)
     return Measurement(
         criterion=labelled.criterion,
@@ -179,7 +182,7 @@ def _people(test: Labelled) -> list[str]:
     return [test.annotators[column] for column in there]
 
 
-def _alt_test(test: Labelled, found: tuple[Measure, ...], draws: int, seed: int) -> AltTest | str:
+def _alt_test(test: Labelled, found: tuple[Measure, ...], draws: int, seed: int, epsilon: float) -> AltTest | str:
     if len(test) < LEAST_LABELS:
         return f"{len(test)} held-out labels"
     ordered = test.scale.kind in ("ordinal", "numeric")
@@ -193,6 +196,7 @@ def _alt_test(test: Labelled, found: tuple[Measure, ...], draws: int, seed: int)
             test.ratings,
             judge,
             score,
+            epsilon=epsilon,
             ordered=ordered,
             names=test.annotators,
             cluster=test.cluster,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,15 @@ if TYPE_CHECKING:
     from judge.store.results import RunInfo
     from judge.store.store import Store
 
+
+class Annotators(StrEnum):
+    """What the people are who labelled."""
+
+    EXPERTS = "experts"
+    SKILLED = "skilled"
+    CROWD = "crowd"
+
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
@@ -53,6 +63,9 @@ def calibrate_(
     alpha: Annotated[float, typer.Option(min=0.001, max=0.9, help="Most errors among grades that stand.")] = 0.1,
     delta: Annotated[float, typer.Option(min=0.001, max=0.49, help="Chance that this is not kept.")] = 0.1,
     coverage: Annotated[float, typer.Option(min=0.5, max=0.99, help="Share of intervals that hold.")] = 0.9,
+    people: Annotated[
+        Annotators, typer.Option(help="Who labelled: a judge may lose the less to them, the cheaper they are.")
+    ] = Annotators.EXPERTS,
     network: Annotated[
         bool, typer.Option("--network", help="Let a network that learns each person's ways be chosen; needs torch.")
     ] = False,
@@ -94,6 +107,7 @@ def calibrate_(
                 seed=seed,
                 dev=dev,
                 network=network,
+                people=people.value,
                 told=told,
             )
         kept = keep(store, name or judgements.judge.name, made)

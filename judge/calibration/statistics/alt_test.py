@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,9 @@ from judge.calibration.statistics.raters import majority
 #: better. Every item has at least one other label.
 Score = Callable[[Floats, Floats], Floats]
 
+People = Literal["experts", "skilled", "crowd"]
 #: What a judge may lose and still win, being cheaper, by who the people are (Calderon et al. 2025).
-EPSILON = {"experts": 0.2, "skilled": 0.15, "crowd": 0.1}
+EPSILON: dict[People, float] = {"experts": 0.2, "skilled": 0.15, "crowd": 0.1}
 #: False discovery rate among the annotators.
 Q = 0.05
 #: Share of the annotators that a judge must win.

@@ -139,6 +139,11 @@ def test_another_judge_that_draws_its_answers_is_not_usable(
     assert {one.finding.verdict for one in found.measurements.values()} == {Verdict.NOT_USABLE}
 
 
+def test_a_judge_may_lose_less_to_cheaper_people(sqlite_store: Store, ready: tuple[RunInfo, list[Label]]) -> None:
+    tests = [made(sqlite_store, *ready, **how).measurements["clear"].alt_test for how in ({}, {"people": "crowd"})]
+    assert [None if one is None else one.epsilon for one in tests] == [0.2, 0.1]
+
+
 def test_few_labels_or_few_people_say_less(sqlite_store: Store, ready: tuple[RunInfo, list[Label]]) -> None:
     info, labels = ready
     few = made(sqlite_store, info, [one for one in labels if int(one.item[1:]) < 40])
