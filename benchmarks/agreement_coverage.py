@@ -16,6 +16,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.harness import Check, report, table
+from judge.calibration.labelling import sheets
 from judge.calibration.paired import difference
 from judge.calibration.scale import Scale
 from judge.calibration.statistics import bootstrap
@@ -73,6 +74,35 @@ def binary(
     return Setting(name, draw, lambda data, seed: agreement(BINARY, *data, draws=draws, seed=seed), truth)
 
 
+def on_a_sheet(labels: int, balance: float, tpr: float, tnr: float, draws: int, size: int = 1) -> Setting:
+    """Verdicts of a run of 1000 items in groups of `size`, drawn as many of what the judge passed as of what it failed.
+
+    Figures are of the half of the labels that is kept to measure. Groups are alike as in `binary`.
+    """
+
+    def draw(rng: np.random.Generator) -> Data:
+        share = np.full(1000, balance)
+        if size > 1:
+            share = np.repeat(rng.beta(balance * 4, (1 - balance) * 4, 1000 // size), size)
+        y: Floats = (rng.random(1000) < share).astype(np.float64)
+        f: Floats = (rng.random(1000) < np.where(y == 1, tpr, 1 - tnr)).astype(np.float64)
+        drawn = sheets.draw(f.astype(np.int64), labels, int(rng.integers(2**31)))
+        group = np.arange(1000) // size
+        at = drawn.places[(rng.random(1000 // size) < 0.5)[group[drawn.places]]]
+        both = np.stack([y[at], 1 / drawn.probability[at]]).astype(np.float64)
+        return both, f[at], np.unique(group[at], return_inverse=True)[1].astype(np.int64)
+
+    def interval(data: Data, seed: int) -> dict[str, Figure]:
+        (y, w), f, cluster = data
+        return agreement(BINARY, y, f, cluster, w, draws=draws, seed=seed)
+
+    cells = np.array([(1 - balance) * tnr, (1 - balance) * (1 - tnr), balance * (1 - tpr), balance * tpr])
+    y, f = np.array([0.0, 0, 1, 1]), np.array([0.0, 1, 0, 1])
+    truth = {name: float(metric(y, f, cells[None, :])[0]) for name, metric in metrics(BINARY).items()}
+    name = f"on a sheet of {labels}, groups of {size}, balance {balance}, TPR {tpr}, TNR {tnr}"
+    return Setting(name, draw, interval, truth)
+
+
 def two_judges(count: int, size: int, first: float, other: float, same: float) -> Setting:
     """Differences of two judges, right on shares `first` and `other` of all items, who err together on `same` of those.
 
@@ -128,6 +158,42 @@ def items(count: int, size: int, skill: float, high: float, draws: int) -> Setti
     return Setting(name, lambda rng: scores(count, size, skill, high, rng), interval, truth)
 
 
+def nearly_right(count: int, missed: float, draws: int) -> Setting:
+    """Scores from 1 to 5 by a judge that is right, but for a share `missed` of the items, on which it is off by one."""
+
+    def draw(rng: np.random.Generator, n: int = count) -> Data:
+        y: Floats = rng.integers(1, 6, n).astype(np.float64)
+        step = np.where(y == 1, 1.0, np.where(y == 5, -1.0, rng.choice([-1.0, 1.0], n)))
+        return y, (y + step * (rng.random(n) < missed)).astype(np.float64), np.arange(n)
+
+    def interval(data: Data, seed: int) -> dict[str, Figure]:
+        return bootstrap.figures(kept, *data, draws=draws, seed=seed)
+
+    kept = {"quadratic_kappa": metrics(ORDINAL)["quadratic_kappa"], "spearman": spearman, "pearson": pearson}
+    y, f, _ = draw(np.random.default_rng(1), POPULATION)
+    truth = {name: float(metric(y, f, np.ones((1, len(y))))[0]) for name, metric in kept.items()}
+    return Setting(f"nearly right, {count} items, {missed} missed", draw, interval, truth)
+
+
+def uneven_documents(count: int, size: int, draws: int) -> Setting:
+    """Correlation within documents, drawn whole: of the hard half, on which the judge is poor, five times as many."""
+
+    def draw(rng: np.random.Generator, drawn: int = count, often: float = 5 / 6) -> Data:
+        hard = round(drawn * often)
+        poor, good = scores(hard, size, 0.3, 0.0, rng), scores(drawn - hard, size, 0.9, 0.0, rng)
+        w = np.repeat([1 / often, 1 / (1 - often)], [hard * size, (drawn - hard) * size])
+        y, f = (np.concatenate([poor[of], good[of]]) for of in (0, 1))
+        return np.stack([y, w]), f, np.arange(drawn * size) // size
+
+    def interval(data: Data, seed: int) -> dict[str, Figure]:
+        (y, w), f, document = data
+        return by_document(RANKED, y, f, document, w, draws=draws, seed=seed)
+
+    (y, _), f, document = draw(np.random.default_rng(1), 20_000, 0.5)
+    truth = {name: float(np.nanmean(of_documents(metric, y, f, document))) for name, metric in RANKED.items()}
+    return Setting(f"documents drawn unevenly, {count} of {size}", draw, interval, truth)
+
+
 def documents(count: int, size: int, skill: float, draws: int) -> Setting:
     """Correlation within documents, averaged."""
     y, f, document = scores(20_000, size, skill, 0.0, np.random.default_rng(1))
@@ -174,6 +240,10 @@ def settings(draws: int) -> list[Setting]:
         binary(40, 10, 0.5, 0.9, 0.7, 0.2, draws),
         binary(50, 2, 0.5, 0.98, 0.98, 0.1, draws),
         binary(40, 5, 0.7, 0.9, 0.8, 0.2, draws, hard=True),
+        on_a_sheet(200, 0.9, 0.95, 0.6, draws),
+        on_a_sheet(100, 0.95, 0.95, 0.6, draws),
+        on_a_sheet(200, 0.9, 0.98, 0.9, draws),
+        on_a_sheet(300, 0.9, 0.95, 0.6, draws, size=2),
         two_judges(100, 1, 0.98, 0.98, 0.5),
         two_judges(50, 4, 0.9, 0.8, 0.5),
         two_judges(25, 4, 0.95, 0.9, 0.8),
@@ -181,6 +251,10 @@ def settings(draws: int) -> list[Setting]:
         items(50, 4, 0.5, 1.2, draws),
         items(100, 4, 0.7, 0.0, draws),
         items(25, 16, 0.9, 0.0, draws),
+        nearly_right(60, 0.05, draws),
+        nearly_right(60, 0.02, draws),
+        nearly_right(200, 0.01, draws),
+        uneven_documents(60, 8, draws),
         documents(25, 8, 0.7, draws),
         documents(50, 8, 0.9, draws),
         systems(12, 0.9, draws),

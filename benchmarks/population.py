@@ -10,6 +10,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +61,12 @@ OTHER = [
     Setting(0.8, 0.90, 0.85, 100, 1000),
     Setting(0.8, 0.90, 0.85, 2000, 200),
     Setting(0.8, 0.65, 0.60, 200, 60),
+]
+#: Labels of another run alike, drawn by the judge's answer: of what people fail a part weighs far more than the rest.
+SHEETS = [
+    Setting(0.9, 0.95, 0.60, 1000, 100),
+    Setting(0.95, 0.95, 0.60, 1000, 100),
+    Setting(0.9, 0.98, 0.90, 1000, 100),
 ]
 
 
@@ -147,6 +154,17 @@ def elsewhere(rng: np.random.Generator, s: Setting, rate: float) -> tuple[Popula
     return estimate(run, Provenance.ELSEWHERE, labels), s.theta
 
 
+def sheet_elsewhere(rng: np.random.Generator, s: Setting) -> tuple[Population, float]:
+    """m labels that a sheet drew from another run alike, as many of what the judge passed as of what it failed."""
+    y, there = passes(rng, s.items, s.theta), passes(rng, 1000, s.theta)
+    said = judged(rng, there, s.tpr, s.tnr)
+    drawn = sheets.draw(said.astype(np.int64), s.labels, int(rng.integers(2**31)))
+    at = drawn.places
+    run = Run(judged(rng, y, s.tpr, s.tnr), np.full(s.items, np.nan), np.arange(s.items))
+    labels = Labels(there[at], said[at], np.arange(s.labels), 1 / drawn.probability[at])
+    return estimate(run, Provenance.ELSEWHERE, labels), s.theta
+
+
 def clustered(rng: np.random.Generator) -> tuple[Population, float]:
     """200 documents of 5 answers, their pass rates and the judge's slips their own; 40 documents labelled whole."""
     documents, size = 200, 5
@@ -230,6 +248,8 @@ def settings() -> Iterable[tuple[str, str, Callable[[np.random.Generator], tuple
     yield "warned of", "mean of 1 to 5, nine in ten 5, m 50", scarce
     for s in FIVE:
         yield "Lee", str(s), lambda rng, s=s: elsewhere(rng, s, s.theta)
+    for s in SHEETS:
+        yield "sheet of another run", str(s), partial(sheet_elsewhere, s=s)
     for at, s in enumerate(OTHER, 1):
         yield "Lee elsewhere", f"row {at}: {s}", lambda rng, s=s: elsewhere(rng, s, 0.5)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,10 +173,11 @@ def levels_of(scale: Scale) -> Floats:
 
 
 def _tie(fit: Labelled) -> float:
-    try:
-        return tuned_tie(fit.target, fit.score, fit.cluster, fit.w)
-    except Undefined:
-        return 0.0
+    """Tuned on pairs within groups, or on all pairs where no group has two items; 0 where there are none."""
+    for group in (fit.cluster, None):
+        with suppress(Undefined):
+            return tuned_tie(fit.target, fit.score, group, fit.w)
+    return 0.0
 
 
 def errors(scale: Scale, calibrated: Floats, target: Floats) -> Flags:

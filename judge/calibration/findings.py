@@ -84,7 +84,13 @@ def finding(
 def _no_better_than_a_constant(
     kind: Kind, measures: tuple[Measure, ...], performance: Performance | None
 ) -> str | None:
-    """Why calibrated scores are of no use, or labels as they are; None where they are of use, or not known."""
+    """Why calibrated scores are of no use, or labels as they are; None where they are of use, or not known.
+
+    The two figures are compared as they are. That the judge knows something of the items is shown before, by an
+    interval, which a judge that seems better by chance fails; beside it this keeps out what knows something and still
+    misleads. An interval of the difference would also fail judges of some use whose small gain so few labels cannot
+    show.
+    """
     if kind == "nominal":
         accuracy = next(one for one in measures if one.name == "accuracy")
         known, most = accuracy.judge.value, accuracy.constant

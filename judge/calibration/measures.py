@@ -16,6 +16,9 @@ from judge.calibration.statistics.figures import Figure, Undefined
 
 Level = Literal["item", "document", "system"]
 
+#: How two orders agree, of items within documents and of systems.
+_ORDERS: dict[str, Metric] = {"spearman": correlation.spearman, "kendall": pairs.kendall}
+
 
 class Measure(BaseModel):
     """One figure of the judge, and what it must not be read without.
@@ -50,25 +53,33 @@ def measures(test: Labelled, tie: float, draws: int = bootstrap.DRAWS, seed: int
     test : n items
         All with a score of the judge.
     tie
-        Judge's scores at most this far apart are a tie of a pair; tuned on other labels.
+        Judge's scores of items at most this far apart are a tie of a pair; tuned on other labels. The means of systems
+        are compared without one, as `pairwise_accuracy_without_tie`: they lie far closer together than items.
     """
     found = agreement.agreement(test.scale, test.target, test.score, test.cluster, test.w, draws=draws, seed=seed)
     ranked = _ranked(test, tie)
     found |= bootstrap.figures(ranked, test.target, test.score, test.cluster, test.w, draws=draws, seed=seed)
     constants = best_constants(test.scale, test.target, test.w) if len(test) else {}
+    if ranked and len(test) > 1:
+        constants["pairwise_accuracy"] = float(pairs.always_tie(test.target, test.score, test.w[None, :])[0])
     beside = _people(test, ranked, draws, seed)
     of_items = [
         Measure(name=name, level="item", judge=figure, constant=constants.get(name), **beside.get(name, {}))
         for name, figure in found.items()
     ]
-    return (*of_items, *_of_documents(test, tie, draws, seed), *_of_systems(test, tie, draws, seed))
+    return (*of_items, *_of_documents(test, tie, draws, seed), *_of_systems(test, draws, seed))
 
 
 def _ranked(test: Labelled, tie: float) -> dict[str, Metric]:
-    """Correlations; labels in no order, and two levels, have none."""
+    """Correlations, and accuracy of pairs; labels in no order, and two levels, have none."""
     if test.scale.kind in ("nominal", "binary"):
         return {}
-    return {"spearman": correlation.spearman, "pearson": correlation.pearson, "kendall": pairs.kendall}
+    return {
+        "spearman": correlation.spearman,
+        "pearson": correlation.pearson,
+        "kendall": pairs.kendall,
+        "pairwise_accuracy": pairs.pairwise_accuracy(tie),
+    }
 
 
 def _people(test: Labelled, ranked: Mapping[str, Metric], draws: int, seed: int) -> dict[str, dict[str, Figure]]:
@@ -92,18 +103,11 @@ def _people(test: Labelled, ranked: Mapping[str, Metric], draws: int, seed: int)
     return beside
 
 
-def _within(tie: float) -> dict[str, Metric]:
-    return {
-        "spearman": correlation.spearman,
-        "kendall": pairs.kendall,
-        "pairwise_accuracy": pairs.pairwise_accuracy(tie),
-    }
-
-
 def _of_documents(test: Labelled, tie: float, draws: int, seed: int) -> list[Measure]:
     if test.scale.kind == "nominal" or test.groups == len(test):
         return []
-    found = documents.by_document(_within(tie), test.target, test.score, test.cluster, test.w, draws=draws, seed=seed)
+    within = {**_ORDERS, "pairwise_accuracy": pairs.pairwise_accuracy(tie)}
+    found = documents.by_document(within, test.target, test.score, test.cluster, test.w, draws=draws, seed=seed)
     tied = documents.by_document({"": pairs.always_tie}, test.target, test.score, test.cluster, test.w, draws=2)[""]
     constants = {"pairwise_accuracy": tied.value}
     return [
@@ -112,8 +116,9 @@ def _of_documents(test: Labelled, tie: float, draws: int, seed: int) -> list[Mea
     ]
 
 
-def _of_systems(test: Labelled, tie: float, draws: int, seed: int) -> list[Measure]:
+def _of_systems(test: Labelled, draws: int, seed: int) -> list[Measure]:
     if test.system is None or test.scale.kind == "nominal":
         return []
-    found = documents.by_system(_within(tie), test.target, test.score, test.system, test.w, draws=draws, seed=seed)
+    of_means = {**_ORDERS, "pairwise_accuracy_without_tie": pairs.pairwise_accuracy()}
+    found = documents.by_system(of_means, test.target, test.score, test.system, test.w, draws=draws, seed=seed)
     return [Measure(name=name, level="system", judge=figure) for name, figure in found.items()]

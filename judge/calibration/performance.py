@@ -10,7 +10,6 @@ from judge.calibration.labelled import Labelled
 from judge.calibration.statistics import agreement, bootstrap, thresholds
 from judge.calibration.statistics.bootstrap import Floats
 from judge.calibration.statistics.figures import Figure
-from judge.calibration.statistics.proportions import wilson
 from judge.calibration.statistics.shares import Interval, Share
 
 #: Points of a curve of reliability, of equal numbers of items, and the fewest items in one.
@@ -29,7 +28,10 @@ class Reliability(BaseModel):
 
 
 class RiskPoint(BaseModel):
-    """Were the grades of this confidence and above to stand: which share of all, and which share of them is wrong."""
+    """Were the grades of this confidence and above to stand: which share of all, and which share of them is wrong.
+
+    `low` and `high` are the ends of the risk's interval, as of any share: 0 and 1 where one group alone stands.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -178,11 +180,17 @@ def _risk_curve(kept: Labelled, wrong: Flags) -> tuple[RiskPoint, ...]:
     chosen = np.unique(np.linspace(0, len(found) - 1, min(len(found), CURVE_POINTS)).round().astype(int))
     points = []
     for at in chosen:
-        n = int((kept.confidence >= found[at]).sum())
-        low, high = wilson(risk[at] * n, n)
+        stands = kept.confidence >= found[at]
+        figure = _share(kept, wrong, stands)
+        low, high = (0.0, 1.0) if figure.low is None or figure.high is None else (figure.low, figure.high)
         points.append(
             RiskPoint(
-                confidence=float(found[at]), accepted=float(accepted[at]), risk=float(risk[at]), low=low, high=high, n=n
+                confidence=float(found[at]),
+                accepted=float(accepted[at]),
+                risk=float(risk[at]),
+                low=low,
+                high=high,
+                n=figure.n,
             )
         )
     return tuple(points)

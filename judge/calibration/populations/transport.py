@@ -12,10 +12,13 @@ from scipy import special
 
 from judge.calibration.statistics.bootstrap import Codes, Floats
 from judge.calibration.statistics.figures import Figure, Undefined
-from judge.calibration.statistics.proportions import wilson
+from judge.calibration.statistics.shares import Share, Sizes, joined, share_of, together
+from judge.calibration.statistics.shares import effective_size as effective_size
 
 #: Below this p two sets are taken to differ.
 DIFFERENT = 0.01
+_TPR = Share(lambda y, f: (f == 1, y == 1), by_judge=True)
+_TNR = Share(lambda y, f: (f == 0, y == 0), by_judge=True)
 
 
 class Difference(BaseModel):
@@ -113,38 +116,6 @@ def _squares(adds: Floats, cluster: Codes) -> float:
     return float(sums @ sums)
 
 
-def effective_size(x: Floats, w: Floats, cluster: Codes) -> float:
-    """How many independent, equally weighted items would say as much of the weighted mean of x.
-
-    Kish's (sum w)^2 / sum w^2, or less where large weights go with values far from the mean; divided by the design
-    effect of the groups, never below 1. Values that are all alike show no design effect: then as if all items of a
-    group repeated each other. n where every group is one item and all weights are equal.
-
-    Parameters
-    ----------
-    x, w : (n,)
-        Values, and inverse sampling probabilities.
-    cluster : (n,)
-        Codes of groups.
-
-    References
-    ----------
-    Kish (1965), Survey Sampling, sections 8.2 and 11.7.
-    """
-    n, total = len(x), float(w.sum())
-    mean = float(w @ x) / total
-    kish = total * total / float(w @ w)
-    adds = w * (x - mean) / total
-    alone = float(adds @ adds)
-    groups = count_groups(cluster)
-    if groups == 1 or alone <= 1e-12 * max(mean * mean, 1e-12):
-        mass = np.bincount(cluster, w)
-        return total * total / float(mass @ mass)
-    spread = float(w @ (x - mean) ** 2) / total
-    together = _squares(adds, cluster) * groups / (groups - 1) * (n - 1) / n
-    return max(min(kish, spread / alone) / max(together / alone, 1.0), 1.0)
-
-
 @dataclass(frozen=True, slots=True)
 class ErrorRates:
     """How often the judge agrees with people where they passed an item, and where they failed it.
@@ -156,7 +127,11 @@ class ErrorRates:
     n1, n0
         Items behind each.
     m1, m0
-        Their effective sizes.
+        Their effective sizes; of the two sizes of a rate the smaller.
+    sizes1, sizes0
+        Their effective sizes for the lower and for the upper end (`Sizes`); None where both are m1, or m0.
+    along
+        The correlation of the errors of the two, which groups with items of both make.
     """
 
     tpr: float
@@ -165,28 +140,30 @@ class ErrorRates:
     n0: int
     m1: float
     m0: float
+    sizes1: tuple[float, float] | None = None
+    sizes0: tuple[float, float] | None = None
+    along: float = 0.0
 
     def youden(self, confidence: float = 0.95) -> Figure:
         """TPR + TNR - 1: 0 for a judge that does not look, 1 for one that never errs.
 
-        The interval joins Wilson's for the two rates, which rest on different items: its lower end is below the value
-        by sqrt((TPR - l1)^2 + (TNR - l0)^2), l1 and l0 the lower ends of the two; its upper end likewise.
-
-        References
-        ----------
-        Newcombe (1998), Interval estimation for the difference between independent proportions. Statistics in
-        Medicine 17, method 10 (TPR less the false positive rate 1 - TNR).
+        Its interval is that of `SumOfShares`, which joins Wilson's for the two rates.
         """
-        low1, high1 = wilson(self.tpr * self.m1, self.m1, confidence)
-        low0, high0 = wilson(self.tnr * self.m0, self.m0, confidence)
+        rates = [
+            Figure(value=rate, n=n, low=ends[0], high=ends[1])
+            for rate, n, m, sizes in (
+                (self.tpr, self.n1, self.m1, self.sizes1),
+                (self.tnr, self.n0, self.m0, self.sizes0),
+            )
+            for ends in [Sizes(*(sizes or (m, m))).interval(rate, confidence)]
+        ]
         value = self.tpr + self.tnr - 1
-        low = value - math.hypot(self.tpr - low1, self.tnr - low0)
-        high = value + math.hypot(high1 - self.tpr, high0 - self.tnr)
-        return Figure(value=value, low=low, high=high, n=self.n1 + self.n0)
+        down, up = joined(rates[0], rates[1], self.along)
+        return Figure(value=value, low=value - down, high=value + up, n=self.n1 + self.n0)
 
 
 def error_rates(y: Floats, f: Floats, w: Floats, cluster: Codes) -> ErrorRates:
-    """TPR and TNR of pass/fail.
+    """TPR and TNR of pass/fail, with the effective sizes of 95% intervals (`Share.sizes`).
 
     Parameters
     ----------
@@ -202,16 +179,16 @@ def error_rates(y: Floats, f: Floats, w: Floats, cluster: Codes) -> ErrorRates:
     Undefined
         Where people passed no item, or failed none.
     """
-    found = {}
     for truth, name in ((1, "passed"), (0, "failed")):
-        among = y == truth
-        if not among.any():
+        if not (y == truth).any():
             raise Undefined(f"people {name} none of the {len(y)} labelled items that the judge scored")
-        right = (f[among] == truth).astype(np.float64)
-        rate = float(w[among] @ right / w[among].sum())
-        found[truth] = rate, int(among.sum()), effective_size(right, w[among], cluster[among])
-    (tpr, n1, m1), (tnr, n0, m0) = found[1], found[0]
-    return ErrorRates(tpr, tnr, n1, n0, m1, m0)
+    (tpr, n1, sizes1), (tnr, n0, sizes0) = (
+        (share_of(f == truth, w * (y == truth)), int((y == truth).sum()), of.sizes(y, f, cluster, w))
+        for of, truth in ((_TPR, 1), (_TNR, 0))
+    )
+    along = together(_TPR.scores(y, f, cluster, w), _TNR.scores(y, f, cluster, w))
+    ends1, ends0 = (sizes1.below, sizes1.above), (sizes0.below, sizes0.above)
+    return ErrorRates(tpr, tnr, n1, n0, min(ends1), min(ends0), ends1, ends0, along)
 
 
 def rogan_gladen(p: float, tpr: float, tnr: float) -> float:

@@ -37,6 +37,7 @@ _NAMES = {
     "pearson": Name("Pearson"),
     "kendall": Name("Kendall tau-b"),
     "pairwise_accuracy": Name("Pairwise accuracy, ties tuned"),
+    "pairwise_accuracy_without_tie": Name("Pairwise accuracy, no ties"),
 }
 #: What is shown of pairs that were judged in both orders.
 ORDERS = {

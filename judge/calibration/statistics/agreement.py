@@ -6,6 +6,8 @@ as the nearest level, of two equally near the lower.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from judge.calibration.scale import Scale
@@ -83,8 +85,8 @@ def _binary(scale: Scale) -> dict[str, Metric]:
         people, judge = classes(y, f)
         return ~judge, ~people
 
-    sensitivity = Share(positives, "people called no item positive")
-    specificity = Share(negatives, "people called no item negative")
+    sensitivity = Share(positives, "people called no item positive", by_judge=True)
+    specificity = Share(negatives, "people called no item negative", by_judge=True)
     return {
         "tpr": sensitivity,
         "tnr": specificity,
@@ -103,7 +105,7 @@ def _ordinal(scale: Scale) -> dict[str, Metric]:
         return np.abs(scale.nearest(y) - scale.nearest(f)) <= 1, _all(y)
 
     return {
-        "quadratic_kappa": _quadratic_kappa(scale),
+        "quadratic_kappa": QuadraticKappa(scale),
         "exact": _exact(scale),
         "adjacent": Share(adjacent),
         "mae": mae,
@@ -118,7 +120,10 @@ def _numeric(_: Scale) -> dict[str, Metric]:
 
 def _nominal(scale: Scale) -> dict[str, Metric]:
     def recall(code: int, name: str) -> Share:
-        return Share(lambda y, f: (scale.nearest(f) == code, scale.nearest(y) == code), f"people never gave {name}")
+        def read(y: Floats, f: Floats) -> tuple[Flags, Flags]:
+            return scale.nearest(f) == code, scale.nearest(y) == code
+
+        return Share(read, f"people never gave {name}", by_judge=True)
 
     found: dict[str, Metric] = {
         "accuracy": _exact(scale),
@@ -126,6 +131,28 @@ def _nominal(scale: Scale) -> dict[str, Metric]:
         "ac1": _ac1(scale),
     }
     return found | {f"recall:{name}": recall(code, name) for code, name in enumerate(_names(scale))}
+
+
+@dataclass(frozen=True, slots=True)
+class QuadraticKappa:
+    """Cohen's kappa of the nearest levels, disagreement growing as the square of the levels in between, as a metric."""
+
+    scale: Scale
+
+    def __call__(self, y: Floats, f: Floats, W: Floats) -> Floats:
+        """The kappa under each reweighting, (B, n) -> (B,)."""
+        people, judge = self.scale.nearest(y), self.scale.nearest(f)
+        must_vary(people, judge)
+        return confusion.quadratic_kappa(confusion.tables(people, judge, W, confusion.levels(self.scale)))
+
+    def losses(self, y: Floats, f: Floats, w: Floats) -> tuple[Floats, float]:
+        """What each item takes from 1, (n,), and what a miss by one level on the heaviest item would take."""
+        people, judge = (self.scale.nearest(scores).astype(np.float64) for scores in (y, f))
+        whole = float(w.sum())
+        squares = w @ people**2 / whole + w @ judge**2 / whole
+        by_chance = float(squares - 2 * (w @ people / whole) * (w @ judge / whole))
+        losses: Floats = w * np.square(people - judge) / (whole * by_chance)
+        return losses, float(w.max()) / (whole * by_chance)
 
 
 def bias(y: Floats, f: Floats, W: Floats) -> Floats:
@@ -159,15 +186,6 @@ def _kappa(scale: Scale) -> Metric:
 
 def _ac1(scale: Scale) -> Metric:
     return BeyondChance(scale, confusion.ac1, confusion.chance_of_ac1, varied=False)
-
-
-def _quadratic_kappa(scale: Scale) -> Metric:
-    def metric(y: Floats, f: Floats, W: Floats) -> Floats:
-        people, judge = scale.nearest(y), scale.nearest(f)
-        must_vary(people, judge)
-        return confusion.quadratic_kappa(confusion.tables(people, judge, W, confusion.levels(scale)))
-
-    return metric
 
 
 def _exact(scale: Scale) -> Share:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from judge.calibration.statistics.figures import Figure, Undefined
+from judge.calibration.statistics.proportions import upper_bound
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -21,6 +23,20 @@ DRAWS = 2000
 CHUNK = 1_000_000
 #: An interval from draws of which more than this share are undefined would hide the rest.
 MOST_UNDEFINED = 0.01
+
+#: Groups in which judge and people differ, below which resamples do not tell how many more there could be.
+FEW = 10
+
+
+@runtime_checkable
+class Losing(Protocol):
+    """A metric that is 1 where judge and people never differ, and less by a loss for every item on which they do."""
+
+    def __call__(self, y: Floats, f: Floats, W: Floats) -> Floats: ...
+
+    def losses(self, y: Floats, f: Floats, w: Floats) -> tuple[Floats, float]:
+        """What each item takes from 1, (n,), and what the nearest miss on the heaviest item would take."""
+        ...
 
 
 def reweightings(cluster: Codes, w: Floats, draws: int, rng: np.random.Generator) -> Iterator[Floats]:
@@ -51,7 +67,8 @@ def figures(
     """Every metric with its cluster-bootstrap interval, all from the same resamples.
 
     Expanded percentiles: the plain ones are too narrow by the factor sqrt((C - 1) / C) and by the normal quantile in
-    the place of Student's, which counts for few clusters.
+    the place of Student's, which counts for few clusters. Of a metric with losses the lower end is lowered where few
+    clusters show any (`_lowered`).
 
     Parameters
     ----------
@@ -85,7 +102,11 @@ def figures(
         for name, metric in defined.items():
             drawn[name].append(metric(y, f, weights))
     ends = expanded(count, confidence)
-    return found | {name: _spread(found[name], np.concatenate(drawn[name]), ends) for name in defined}
+    for name, metric in defined.items():
+        found[name] = _spread(found[name], np.concatenate(drawn[name]), ends)
+        if isinstance(metric, Losing):
+            found[name] = _lowered(found[name], *metric.losses(y, f, w), cluster, confidence)
+    return found
 
 
 def _plain(metric: Metric, y: Floats, f: Floats, w: Floats) -> Figure:
@@ -105,6 +126,30 @@ def _spread(plain: Figure, drawn: Floats, ends: tuple[float, float]) -> Figure:
         return plain.model_copy(update={"why": why})
     low, high = np.nanquantile(drawn, ends)
     return plain.model_copy(update={"low": float(low), "high": float(high)})
+
+
+def _lowered(figure: Figure, losses: Floats, least: float, cluster: Codes, confidence: float) -> Figure:
+    """The figure with a lower end that knows of misses which by chance did not come.
+
+    Where judge and people differ in a handful of C clusters, or in none, so do they in the resamples, and their lower
+    end is too high: 1 where there is no miss. There it is 1 - u C (L + l) / (d + 1) if that is lower: u is the upper
+    bound of Clopper and Pearson of the share of clusters that differ, of which d were seen, with the loss L together,
+    and l is the loss of one nearest miss more. With `FEW` such clusters, or in half of all, the bootstrap's end stands.
+
+    References
+    ----------
+    Clopper and Pearson (1934), The use of confidence or fiducial limits illustrated in the case of the binomial.
+    Biometrika 26.
+    """
+    if figure.low is None:
+        return figure
+    of_cluster = np.bincount(cluster, losses)
+    count, differ = len(of_cluster), int((of_cluster > least / 10).sum())
+    if differ >= FEW or 2 * differ >= count:
+        return figure
+    share = upper_bound(differ, count, (1 - confidence) / 2)
+    end = 1 - share * count * (float(losses.sum()) + least) / (differ + 1)
+    return figure.model_copy(update={"low": max(min(figure.low, end), -1.0)})
 
 
 def expanded(count: int, confidence: float) -> tuple[float, float]:

@@ -12,8 +12,7 @@ from judge.calibration.statistics import confusion
 from judge.calibration.statistics.bootstrap import Codes, Floats
 from judge.calibration.statistics.figures import Figure, Undefined
 from judge.calibration.statistics.moments import must_vary
-from judge.calibration.statistics.proportions import wilson
-from judge.calibration.statistics.shares import effective_items
+from judge.calibration.statistics.shares import effective_items, share_of
 
 #: Of all weight: how far a cell is moved to see what it does to a statistic.
 _STEP = 1e-6
@@ -46,9 +45,10 @@ class BeyondChance:
     def figure(self, y: Floats, f: Floats, cluster: Codes, w: Floats | None = None, confidence: float = 0.95) -> Figure:
         """The statistic with its interval.
 
-        Wilson's interval of the share of equal answers, read through (share - chance) / (1 - chance), for the number
-        of items of which that share would be as uncertain as the statistic is by its clusters. Percentiles of a
-        bootstrap are too short towards 0 where a handful of answers differs, and nothing at all where none does.
+        Wilson's interval of the share of equal answers, read through (share - chance) / (1 - chance), for the numbers
+        of items of which that share would be as uncertain as the statistic is by its clusters (`effective_items`).
+        Percentiles of a bootstrap are too short towards 0 where a handful of answers differs, and nothing at all where
+        none does.
 
         References
         ----------
@@ -63,15 +63,14 @@ class BeyondChance:
             return Figure.undefined(str(undefined), len(y))
         count = len(np.unique(cluster))
         T = confusion.tables(people, judge, weights[None, :], confusion.levels(self.scale))
-        value, agreed, chance = (float(of(T)[0]) for of in (self.statistic, confusion.accuracy, self.chance))
+        value, chance = (float(of(T)[0]) for of in (self.statistic, self.chance))
         if count < 2:
             return Figure(value=value, n=len(y), why="one group has no interval")
-        first_order = (1 - chance) * self._first_order(T[0])[people, judge]
-        scored, of_clusters = (
-            np.bincount(cluster, each).astype(np.float64) for each in (weights * first_order, weights)
-        )
-        effective = effective_items(agreed, scored, of_clusters, len(y), confidence)
-        low, high = ((end - chance) / (1 - chance) for end in wilson(agreed * effective, effective, confidence))
+        adds = weights * (1 - chance) * self._first_order(T[0])[people, judge]
+        alike, most = people == judge, float(weights.max())
+        sizes = effective_items(alike, adds, weights, cluster, (most, most), confidence)
+        ends = sizes.interval(share_of(alike, weights), confidence)
+        low, high = ((end - chance) / (1 - chance) for end in ends)
         return Figure(value=value, n=len(y), low=low, high=high)
 
     def _read(self, y: Floats, f: Floats) -> tuple[Codes, Codes]:

@@ -5,54 +5,78 @@ Levels are named where figures are made: `item` (here), `document` and `system` 
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
-from judge.calibration.statistics.bootstrap import Floats
+from judge.calibration.statistics.bootstrap import Floats, Metric
 from judge.calibration.statistics.moments import Flags, must_vary, pooled, ratio, sums, varies
 
 
-def spearman(y: Floats, f: Floats, W: Floats) -> Floats:
-    """Spearman's rank correlation: Pearson's of the weighted midranks.
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """Pearson's correlation of the scores, or of their weighted midranks, as a metric.
 
-    Parameters
+    Attributes
     ----------
-    y, f : (n,)
-        People's score and the judge's.
-    W : (B, n)
-        Reweightings; a weight of 2 is the item twice.
-
-    Returns
-    -------
-    (B,)
-        NaN where a reweighting leaves one score of either side.
-
-    Raises
-    ------
-    Undefined
-        For fewer than two items, and where all scores of one side are equal.
-
-    References
-    ----------
-    Spearman (1904), The proof and measurement of association between two things. American Journal of Psychology 15.
-    Kendall (1945), The treatment of ties in ranking problems. Biometrika 33, section 2 (midranks).
+    ranked
+        Whether of the ranks.
     """
-    must_vary(y, f)
-    y, f, W = pooled(y, f, W)
-    defined = varies(y, W) & varies(f, W)
-    return _correlation(midranks(y, W), midranks(f, W), W, defined)
+
+    ranked: bool
+
+    def __call__(self, y: Floats, f: Floats, W: Floats) -> Floats:
+        """The correlation under each reweighting.
+
+        Parameters
+        ----------
+        y, f : (n,)
+            People's score and the judge's.
+        W : (B, n)
+            Reweightings; a weight of 2 is the item twice.
+
+        Returns
+        -------
+        (B,)
+            NaN where a reweighting leaves one score of either side.
+
+        Raises
+        ------
+        Undefined
+            For fewer than two items, and where all scores of one side are equal.
+        """
+        must_vary(y, f)
+        y, f, W = pooled(y, f, W)
+        defined = varies(y, W) & varies(f, W)
+        if self.ranked:
+            return _correlation(midranks(y, W), midranks(f, W), W, defined)
+        return _correlation(y[None, :], f[None, :], W, defined)
+
+    def losses(self, y: Floats, f: Floats, w: Floats) -> tuple[Floats, float]:
+        """What each item takes from 1, (n,), and what the nearest miss on the heaviest item would take.
+
+        A correlation is 1 - sum w (u - v)^2 / (2 sum w), u and v being the standardised scores of the two. The nearest
+        miss is by one of people's scores, on average over items.
+        """
+        whole = float(w.sum())
+        scores = [midranks(one, w[None, :])[0] if self.ranked else one for one in (y, f)]
+        apart = [one - w @ one / whole for one in scores]
+        u, v = (one / math.sqrt(w @ one**2 / whole) for one in apart)
+        steps, at = np.unique(u, return_inverse=True)
+        between = np.square(np.diff(steps))
+        nearest = (np.append(between, between[-1]) + np.insert(between, 0, between[0])) / 2
+        losses: Floats = w * np.square(u - v) / (2 * whole)
+        return losses, float(w.max() / (2 * whole) * (w @ nearest[at]) / whole)
 
 
-def pearson(y: Floats, f: Floats, W: Floats) -> Floats:
-    """Pearson's correlation; shapes and edge cases as of `spearman`.
-
-    References
-    ----------
-    Pearson (1895), Note on regression and inheritance in the case of two parents. Proceedings of the Royal Society 58.
-    """
-    must_vary(y, f)
-    y, f, W = pooled(y, f, W)
-    defined = varies(y, W) & varies(f, W)
-    return _correlation(y[None, :], f[None, :], W, defined)
+#: Spearman's rank correlation: of the weighted midranks. Spearman (1904), The proof and measurement of association
+#: between two things. American Journal of Psychology 15. Kendall (1945), The treatment of ties in ranking problems.
+#: Biometrika 33, section 2 (midranks).
+spearman: Metric = Correlation(ranked=True)
+#: Pearson's. Pearson (1895), Note on regression and inheritance in the case of two parents. Proceedings of the Royal
+#: Society 58.
+pearson: Metric = Correlation(ranked=False)
 
 
 def midranks(scores: Floats, W: Floats) -> Floats:

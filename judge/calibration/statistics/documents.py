@@ -69,12 +69,15 @@ def by_document(
 ) -> dict[str, Figure]:
     """The mean over documents of what each metric is within them. `n` counts documents, and so does `left_out`.
 
-    Every document that defines a metric counts the same, however many of its items were labelled.
+    Where every item was as likely, every document that defines a metric counts the same, however many of its items were
+    labelled; else by its own weight (`weights_of`).
 
     Parameters
     ----------
     document : (n,)
         Codes 0..D-1.
+    w : (n,)
+        Inverse sampling probabilities; None where every item was as likely.
     cluster : (n,)
         Codes of what is resampled, where that is more than a document.
 
@@ -89,13 +92,36 @@ def by_document(
         of_document[document] = cluster
         if (of_document[document] != cluster).any():
             raise ValueError("items of one document are in two groups, so groups cannot be resampled document-wise")
+    weights = weights_of(document, np.ones(len(y)) if w is None else w)
     return {
-        name: _averaged(of_documents(metric, y, f, document, w), of_document, draws, confidence, seed)
+        name: _averaged(of_documents(metric, y, f, document, w), weights, of_document, draws, confidence, seed)
         for name, metric in metrics.items()
     }
 
 
-def _averaged(values: Floats, cluster: Codes, draws: int, confidence: float, seed: int) -> Figure:
+def weights_of(document: Codes, w: Floats) -> Floats:
+    """What each document counts in a mean over the documents of a run, (n,) codes 0..D-1 and (n,) weights -> (D,).
+
+    Where the weights within each document are alike, documents were drawn with all that was labelled of them, and that
+    weight is the document's own, 1 / its probability. Else items were drawn one by one: a document is then the likelier
+    to define a figure the more of its items are likely, and what puts that right is the sum of their weights, which
+    estimates how many items it has in the run. So documents of as many items count the same, and others by that number;
+    the mean of their weights would leave those too heavy of which only rare items were drawn.
+
+    References
+    ----------
+    Horvitz and Thompson (1952), A generalization of sampling without replacement from a finite universe. JASA 47,
+    section 2.
+    """
+    if not len(w):
+        return np.zeros(0)
+    sizes, whole = np.bincount(document), np.bincount(document, w)
+    mean = whole / sizes
+    singly = bool((np.abs(w - mean[document]) > 1e-9 * mean[document]).any())
+    return np.asarray(whole if singly else mean, dtype=np.float64)
+
+
+def _averaged(values: Floats, w: Floats, cluster: Codes, draws: int, confidence: float, seed: int) -> Figure:
     defined = ~np.isnan(values)
     used, left_out = values[defined], int((~defined).sum())
     if not len(used):
@@ -103,7 +129,9 @@ def _averaged(values: Floats, cluster: Codes, draws: int, confidence: float, see
         return Figure.undefined(why, 0, "documents").model_copy(update={"left_out": left_out})
     groups = np.unique(cluster[defined], return_inverse=True)[1]
     averaged: Metric = lambda y, f, W: mean(y, W)  # noqa: E731
-    drawn = bootstrap.figures({"": averaged}, used, used, groups, draws=draws, confidence=confidence, seed=seed)
+    drawn = bootstrap.figures(
+        {"": averaged}, used, used, groups, w[defined], draws=draws, confidence=confidence, seed=seed
+    )
     return drawn[""].model_copy(update={"of": "documents", "left_out": left_out})
 
 

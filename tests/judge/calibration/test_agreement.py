@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from judge.calibration.scale import Scale
+from judge.calibration.statistics import bootstrap
 from judge.calibration.statistics.agreement import agreement, metrics
 from judge.calibration.statistics.bootstrap import Floats
 from judge.calibration.statistics.confusion import confusion
+from judge.calibration.statistics.correlation import spearman
 from judge.calibration.statistics.figures import Undefined
 
 BINARY = Scale("binary", 0, 1, np.array([0.0, 1.0]), ("no", "yes"))
@@ -201,17 +203,57 @@ def test_every_figure_of_a_criterion_has_its_interval() -> None:
 
 
 def test_a_faultless_judge_has_an_interval_all_the_same() -> None:
-    """30 of 30: Wilson's lower end is n / (n + z^2), with Student's t of 29 degrees (2.045) for z: 30 items of their
-    own are worth 30 (1.95996 / 2.04523)^2 = 27.55, and 27.55 / (27.55 + 3.8415) = .8776."""
+    """30 of 30: Wilson's lower end is n / (n + z^2), 30 / (30 + 3.8415) = .8865."""
     y = np.repeat([0.0, 1.0], 15)
     found = agreement(BINARY, y, y, np.arange(30), draws=50)
-    assert found["accuracy"].low == pytest.approx(0.8776, abs=1e-4)
+    assert found["accuracy"].low == pytest.approx(0.8865, abs=1e-4)
     assert found["accuracy"].high == 1
-    # Chance is .5, so kappa's end is (.8776 - .5) / .5.
+    # Chance is .5, so kappa's end is (.8865 - .5) / .5.
     assert (found["kappa"].value, found["kappa"].high) == (1, 1)
-    assert found["kappa"].low == pytest.approx(0.7552, abs=1e-4)
+    assert found["kappa"].low == pytest.approx(0.7730, abs=1e-4)
     assert found["youden"].low is not None
     assert 0.5 < found["youden"].low < 0.8
+
+
+def test_misses_that_did_not_come_are_thought_of() -> None:
+    """15 of each of 4 levels, all met: by chance the disagreement is twice the variance, 2.5.
+
+    1 - .025^(1/60) bounds the share of misses, each by a level at least.
+    """
+    y = np.repeat(np.arange(1.0, 5.0), 15)
+    found = agreement(ORDINAL, y, y, np.arange(60), draws=50)["quadratic_kappa"]
+    assert (found.value, found.high) == (1, 1)
+    assert found.low == pytest.approx(1 - (1 - 0.025 ** (1 / 60)) / 2.5)
+
+
+@pytest.mark.parametrize("missed", [0.02, 0.05])
+def test_a_nearly_faultless_judge_is_covered(missed: float) -> None:
+    """60 items, few of them missed, by one level: kappa and Spearman. 400 sets: the standard error of 95% is 1.1%."""
+
+    def items(rng: np.random.Generator, n: int) -> tuple[Floats, Floats]:
+        y = 1.0 + rng.integers(0, 4, n)
+        step = np.where(y == 1, 1, np.where(y == 4, -1, rng.choice([-1, 1], n)))
+        return y, np.where(rng.random(n) < missed, y + step, y)
+
+    kept = {"quadratic_kappa": metrics(ORDINAL)["quadratic_kappa"], "spearman": spearman}
+    y, f = items(np.random.default_rng(0), 500_000)
+    truth = {name: metric(y, f, np.ones((1, len(y))))[0] for name, metric in kept.items()}
+    held: dict[str, list[bool]] = {name: [] for name in kept}
+    for seed in range(400):
+        y, f = items(np.random.default_rng([1, seed]), 60)
+        for name, one in bootstrap.figures(kept, y, f, np.arange(60), draws=300, seed=seed).items():
+            assert one.low is not None
+            assert one.high is not None
+            held[name].append(one.low <= truth[name] <= one.high)
+    assert min(np.mean(each) for each in held.values()) > 0.93
+
+
+def test_where_misses_are_many_the_bootstraps_interval_stands() -> None:
+    rng = np.random.default_rng(4)
+    y, f = any_items(ORDINAL, rng, 80)
+    kappa = metrics(ORDINAL)["quadratic_kappa"]
+    plain = bootstrap.figures({"": lambda y, f, W: kappa(y, f, W)}, y, f, np.arange(80), draws=200)[""]
+    assert bootstrap.figures({"": kappa}, y, f, np.arange(80), draws=200)[""] == plain
 
 
 def test_kappa_of_independent_items_has_the_standard_error_of_theory() -> None:

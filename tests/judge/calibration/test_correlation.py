@@ -172,6 +172,21 @@ def test_a_resample_that_leaves_one_score_is_no_number() -> None:
             assert not np.isnan(pairwise(people, judge, W)[0])
 
 
+@pytest.mark.parametrize("metric", [spearman, pearson])
+def test_losses_are_what_is_missing_to_1(metric: Metric) -> None:
+    assert isinstance(metric, bootstrap.Losing)
+    rng = np.random.default_rng(5)
+    y, f, w = rng.integers(0, 4, 50).astype(float), rng.normal(size=50), rng.uniform(0.5, 2, 50)
+    losses, least = metric.losses(y, f, w)
+    assert losses.sum() == pytest.approx(1 - metric(y, f, w[None, :])[0])
+    # The nearest miss of one item of many: one of 1000 moved by a level costs about what is said of it.
+    y = np.repeat(np.arange(5.0), 200)
+    missed = y.copy()
+    missed[500] += 1
+    least = metric.losses(y, y, np.ones(1000))[1]
+    assert 1 - metric(y, missed, np.ones((1, 1000)))[0] == pytest.approx(least, rel=0.02)
+
+
 def test_pairs_of_a_constant_judge_are_those_that_people_tie() -> None:
     """acc_eq is defined for it, and it is what `always_tie` says."""
     y = np.array([1.0, 1, 2, 3, 3, 3])

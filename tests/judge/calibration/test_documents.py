@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 from judge.calibration.statistics.bootstrap import Codes, Floats
 from judge.calibration.statistics.correlation import pearson, spearman
-from judge.calibration.statistics.documents import by_document, by_system, of_documents
+from judge.calibration.statistics.documents import by_document, by_system, of_documents, weights_of
 from judge.calibration.statistics.pairs import always_tie, kendall, pairwise_accuracy, tuned_tie
 from tests.sets import rows
 
@@ -74,6 +74,54 @@ def test_documents_are_resampled_by_what_holds_them() -> None:
     assert (copied.value, copied.low, copied.high) == pytest.approx((alone.value, alone.low, alone.high))
     with pytest.raises(ValueError, match="in two groups"):
         by_document({"": pearson}, y, f, document, cluster=np.arange(40))
+
+
+def test_documents_count_by_their_weights() -> None:
+    """Documents drawn with all of their items have the weight of these; of items drawn one by one it is the sum."""
+    document = np.array([0, 0, 1, 1, 1])
+    assert weights_of(document, np.full(5, 3.0)).tolist() == [3, 3]
+    assert weights_of(document, np.array([4.0, 4, 1, 1, 1])).tolist() == [4, 1]
+    assert weights_of(document, np.array([4.0, 4, 1, 1, 3])).tolist() == [8, 5]
+    y, f, w = np.array([1.0, 2, 1, 2, 3]), np.array([2.0, 1, 1, 2, 3]), np.array([4.0, 4, 1, 1, 1])
+    found = by_document({"": pearson}, y, f, document, w, draws=50)[""]
+    assert found.value == pytest.approx((4 * -1 + 1 * 1) / 5)
+    assert (found.n, found.left_out) == (2, 0)
+
+
+def test_equal_weights_change_nothing() -> None:
+    rng = np.random.default_rng(3)
+    document = np.repeat(np.arange(30), rng.integers(2, 9, 30))
+    y, f = rng.integers(1, 5, (2, len(document))).astype(np.float64)
+    weighed = by_document({"": kendall}, y, f, document, np.full(len(document), 2.5), draws=200)[""]
+    plain = by_document({"": kendall}, y, f, document, draws=200)[""]
+    assert (weighed.n, weighed.left_out) == (plain.n, plain.left_out)
+    assert (weighed.value, weighed.low, weighed.high) == pytest.approx((plain.value, plain.low, plain.high))
+
+
+@pytest.mark.parametrize("singly", [False, True])
+def test_documents_drawn_unevenly_speak_for_all(singly: bool) -> None:
+    """Of hard documents, on which the judge is poor, far more is drawn: whole documents, or items where it scores low.
+
+    The mean over all documents of the whole run is met by the weighted mean of what is drawn, and not by the plain one.
+    """
+    weighed, plain, truths = [], [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        document = np.repeat(np.arange(300), 8)
+        hard = (rng.random(300) < 0.5)[document]
+        y = rng.normal(size=2400) + np.where(hard, -0.8, 0.8)
+        skill = np.where(hard, 0.3, 0.9)
+        f = np.rint(skill * y + np.sqrt(1 - skill**2) * rng.normal(size=2400))
+        y = np.rint(y)
+        truths.append(np.nanmean(of_documents(spearman, y, f, document)))
+        chance = np.where(f < 0, 0.9, 0.1) if singly else np.where(hard, 0.5, 0.1)
+        drawn = rng.random(2400) < chance if singly else rng.random(300)[document] < chance
+        for found, w in ((weighed, 1 / chance[drawn]), (plain, np.ones(int(drawn.sum())))):
+            one = by_document({"": spearman}, y[drawn], f[drawn], document[drawn], w, draws=2)[""]
+            assert one.value is not None
+            found.append(one.value)
+    assert np.mean(weighed) == pytest.approx(np.mean(truths), abs=0.03)
+    assert np.mean(plain) < np.mean(truths) - 0.05
 
 
 def test_systems_are_their_weighted_means() -> None:

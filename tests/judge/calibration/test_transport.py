@@ -19,8 +19,11 @@ from judge.calibration.populations.transport import (
     plug_in_interval,
     rogan_gladen,
 )
+from judge.calibration.scale import Scale
+from judge.calibration.statistics.agreement import metrics
 from judge.calibration.statistics.bootstrap import Codes, Floats
 from judge.calibration.statistics.figures import Undefined
+from judge.calibration.statistics.shares import SumOfShares
 from tests.sets import rows
 
 
@@ -117,12 +120,24 @@ def test_effective_size_does_not_depend_on_the_names_of_groups(seed: int) -> Non
 def test_error_rates_by_hand() -> None:
     y, f = np.array([1.0, 1, 1, 1, 0, 0]), np.array([1.0, 1, 1, 0, 0, 1])
     found = error_rates(y, f, np.ones(6), np.arange(6))
-    assert found == ErrorRates(0.75, 0.5, 4, 2, 4, 2)
-    # Weights 1, 1, 1, 3 on the passed: TPR = 3 / 6, worth 36 / 12 = 3 items.
-    weighted = error_rates(y, f, np.array([1.0, 1, 1, 3, 1, 1]), np.arange(6))
-    assert (weighted.tpr, weighted.m1) == (0.5, pytest.approx(3))
+    assert found == ErrorRates(0.75, 0.5, 4, 2, 4, 2, (4, 4), (2, 2))
+    # Of one group there is one item's worth.
+    assert error_rates(y, f, np.ones(6), np.zeros(6, dtype=np.int64)).m1 == 1
     with pytest.raises(Undefined, match="failed none of the 4"):
         error_rates(y[:4], f[:4], np.ones(4), np.arange(4))
+
+
+def test_error_rates_and_agreement_have_one_interval() -> None:
+    """Weighted, in groups: TPR + TNR - 1 is the figure that the report shows."""
+    rng = np.random.default_rng(5)
+    y, f = rng.integers(0, 2, (2, 120)).astype(np.float64)
+    w, cluster = rng.uniform(0.2, 3, 120), np.arange(120) // 3
+    rates = error_rates(y, f, w, cluster)
+    found, shown = rates.youden(), metrics(Scale("binary", 0, 1, np.array([0.0, 1.0]), ("no", "yes")))["youden"]
+    assert isinstance(shown, SumOfShares)
+    assert found == shown.figure(y, f, cluster, w)
+    assert rates.m1 < rates.n1
+    assert rates.m0 < rates.n0
 
 
 def test_youden_joins_the_intervals_of_wilson() -> None:
