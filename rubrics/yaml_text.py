@@ -23,7 +23,8 @@ _CONSTANTS = {"": None, "~": None} | {
     for form in (word, word.title(), word.upper())
 }
 _INTEGER = re.compile(r"[-+]?[0-9]{1,40}")
-_UNFIT = re.compile(r"[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: What YAML does not allow in a text. Compiled when it is first wanted: that takes as long as all else here.
+_UNFIT = r"[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
@@ -68,7 +69,7 @@ def write_yaml(data: object) -> str:
 def _events(text: str, lines: Lines) -> Iterator[_Event]:
     import yaml  # noqa: PLC0415 - a rubric from JSON or plain data must not pay for it
 
-    if unfit := _UNFIT.search(text):
+    if unfit := re.search(_UNFIT, text):
         line = text.count("\n", 0, unfit.start()) + 1
         raise lines.fault("a character that text cannot hold; write the text without it", line)
     kinds: dict[type, Literal["mapping", "list", "scalar", "alias", "end"]] = {

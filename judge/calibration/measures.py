@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from judge.calibration.headline import OF_PEOPLE
+from judge.calibration.headline import OF_PEOPLE, OF_PEOPLE_TOO
 from judge.calibration.labelled import Labelled
 from judge.calibration.statistics import agreement, bootstrap, correlation, documents, pairs, raters
 from judge.calibration.statistics.bootstrap import Metric
@@ -89,7 +90,7 @@ def _people(test: Labelled, ranked: Mapping[str, Metric], draws: int, seed: int)
     every = {**agreement.metrics(test.scale), **ranked}
     target: raters.Target = "majority" if test.scale.kind in ("binary", "nominal") else "mean"
     wanted: dict[str, Metric] = {}
-    for name in OF_PEOPLE[test.scale.kind]:
+    for name in OF_PEOPLE[test.scale.kind] + OF_PEOPLE_TOO[test.scale.kind]:
         try:
             wanted[f"person {name}"] = raters.left_out_metric(test.ratings, every[name], "human", target)
             wanted[f"judge_beside {name}"] = raters.left_out_metric(test.ratings, every[name], "judge", target)
@@ -109,11 +110,13 @@ def _of_documents(test: Labelled, tie: float, draws: int, seed: int) -> list[Mea
     within = {**_ORDERS, "pairwise_accuracy": pairs.pairwise_accuracy(tie)}
     found = documents.by_document(within, test.target, test.score, test.cluster, test.w, draws=draws, seed=seed)
     tied = documents.by_document({"": pairs.always_tie}, test.target, test.score, test.cluster, test.w, draws=2)[""]
+    beside: dict[str, documents.Beside] = {}
+    with suppress(Undefined):  # of one annotator
+        beside = documents.people_by_document(
+            within, test.ratings, test.score, test.cluster, test.w, draws=draws, seed=seed
+        )
     constants = {"pairwise_accuracy": tied.value}
-    return [
-        Measure(name=name, level="document", judge=figure, constant=constants.get(name))
-        for name, figure in found.items()
-    ]
+    return [_measure(name, "document", figure, beside, constants.get(name)) for name, figure in found.items()]
 
 
 def _of_systems(test: Labelled, draws: int, seed: int) -> list[Measure]:
@@ -121,4 +124,16 @@ def _of_systems(test: Labelled, draws: int, seed: int) -> list[Measure]:
         return []
     of_means = {**_ORDERS, "pairwise_accuracy_without_tie": pairs.pairwise_accuracy()}
     found = documents.by_system(of_means, test.target, test.score, test.system, test.w, draws=draws, seed=seed)
-    return [Measure(name=name, level="system", judge=figure) for name, figure in found.items()]
+    beside: dict[str, documents.Beside] = {}
+    with suppress(Undefined):
+        beside = documents.people_by_system(
+            of_means, test.ratings, test.score, test.system, test.w, draws=draws, seed=seed
+        )
+    return [_measure(name, "system", figure, beside) for name, figure in found.items()]
+
+
+def _measure(
+    name: str, level: Level, judge: Figure, beside: Mapping[str, documents.Beside], constant: float | None = None
+) -> Measure:
+    person, judge_beside = beside.get(name, (None, None))
+    return Measure(name=name, level=level, judge=judge, person=person, judge_beside=judge_beside, constant=constant)

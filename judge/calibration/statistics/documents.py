@@ -7,7 +7,8 @@ of systems rest on as many points as there are systems, and are far higher.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,15 @@ from judge.calibration.statistics import bootstrap
 from judge.calibration.statistics.bootstrap import DRAWS, Codes, Floats, Metric
 from judge.calibration.statistics.figures import Figure, Undefined
 from judge.calibration.statistics.moments import mean, ratio, sums
+from judge.calibration.statistics.raters import rest_of
+
+
+class Beside(NamedTuple):
+    """One person against the rest, and the judge against the same rest."""
+
+    person: Figure
+    judge: Figure
+
 
 #: Elements of the weights of documents taken at once, a row for each and a column for each of their items.
 _BLOCK = 65_536
@@ -162,3 +172,107 @@ def by_system(
     each = np.arange(len(whole))
     drawn = bootstrap.figures(metrics, means[0], means[1], each, draws=draws, confidence=confidence, seed=seed)
     return {name: figure.model_copy(update={"of": "systems"}) for name, figure in drawn.items()}
+
+
+def people_by_document(
+    metrics: Mapping[str, Metric],
+    ratings: Floats,
+    judge: Floats,
+    document: Codes,
+    w: Floats,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict[str, Beside]:
+    """By metric, one person against the mean of the rest within documents, and the judge against the same rest.
+
+    Each person is left out in turn, and the figures are averaged over persons. `n` counts the documents that define a
+    figure for some person, `left_out` the others; the documents are what is resampled.
+
+    Parameters
+    ----------
+    ratings : (n, R)
+        NaN where a person did not label.
+    judge, document, w : (n,)
+        The judge's score, codes 0..D-1, and inverse sampling probabilities.
+
+    Raises
+    ------
+    Undefined
+        For one annotator.
+    """
+    rest, weights = rest_of(ratings, "mean"), weights_of(document, w)
+    found = {}
+    for name, metric in metrics.items():
+        within = [_within(metric, aim, (own, judge), document, w) for aim, own in zip(rest.T, ratings.T, strict=True)]
+        known = [one for one in within if not np.isnan(one).all(axis=1).any()]  # with both figures or with neither
+        if known:
+            found[name] = Beside(
+                *(_over_people(np.stack(side), weights, draws, seed) for side in zip(*known, strict=True))
+            )
+    return found
+
+
+def _within(metric: Metric, aim: Floats, answers: tuple[Floats, Floats], document: Codes, w: Floats) -> Floats:
+    """(2, D) what a metric is of each of two answers within each document; NaN where it is not defined."""
+    on = ~np.isnan([aim, *answers]).any(axis=0)
+    names, codes = np.unique(document[on], return_inverse=True)
+    found = np.full((2, int(document.max()) + 1), np.nan)
+    for row, answer in zip(found, answers, strict=True):
+        if len(names):
+            row[names] = of_documents(metric, aim[on], answer[on], codes, w[on])
+    return found
+
+
+def _over_people(values: Floats, w: Floats, draws: int, seed: int) -> Figure:
+    """The mean over persons of the mean over documents, of (R, D) values."""
+    there = ~np.isnan(values)
+    kept = there.any(axis=0)
+    inside, defined = np.where(there, values, 0.0)[:, kept].T, there[:, kept].T.astype(np.float64)
+
+    def averaged(y: Floats, f: Floats, W: Floats) -> Floats:
+        return np.asarray(ratio(W @ inside, W @ defined).mean(axis=1))
+
+    nothing, each = np.zeros(int(kept.sum())), np.arange(int(kept.sum()))
+    figure = bootstrap.figures({"": averaged}, nothing, nothing, each, w[kept], draws=draws, seed=seed)[""]
+    return figure.model_copy(update={"of": "documents", "left_out": int((~kept).sum())})
+
+
+def people_by_system(
+    metrics: Mapping[str, Metric],
+    ratings: Floats,
+    judge: Floats,
+    system: Codes,
+    w: Floats,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict[str, Beside]:
+    """By metric, the same of the mean scores of systems, of the items that person, rest and judge all scored.
+
+    `n` counts systems, which are what is resampled; persons whose items are not of every system have no part.
+    """
+    rest, count = rest_of(ratings, "mean"), int(system.max()) + 1
+    sides: list[tuple[Floats, Floats, Floats]] = []
+    for aim, own in zip(rest.T, ratings.T, strict=True):
+        on = ~np.isnan([aim, own, judge]).any(axis=0)
+        whole = np.bincount(system[on], w[on], count)
+        if (whole > 0).all():
+            means = (np.bincount(system[on], w[on] * scores[on], count) / whole for scores in (aim, own, judge))
+            sides.append((next(means), next(means), next(means)))
+    each, found = np.arange(count), {}
+    for name, metric in metrics.items():
+        if not sides:
+            break
+        over = {"person": _over_sides(metric, sides, 1), "judge": _over_sides(metric, sides, 2)}
+        nothing = np.zeros(count)
+        both = bootstrap.figures(over, nothing, nothing, each, draws=draws, seed=seed)
+        found[name] = Beside(**{who: one.model_copy(update={"of": "systems"}) for who, one in both.items()})
+    return found
+
+
+def _over_sides(metric: Metric, sides: Sequence[tuple[Floats, Floats, Floats]], at: int) -> Metric:
+    def averaged(y: Floats, f: Floats, W: Floats) -> Floats:
+        return np.asarray(np.mean([metric(side[0], side[at], W) for side in sides], axis=0))
+
+    return averaged

@@ -10,7 +10,15 @@ from numpy.testing import assert_allclose
 
 from judge.calibration.statistics.bootstrap import Codes, Floats
 from judge.calibration.statistics.correlation import pearson, spearman
-from judge.calibration.statistics.documents import by_document, by_system, of_documents, weights_of
+from judge.calibration.statistics.documents import (
+    by_document,
+    by_system,
+    of_documents,
+    people_by_document,
+    people_by_system,
+    weights_of,
+)
+from judge.calibration.statistics.figures import Undefined
 from judge.calibration.statistics.pairs import always_tie, kendall, pairwise_accuracy, tuned_tie
 from tests.sets import rows
 
@@ -180,6 +188,48 @@ def test_summeval_as_measured(criterion: str) -> None:
     assert np.mean(np.reshape(at_item, (3, 2)), axis=0).round(3).tolist() == list(item)
     assert np.mean(np.reshape(at_document, (3, 2)), axis=0).round(3).tolist() == list(within)
     assert (max(left_out) > 0) == (criterion in ("consistency", "fluency"))
+
+
+@pytest.mark.parametrize("criterion", PUBLISHED)
+def test_a_person_and_the_judge_beside_the_same_rest_on_summeval(criterion: str) -> None:
+    document, system, scores = summeval()
+    experts, judge = scores[criterion]
+    ones = np.ones(1600)
+    found = people_by_document({"": spearman}, experts, judge, document, ones, draws=100)[""]
+    _, (of_judge, of_people) = PUBLISHED[criterion]
+    for figure, published in ((found.judge, of_judge), (found.person, of_people)):
+        assert figure.value is not None
+        assert figure.low is not None
+        assert figure.high is not None
+        assert round(figure.value, 3) == published
+        assert figure.low < figure.value < figure.high
+        assert (figure.n + figure.left_out, figure.of) == (100, "documents")
+    means = people_by_system({"": spearman}, experts, judge, system, ones, draws=100)[""]
+    by_hand = []
+    for out in range(3):
+        aim = np.delete(experts, out, axis=1).mean(axis=1)
+        of_systems = [np.bincount(system, values) / np.bincount(system) for values in (aim, experts[:, out])]
+        by_hand.append(spearman(*of_systems, np.ones((1, 16)))[0])
+    assert means.person.value == pytest.approx(np.mean(by_hand))
+    assert (means.person.n, means.person.of) == (16, "systems")
+
+
+def test_a_person_enters_with_both_figures_or_with_neither() -> None:
+    rng = np.random.default_rng(0)
+    document, judge = np.repeat(np.arange(6), 5), rng.normal(size=30)
+    ratings = judge[:, None] + rng.normal(size=(30, 3))
+    ratings[1:, 2] = np.nan  # one label: no figure within a document
+    found = people_by_document({"": spearman}, ratings, judge, document, np.ones(30), draws=20)[""]
+    within = [[], []]
+    for own, other in ((0, 1), (1, 0)):
+        rest = np.where(np.isnan(ratings[:, 2]), ratings[:, other], ratings[:, [other, 2]].mean(axis=1))
+        for row, answer in zip(within, (ratings[:, own], judge), strict=True):
+            row.append(of_documents(spearman, rest, answer, document).mean())
+    assert [figure.value for figure in found] == pytest.approx([np.mean(row) for row in within])
+    assert (found.person.n, found.person.left_out) == (6, 0)
+    with pytest.raises(Undefined, match="one annotator"):
+        people_by_document({"": spearman}, ratings[:, :1], judge, document, np.ones(30), draws=20)
+    assert people_by_system({"": spearman}, ratings[:, 1:], judge, document, np.ones(30), draws=20) == {}
 
 
 def test_the_level_matters() -> None:
