@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import IO, TYPE_CHECKING
 
 from judge.errors import InputError, SetupError
 from judge.grades import CriterionGrade, Grade
+from judge.notation import inert
 from judge.pages import pages
 from judge.store import open_store
 from judge.trust import applier
@@ -37,7 +37,6 @@ OF_CRITERION: dict[str, type] = {
     "calibrated": float, "stands": bool, "interval_low": float, "interval_high": float, "finding": str,
 }  # fmt: skip
 META = "meta"
-_NEGATIVE = re.compile(r"-[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def find_run(store: Store, ref: str) -> RunInfo:
@@ -157,12 +156,6 @@ def write_parquet(file: IO[bytes], store: Store, info: RunInfo, calibration: str
     with pyarrow.parquet.ParquetWriter(file, schema) as writer:
         while group := list(islice(rows, ROWS_A_GROUP)):
             writer.write_table(pyarrow.Table.from_pylist(group, schema=schema))
-
-
-def inert(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula."""
-    formula = isinstance(value, str) and value[:1] in tuple("=+-@\t\r\n＝＋－＠") and not _NEGATIVE.fullmatch(value)
-    return f"'{value}" if formula else value
 
 
 def to_frame(grades: Iterable[Grade]) -> DataFrame:

@@ -1,4 +1,4 @@
-"""How figures and text from outside are written, in a terminal and on a page alike."""
+"""How figures and text from outside are written, in a terminal, on a page and in a sheet."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ _CONTROL = re.compile(
     # Joiners are part of words and pictures, but only between characters beyond ASCII.
     r"|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
 )
+#: A number below 0, which a spreadsheet need not be kept from.
+_NEGATIVE = re.compile(r"-[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def visible(text: str) -> str:
@@ -82,3 +84,9 @@ def required(criterion: Criterion) -> str | None:
     """The answer that a criterion requires at least; None where it requires none."""
     wanted = None if isinstance(criterion, Preference) else criterion.required
     return plain(wanted) if isinstance(wanted, float) else None if wanted is None else visible(str(wanted))
+
+
+def inert(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula."""
+    formula = isinstance(value, str) and value[:1] in tuple("=+-@\t\r\n＝＋－＠") and not _NEGATIVE.fullmatch(value)
+    return f"'{value}" if formula else value

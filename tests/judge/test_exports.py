@@ -13,7 +13,8 @@ import pytest
 
 from judge import Grade, Judge, exports, to_frame
 from judge.datasets import Dataset
-from judge.exports import find_run, flat, grades_of, inert, write_csv, write_parquet
+from judge.exports import find_run, flat, grades_of, write_csv, write_parquet
+from judge.notation import inert
 from judge.runs import Run
 from judge.store.store import Store
 from rubrics import Rubric

@@ -12,9 +12,9 @@ import numpy as np
 from judge.calibration.judgements import Judgements
 from judge.calibration.labelling.label_files import ANNOTATOR, SHEET, TEXTS
 from judge.calibration.statistics.bootstrap import Codes, Floats
-from judge.exports import inert
 from judge.fences import texts
 from judge.items import Item
+from judge.notation import inert
 from rubrics import CANNOT_TELL, NOT_APPLICABLE, Rubric
 
 #: Strata of a rubric of several criteria: quarters of the overall score.
