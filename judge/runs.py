@@ -81,9 +81,10 @@ class Run:
         self.judge_fingerprint: str = row["judge_fingerprint"]
         if options.budget_usd is not None:
             store.change(store.runs.commit_spent, self.id)
-        self._ledger = Ledger(store, self.id, row["round"], options.resend_lost, options.budget_usd)
+        budget = None if options.budget_usd is None else max(options.budget_usd - session.probe_usd, 0.0)
+        self._ledger = Ledger(store, self.id, row["round"], options.resend_lost, budget)
         spent = store.ask(store.runs.spent, self.id)
-        self._caller: Caller | None = session.caller(self._ledger, Budget(options.budget_usd, spent))
+        self._caller: Caller | None = session.caller(self._ledger, Budget(budget, spent))
         self._grader: Grader = session.grader(rubric, self._caller, self.id)
         self.progress = Progress(self.items)
         self.stopped: str | None = None

@@ -44,7 +44,7 @@ def _endpoint(provider: Provider, judge: Judge, concurrency: int, rpm: float | N
 
 
 class Session:
-    """A judge that can be asked. Made by `open`; close it in the end."""
+    """A judge that can be asked. Made by `open`; close it in the end. `probe_usd` is what finding out how cost now."""
 
     def __init__(
         self,
@@ -54,11 +54,11 @@ class Session:
         price: Price | None = None,
         asking: Asking | None = None,
         endpoint: Endpoint | None = None,
-        probed: bool = False,
+        probe_usd: float = 0.0,
     ) -> None:
         self.judge, self.adapter, self.samples = judge, adapter, samples
         self.price, self.asking, self.endpoint = price, asking, endpoint
-        self.probed = probed
+        self.probe_usd = probe_usd
         if isinstance(adapter, Source):
             self.fingerprint = adapter.fingerprint if samples == 1 else _with_samples(adapter.fingerprint, samples)
         else:
@@ -83,11 +83,12 @@ class Session:
         Raises
         ------
         SetupError
-            When it cannot be asked.
+            When it cannot be asked, or not within the budget.
         """
         adapter = connect(judge)
         if isinstance(adapter, Source):
             return cls(judge, adapter, samples)
+        spent = 0.0
         try:
             price = price_of(judge, allow_unpriced)
             endpoint = _endpoint(adapter, judge, concurrency or judge.concurrency, rpm or judge.rpm, tpm or judge.tpm)
@@ -96,13 +97,14 @@ class Session:
                 ledger = Ledger(store, round_=round_of_probe())
                 caller = Caller(adapter, judge, ledger, endpoint, price, Budget(budget_usd))
                 asking = await probe(judge, adapter, caller)
+                spent = caller.budget.spent_usd
                 store.keep_probe(judge.description_hash, asdict(asking))
             else:
                 asking = Asking(**{**known, "parameters": tuple((name, value) for name, value in known["parameters"])})
         except BaseException:
             await adapter.close()
             raise
-        return cls(judge, adapter, samples, price, asking, endpoint, probed=known is None)
+        return cls(judge, adapter, samples, price, asking, endpoint, spent)
 
     def caller(self, ledger: Ledger, budget: Budget | None = None) -> Caller | None:
         """Who asks the judge for one run; None where nobody is asked."""

@@ -99,13 +99,15 @@ class Labels(BaseModel):
 
     @property
     def mixed(self) -> str | None:
-        """Why figures are not weighted though sheets drew some of the items; None where that is not so."""
-        if not self.by_sheet or self.provenance is Provenance.SHEET:
+        """Why figures are not weighted though sheets drew labelled items; None where that is not so."""
+        if not self.by_sheet or self.provenance is not Provenance.ELSEWHERE:
             return None
-        return (
-            f"{self.by_sheet:,} of the {self.items:,} labelled items were drawn by a sheet of this run and the others "
-            "were not: no figure is weighted, and the labels stand for no whole run; import those under another name"
+        which = (
+            "the labelled items were drawn by a sheet of another run, which lacks items of this one"
+            if self.by_sheet == self.items
+            else f"{self.by_sheet:,} of the {self.items:,} labelled items were drawn by a sheet and the others were not"
         )
+        return f"{which}: no figure is weighted, and the labels stand for no whole run"
 
 
 class Calibration(BaseModel):
@@ -209,7 +211,7 @@ def calibrate(
     return Calibration(
         binding=_binding(judgements, stored, label_set, seed, dev, group),
         promise=promise,
-        labels=_counted(joined, stored, parts, of_item, labelled, sampling.provenance),
+        labels=_counted(joined, stored, parts, of_item, labelled, sampling.of_all(joined.criteria)),
         openings=openings,
         corrections=corrections,
         unfitted=unfitted,

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: Items of one prompt are one group, where no column is named.
 BY_INPUT = "input"
 
+#: In the place of a preference that could not be read.
+UNREAD = -1.0
 #: A grade, the group of its item, and the length of its output in characters.
 Graded = tuple[Grade, str, float]
 
@@ -47,8 +49,8 @@ class Said:
     outcomes
         What became of each item.
     orders : (n, 2) or None
-        Of pairs the preference where a was shown first, and where b was: 1 for a, 0 for b; NaN where there is none.
-        None where pairs were not shown in both orders.
+        Of pairs the preference where a was shown first, and where b was: 1 for a, 0 for b, UNREAD for an answer that
+        could not be read; NaN of pairs that were not shown in both orders. None where no pair was.
     """
 
     scale: Scale
@@ -180,7 +182,9 @@ def _orders(recorded: Recorded, items: Sequence[str], criterion: Criterion) -> F
     rows = [recorded.orders(item, criterion) for item in items]
     if not any(rows):
         return None
-    return np.array([row or (None, None) for row in rows], dtype=np.float64)
+    return np.array(
+        [(np.nan, np.nan) if row is None else [UNREAD if one is None else one for one in row] for row in rows]
+    )
 
 
 def of_grades(graded: Iterable[Graded], rubric: Rubric, judge: JudgeRef, run: str | None = None) -> Judgements:

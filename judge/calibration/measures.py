@@ -17,6 +17,8 @@ from judge.calibration.statistics.figures import Figure, Undefined
 
 Level = Literal["item", "document", "system"]
 
+#: Each of more people than this labels little, and each takes as long: they are held to the first measures alone.
+MANY_PEOPLE = 30
 #: How two orders agree, of items within documents and of systems.
 _ORDERS: dict[str, Metric] = {"spearman": correlation.spearman, "kendall": pairs.kendall}
 
@@ -90,7 +92,8 @@ def _people(test: Labelled, ranked: Mapping[str, Metric], draws: int, seed: int)
     every = {**agreement.metrics(test.scale), **ranked}
     target: raters.Target = "majority" if test.scale.kind in ("binary", "nominal") else "mean"
     wanted: dict[str, Metric] = {}
-    for name in OF_PEOPLE[test.scale.kind] + OF_PEOPLE_TOO[test.scale.kind]:
+    few = test.ratings.shape[1] <= MANY_PEOPLE
+    for name in OF_PEOPLE[test.scale.kind] + (OF_PEOPLE_TOO[test.scale.kind] if few else ()):
         try:
             wanted[f"person {name}"] = raters.left_out_metric(test.ratings, every[name], "human", target)
             wanted[f"judge_beside {name}"] = raters.left_out_metric(test.ratings, every[name], "judge", target)
@@ -112,8 +115,12 @@ def _of_documents(test: Labelled, tie: float, draws: int, seed: int) -> list[Mea
     tied = documents.by_document({"": pairs.always_tie}, test.target, test.score, test.cluster, test.w, draws=2)[""]
     beside: dict[str, documents.Beside] = {}
     with suppress(Undefined):  # of one annotator
-        beside = documents.people_by_document(
-            within, test.ratings, test.score, test.cluster, test.w, draws=draws, seed=seed
+        beside = (
+            {}
+            if test.ratings.shape[1] > MANY_PEOPLE
+            else documents.people_by_document(
+                within, test.ratings, test.score, test.cluster, test.w, draws=draws, seed=seed
+            )
         )
     constants = {"pairwise_accuracy": tied.value}
     return [_measure(name, "document", figure, beside, constants.get(name)) for name, figure in found.items()]
@@ -126,8 +133,12 @@ def _of_systems(test: Labelled, draws: int, seed: int) -> list[Measure]:
     found = documents.by_system(of_means, test.target, test.score, test.system, test.w, draws=draws, seed=seed)
     beside: dict[str, documents.Beside] = {}
     with suppress(Undefined):
-        beside = documents.people_by_system(
-            of_means, test.ratings, test.score, test.system, test.w, draws=draws, seed=seed
+        beside = (
+            {}
+            if test.ratings.shape[1] > MANY_PEOPLE
+            else documents.people_by_system(
+                of_means, test.ratings, test.score, test.system, test.w, draws=draws, seed=seed
+            )
         )
     return [_measure(name, "system", figure, beside) for name, figure in found.items()]
 

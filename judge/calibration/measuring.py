@@ -298,6 +298,9 @@ def _orders(labelled: Labelled, draws: int, seed: int) -> dict[str, Figure]:
     """What the order of two outputs does to the judge; nothing where they were shown in one order alone."""
     if labelled.orders is None:
         return {}
+    labelled = labelled.take(np.asarray(~np.isnan(labelled.orders).any(axis=1)))
+    if labelled.orders is None or not len(labelled):
+        return {}
     people = preferences.majority([preferences.verdicts(row) for row in labelled.ratings])
     ab, ba = (preferences.verdicts(column) for column in labelled.orders.T)
     return preferences.preferences(people, ab, ba, cluster=labelled.cluster, w=labelled.w, draws=draws, seed=seed)

@@ -255,7 +255,10 @@ def _parsed(raw: bytes) -> dict[str, Any]:
 
 
 def _unchanged(reply: Any, sent: dict[str, Any]) -> bool:
-    """Whether litellm reads the answer as it was sent: then what was sent holds all of it, and nothing made up."""
+    """Whether litellm reads the answer and its tokens as they were sent.
+
+    Then what was sent holds all of it, and nothing made up. Some servers count tokens in ways of their own.
+    """
     try:
         choice, told = reply.choices[0], sent["choices"][0]
         message = told["message"]
@@ -263,9 +266,20 @@ def _unchanged(reply: Any, sent: dict[str, Any]) -> bool:
         return bool(
             (choice.finish_reason, choice.message.content) == (told["finish_reason"], message.get("content"))
             and [call.function.arguments for call in choice.message.tool_calls or ()] == calls
+            and _counted_alike(reply.usage, sent.get("usage"))
         )
     except (AttributeError, IndexError, KeyError, TypeError):
         return False
+
+
+def _counted_alike(usage: Any, sent: dict[str, Any] | None) -> bool:
+    """Whether litellm's count of tokens is the server's; where that has none litellm makes one up, and none counts."""
+    if not sent:
+        return True
+    cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None) or 0
+    told = (sent.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+    ours = (usage.prompt_tokens, usage.completion_tokens, cached)
+    return ours == (sent.get("prompt_tokens"), sent.get("completion_tokens"), told)
 
 
 def _restored(reply: dict[str, Any], sent: dict[str, Any], raw: bytes) -> bytes:

@@ -136,17 +136,18 @@ def remove(connection: Connection, tenant: str, name: str) -> list[str]:
 
 
 def copies(connection: Connection, tenant: str, name: str) -> list[str]:
-    """The other sets that hold the same labels: nine in ten of the smaller set's, as they first were."""
+    """The other sets that hold the same labels: nine in ten of the smaller set's, as they ever were."""
     mine, other = label.alias(), label.alias()
-    first = (mine.c.tenant == tenant) & (mine.c.label_set == name) & (mine.c.revision == 0)
     same = [mine.c[column] == other.c[column] for column in ("tenant", "item_id", "criterion", "annotator", "outcome")]
     same += [mine.c[column].is_not_distinct_from(other.c[column]) for column in ("level", "value")]
-    shared = (
-        select(other.c.label_set, func.count())
-        .select_from(mine.join(other, and_(*same, other.c.revision == 0, other.c.label_set != name)))
-        .where(first)
-        .group_by(other.c.label_set)
+    cells = (
+        select(other.c.label_set, other.c.item_id, other.c.criterion, other.c.annotator)
+        .select_from(mine.join(other, and_(*same, other.c.label_set != name)))
+        .where(mine.c.tenant == tenant, mine.c.label_set == name)
+        .distinct()
+        .subquery()
     )
+    shared = select(cells.c.label_set, func.count()).group_by(cells.c.label_set)
     sizes = {one.name: one.labels for one in sets(connection, tenant)}
     return [
         found for found, count in connection.execute(shared) if count >= SAME_LABELS * min(sizes[name], sizes[found])

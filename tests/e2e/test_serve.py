@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -129,18 +130,22 @@ def test_a_service_that_is_killed_leaves_answers_to_use_and_calls_that_are_lost(
     with serving(place) as service, ThreadPoolExecutor() as threads:
         asked = threads.submit(service.grades, rows)
         place.wait(service.process, lambda: steady.stats()["status"].get("200", 0) >= 9)
+        time.sleep(0.1)  # the next calls are under way
         os.kill(service.process.pid, signal.SIGKILL)
         with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
             asked.result()
     before = sent(steady)
     ended = place.run("grade", "items.jsonl", *GRADE)
-    outcomes = ended.json["overall"]["outcomes"]
-    assert outcomes.keys() == {"scored", "lost"}
-    assert outcomes["lost"] <= 4
-    assert ended.json["totals"]["reused"] == sent(steady).total() - ended.json["totals"]["calls"] - outcomes["lost"]
+    outcomes, totals = ended.json["overall"]["outcomes"], ended.json["totals"]
+    lost = outcomes.get("lost", 0)
+    assert outcomes == ({"scored": 40 - lost, "lost": lost} if lost else {"scored": 40})
+    # What the judge saw and nobody heard of is lost; a row whose call was not yet sent when the kill came is too.
+    assert before.total() - totals["reused"] <= lost <= 4
+    assert totals["reused"] + totals["calls"] + lost == 40
     assert len(before) > 4
     assert max(sent(steady).values()) == 1
+    known = sent(steady).total()
     resent = place.run("grade", "items.jsonl", *GRADE, "--resend-lost")
     assert resent.json["overall"]["outcomes"] == {"scored": 40}
     assert len(sent(steady)) == 40
-    assert sent(steady).total() == 40 + outcomes["lost"]
+    assert sent(steady).total() == known + lost

@@ -420,3 +420,22 @@ async def test_a_library_that_retries_sends_once_all_the_same() -> None:
             with exchange() as made, pytest.raises((AnswerLost, openai.APIConnectionError)):
                 await client.post("/x", cast_to=bytes, body={})
     assert (made.status, len(came)) == (500, 1)
+
+
+@installed
+@pytest.mark.parametrize(("route", "completion"), [("openai/m", 10), ("xai/grok-4", 15)])
+async def test_tokens_that_a_server_counts_in_its_own_way_are_counted_as_litellm_does(
+    route: str, completion: int
+) -> None:
+    """xAI counts what a model thought beside its answer, and bills both."""
+    message = {"role": "assistant", "content": '{"a": {"reason": "so"}}'}
+    details = {"completion_tokens_details": {"reasoning_tokens": 5}}
+    usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 115, **details}
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+    reply = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": choices, "usage": usage}
+    async with (
+        answering("200 OK", body=json.dumps(reply).encode()) as (url, _),
+        asking(route, f"{url}/v1") as adapter,
+    ):
+        reading = adapter.read(await adapter.send(body_of(adapter)))
+    assert (reading.prompt_tokens, reading.completion_tokens, reading.text) == (100, completion, message["content"])

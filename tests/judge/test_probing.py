@@ -155,11 +155,11 @@ async def test_an_answer_is_remembered_for_a_description_and_asked_anew_when_tol
     server = stub()
     first = await session(server.base_url)
     again = await session(server.base_url, name="renamed", concurrency=2)
-    assert (first.probed, again.probed, again.asking) == (True, False, first.asking)
+    assert (first.probe_usd > 0, again.probe_usd, again.asking) == (True, 0, first.asking)
     assert server.stats()["requests"] == 1
     server.behave("model", model="m-2")
     fresh = await session(server.base_url, fresh=True)
-    assert (fresh.probed, fresh.asking.reported_model) == (True, "m-2")
+    assert (fresh.probe_usd > 0, fresh.asking.reported_model) == (True, "m-2")
     assert fresh.fingerprint == first.fingerprint  # the model reported is kept beside the fingerprint
     assert (await session(server.base_url)).asking == fresh.asking
     await session(server.base_url, temperature=0.0)
@@ -186,4 +186,4 @@ async def test_a_judge_that_cannot_be_asked_is_no_start(
     assert "\n" not in str(raised.value)
     server.reset()
     monkeypatch.setattr("judge.endpoint.BREAKER_COOLS_S", 0.0)
-    assert (await session(server.base_url)).probed  # a failure is not remembered
+    assert (await session(server.base_url)).probe_usd > 0  # a failure is not remembered

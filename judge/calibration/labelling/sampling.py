@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +101,11 @@ class Sampling:
         strata = {judgements.items[place]: int(stratum[place]) for place in places}
         return cls(Provenance.SHEET, weights, strata, (stratum, probability))
 
+    def of_all(self, criteria: Iterable[str]) -> Provenance:
+        """How the labels came to be, on all these criteria: of every item of the run where each is complete."""
+        whole = self.provenance is Provenance.ELSEWHERE and self.complete.issuperset(criteria)
+        return Provenance.EVERY if whole else self.provenance
+
     def estimate(
         self, judgements: Judgements, labelled: Labelled, groups: Mapping[str, str] | None = None
     ) -> Population:
@@ -123,9 +128,7 @@ class Sampling:
         out = self.excused.get(labelled.criterion, frozenset())
         excused = np.array([item in out for item in judgements.items], dtype=np.bool_)
         by_judge = np.array([one is Outcome.NOT_APPLICABLE for one in said.outcomes], dtype=np.bool_)
-        provenance = self.provenance
-        if provenance is Provenance.ELSEWHERE and labelled.criterion in self.complete:
-            provenance = Provenance.EVERY
+        provenance = self.of_all([labelled.criterion])
         if provenance is Provenance.ELSEWHERE:
             labels = Labels(y=target, f=(labelled.score - low) / span, cluster=labelled.cluster, w=labelled.w)
             run = Run(f=f, y=y, cluster=cluster, excused=excused, excused_by_judge=by_judge)

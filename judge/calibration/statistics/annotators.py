@@ -11,6 +11,7 @@ from judge.calibration.statistics import bootstrap
 from judge.calibration.statistics.bootstrap import Codes, Floats, Metric
 from judge.calibration.statistics.figures import Figure
 from judge.calibration.statistics.raters import Target, rest_of
+from judge.calibration.statistics.shares import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,8 @@ def annotators(
     Returns
     -------
     tuple of Annotator
-        The agreement has a cluster-bootstrap interval. It is undefined, with its reason, for one annotator and for one
-        who shares no item with the rest.
+        The agreement has the metric's own interval, or the cluster bootstrap's. It is undefined, with its reason, for
+        one annotator and for one who shares no item with the rest.
     """
     labelled = ~np.isnan(ratings)
     alone = int(labelled.any(axis=0).sum()) < 2
@@ -69,7 +70,10 @@ def annotators(
         if on.any():
             among = np.unique(cluster[on], return_inverse=True)[1].astype(np.int64)
             pair = rest[on, column], ratings[on, column]
-            agreement = bootstrap.figures({"": metric}, *pair, among, w[on], draws=draws, seed=seed)[""]
+            if isinstance(metric, Interval):
+                agreement = metric.figure(*pair, among, w[on])
+            else:
+                agreement = bootstrap.figures({"": metric}, *pair, among, w[on], draws=draws, seed=seed)[""]
         else:
             agreement = Figure.undefined("one annotator" if alone else "shares no item with the rest", 0)
         name = str(column) if names is None else names[column]

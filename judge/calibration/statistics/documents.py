@@ -231,7 +231,9 @@ def _over_people(values: Floats, w: Floats, draws: int, seed: int) -> Figure:
     inside, defined = np.where(there, values, 0.0)[:, kept].T, there[:, kept].T.astype(np.float64)
 
     def averaged(y: Floats, f: Floats, W: Floats) -> Floats:
-        return np.asarray(ratio(W @ inside, W @ defined).mean(axis=1))
+        means = ratio(W @ inside, W @ defined)  # a person may have no document in a resample
+        known = ~np.isnan(means)
+        return ratio(np.where(known, means, 0.0).sum(axis=1), known.sum(axis=1).astype(np.float64))
 
     nothing, each = np.zeros(int(kept.sum())), np.arange(int(kept.sum()))
     figure = bootstrap.figures({"": averaged}, nothing, nothing, each, w[kept], draws=draws, seed=seed)[""]
@@ -262,13 +264,23 @@ def people_by_system(
             sides.append((next(means), next(means), next(means)))
     each, found = np.arange(count), {}
     for name, metric in metrics.items():
-        if not sides:
-            break
-        over = {"person": _over_sides(metric, sides, 1), "judge": _over_sides(metric, sides, 2)}
+        known = [side for side in sides if _defines(metric, side)]
+        if not known:
+            continue
+        over = {"person": _over_sides(metric, known, 1), "judge": _over_sides(metric, known, 2)}
         nothing = np.zeros(count)
         both = bootstrap.figures(over, nothing, nothing, each, draws=draws, seed=seed)
         found[name] = Beside(**{who: one.model_copy(update={"of": "systems"}) for who, one in both.items()})
     return found
+
+
+def _defines(metric: Metric, side: tuple[Floats, Floats, Floats]) -> bool:
+    """Whether both figures of a person are there: they enter with both or with neither."""
+    aim, ones = side[0], np.ones((1, len(side[0])))
+    try:
+        return not any(np.isnan(metric(aim, answers, ones)).any() for answers in side[1:])
+    except Undefined:
+        return False
 
 
 def _over_sides(metric: Metric, sides: Sequence[tuple[Floats, Floats, Floats]], at: int) -> Metric:

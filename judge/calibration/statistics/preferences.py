@@ -276,7 +276,7 @@ def coded(verdicts: Verdicts) -> Codes:
 
 
 def verdicts(preference: Floats) -> list[str | None]:
-    """The verdicts of preferences (n,): 1 for a, 1/2 for a tie, 0 for b, NaN for none."""
+    """The verdicts of preferences (n,): 1 for a, 1/2 for a tie, 0 for b, anything else for none."""
     names = {1.0: "a", 0.5: "tie", 0.0: "b"}
     return [names.get(value) for value in preference.tolist()]
 

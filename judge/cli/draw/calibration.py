@@ -81,7 +81,7 @@ def _labels(made: Calibration) -> None:
             f"{labels.labels:,} labels of {labels.items:,} items",
             f"{people} {'person' if people == 1 else 'people'}",
             *parts,
-            labels.provenance.value,
+            *([] if made.binding.run is None else [labels.provenance.value]),
         ],
     )
     if labels.mixed is not None:
