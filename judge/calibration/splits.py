@@ -81,12 +81,27 @@ class Holding(Generic[T]):
     data: T
 
 
+class _Seal:
+    """What only `Sealed` has: without it nothing can be called opened."""
+
+
+_SEAL = _Seal()
+
+
 @dataclass(frozen=True, slots=True)
 class Opened(Generic[T]):
-    """Labels that nothing was fitted on: what figures are reported on. `openings` is how often they were looked at."""
+    """Labels that nothing was fitted on: what figures are reported on. Made by `Sealed.open`, and by nothing else.
+
+    `openings` is how often they were looked at.
+    """
 
     data: T
     openings: int
+    seal: _Seal
+
+    def __post_init__(self) -> None:
+        if self.seal is not _SEAL:  # for callers whose types nobody checks
+            raise TypeError("labels are opened by Sealed.open, which writes the look down")
 
 
 class Sealed(Generic[T]):
@@ -105,4 +120,4 @@ class Sealed(Generic[T]):
 
     def open(self, purpose: str) -> Opened[T]:
         """The labels, once the look is written down."""
-        return Opened(self._data, self._record(purpose))
+        return Opened(self._data, self._record(purpose), _SEAL)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judge import InputError
-from judge.calibration.splits import SHARES, SHARES_WITH_DEV, Part, Sealed, part_of, split
+from judge.calibration.splits import SHARES, SHARES_WITH_DEV, Opened, Part, Sealed, part_of, split
 
 GROUPS = [f"doc-{n}" for n in range(4000)]
 
@@ -61,11 +61,13 @@ def test_every_look_is_written_down() -> None:
 MISUSE = """
 from judge.calibration.labelled import Divided
 from judge.calibration.measuring import measure
+from judge.calibration.splits import Opened
 
 def reported(divided: Divided) -> None:
     measure(divided.fit, None)
     measure(divided.hold, None)
     measure(divided.test, None)
+    measure(Opened(divided.fit.data, 1), None)
     measure(divided.test.open("x"), None)
 """
 
@@ -77,5 +79,11 @@ def test_the_types_let_nothing_be_reported_but_opened_test_labels(tmp_path: Path
     env = {"MYPYPATH": str(root), "PATH": "/usr/bin:/bin", "MYPY_CACHE_DIR": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
     faults = {int(number): said for number, said in re.findall(r"^misuse.py:(\d+): error: (.+)$", done.stdout, re.M)}
-    assert set(faults) == {6, 7, 8}, done.stdout
-    assert all("incompatible type" in said for said in faults.values()), done.stdout
+    assert set(faults) == {7, 8, 9, 10}, done.stdout
+    assert all("incompatible type" in faults[line] for line in (7, 8, 9)), done.stdout
+    assert 'Missing positional argument "seal"' in faults[10], done.stdout
+
+
+def test_nothing_else_opens_labels() -> None:
+    with pytest.raises(TypeError, match=r"opened by Sealed\.open"):
+        Opened([1.0], 1, None)  # type: ignore[arg-type]
