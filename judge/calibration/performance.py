@@ -10,7 +10,7 @@ from judge.calibration.labelled import Labelled
 from judge.calibration.statistics import agreement, bootstrap, thresholds
 from judge.calibration.statistics.bootstrap import Floats
 from judge.calibration.statistics.figures import Figure
-from judge.calibration.statistics.shares import Interval, Share
+from judge.calibration.statistics.shares import Share, figures
 
 #: Points of a curve of reliability, of equal numbers of items, and the fewest items in one.
 BINS, FEWEST = 10, 10
@@ -137,10 +137,7 @@ def _figure(metric: bootstrap.Metric, test: Labelled, scores: Floats, draws: int
     kept = test.take(known)
     if not len(kept):
         return Figure.undefined("no item has such a score", 0)
-    if isinstance(metric, Interval):
-        return metric.figure(kept.target, scores[known], kept.cluster, kept.w)
-    found = bootstrap.figures({"": metric}, kept.target, scores[known], kept.cluster, kept.w, draws=draws, seed=seed)
-    return found[""]
+    return figures({"": metric}, kept.target, scores[known], kept.cluster, kept.w, draws=draws, seed=seed)[""]
 
 
 def _acceptance(test: Labelled, correction: Correction, calibrated: Floats, draws: int, seed: int) -> Acceptance:

@@ -11,9 +11,10 @@ import numpy as np
 from judge.calibration.calibration import Calibration
 from judge.calibration.populations.population import Population
 from judge.calibration.populations.runs import FEW_EXCUSED
-from judge.calibration.populations.transport import ErrorRates, effective_size, plug_in_interval, rogan_gladen
+from judge.calibration.populations.transport import ErrorRates, plug_in_interval, rogan_gladen
 from judge.calibration.scale import Scale
 from judge.calibration.statistics.bootstrap import Codes, Floats
+from judge.calibration.statistics.shares import effective_size
 from judge.grades import Corrected, CriterionGrade, Grade
 from judge.items import Item
 from judge.verdicts import Outcome

@@ -14,12 +14,12 @@ from pydantic import BaseModel, ConfigDict
 
 from judge.calibration.labelled import Joined, Labelled
 from judge.calibration.labelling import planning
-from judge.calibration.populations.transport import effective_size
 from judge.calibration.splits import SHARES, SHARES_WITH_DEV, Part
 from judge.calibration.statistics import confusion, correlation
 from judge.calibration.statistics.bootstrap import Floats
 from judge.calibration.statistics.figures import Undefined
 from judge.calibration.statistics.moments import Flags
+from judge.calibration.statistics.shares import effective_size
 
 #: With fewer labelled items there is nothing to plan by.
 LEAST_PILOT = 10

@@ -18,13 +18,13 @@ from judge.calibration.populations.runs import Run as Run
 from judge.calibration.populations.transport import (
     Difference,
     difference,
-    effective_size,
     error_rates,
     plug_in_interval,
     rogan_gladen,
 )
 from judge.calibration.statistics.bootstrap import Codes, Floats
 from judge.calibration.statistics.figures import Figure, Undefined
+from judge.calibration.statistics.shares import effective_size
 
 #: The interval of a mean covers less than it says where fewer labels than this differ from the most common one.
 FEWEST_APART = 10

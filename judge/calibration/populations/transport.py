@@ -13,7 +13,6 @@ from scipy import special
 from judge.calibration.statistics.bootstrap import Codes, Floats
 from judge.calibration.statistics.figures import Figure, Undefined
 from judge.calibration.statistics.shares import Share, Sizes, joined, share_of, together
-from judge.calibration.statistics.shares import effective_size as effective_size
 
 #: Below this p two sets are taken to differ.
 DIFFERENT = 0.01

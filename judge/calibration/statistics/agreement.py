@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from judge.calibration.scale import Scale
-from judge.calibration.statistics import bootstrap, confusion
+from judge.calibration.statistics import confusion
 from judge.calibration.statistics.bootstrap import DRAWS, Codes, Floats, Metric
 from judge.calibration.statistics.chance import BeyondChance
 from judge.calibration.statistics.deviations import mae as mae
 from judge.calibration.statistics.deviations import rmse as rmse
 from judge.calibration.statistics.figures import Figure
 from judge.calibration.statistics.moments import Flags, mean, must_vary, ratio, varies
-from judge.calibration.statistics.shares import Interval, Share, SumOfShares
+from judge.calibration.statistics.shares import Share, SumOfShares, figures
 
 
 def metrics(scale: Scale) -> dict[str, Metric]:
@@ -64,13 +64,7 @@ def agreement(
     w : (n,)
         Inverse sampling probabilities; None where every item was as likely.
     """
-    all_of_them = metrics(scale)
-    drawn = {name: metric for name, metric in all_of_them.items() if not isinstance(metric, Interval)}
-    found = bootstrap.figures(drawn, y, f, cluster, w, draws=draws, confidence=confidence, seed=seed)
-    for name, metric in all_of_them.items():
-        if isinstance(metric, Interval):
-            found[name] = metric.figure(y, f, cluster, w, confidence)
-    return {name: found[name] for name in all_of_them}
+    return figures(metrics(scale), y, f, cluster, w, draws=draws, confidence=confidence, seed=seed)
 
 
 def _binary(scale: Scale) -> dict[str, Metric]:

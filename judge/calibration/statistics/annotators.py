@@ -11,7 +11,7 @@ from judge.calibration.statistics import bootstrap
 from judge.calibration.statistics.bootstrap import Codes, Floats, Metric
 from judge.calibration.statistics.figures import Figure
 from judge.calibration.statistics.raters import Target, rest_of
-from judge.calibration.statistics.shares import Interval
+from judge.calibration.statistics.shares import figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,7 @@ def annotators(
         if on.any():
             among = np.unique(cluster[on], return_inverse=True)[1].astype(np.int64)
             pair = rest[on, column], ratings[on, column]
-            if isinstance(metric, Interval):
-                agreement = metric.figure(*pair, among, w[on])
-            else:
-                agreement = bootstrap.figures({"": metric}, *pair, among, w[on], draws=draws, seed=seed)[""]
+            agreement = figures({"": metric}, *pair, among, w[on], draws=draws, seed=seed)[""]
         else:
             agreement = Figure.undefined("one annotator" if alone else "shares no item with the rest", 0)
         name = str(column) if names is None else names[column]

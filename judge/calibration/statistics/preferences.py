@@ -13,11 +13,11 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from judge.calibration.statistics import bootstrap, confusion
+from judge.calibration.statistics import confusion
 from judge.calibration.statistics.bootstrap import DRAWS, Codes, Floats, Metric
 from judge.calibration.statistics.figures import Figure, Undefined
 from judge.calibration.statistics.moments import Flags, must_vary
-from judge.calibration.statistics.shares import Share
+from judge.calibration.statistics.shares import Share, figures
 
 Verdicts = Sequence[str | None]
 #: What becomes of a verdict that could not be read: an answer of its own that is never right, or no answer at all.
@@ -153,11 +153,7 @@ def preferences(
     cluster = np.arange(count) if cluster is None else cluster
     every = metrics(people, ab, ba, unparsed)
     gold = coded(people).astype(np.float64)
-    drawn = {name: metric for name, metric in every.items() if not isinstance(metric, Share)}
-    found = bootstrap.figures(drawn, gold, gold, cluster, w, draws=draws, confidence=confidence, seed=seed)
-    for name, metric in every.items():
-        if isinstance(metric, Share):
-            found[name] = metric.figure(gold, gold, cluster, w, confidence)
+    found = figures(every, gold, gold, cluster, w, draws=draws, confidence=confidence, seed=seed)
     found = {name: one.model_copy(update={"of": "pairs"}) for name, one in found.items()}
     if ba is None:
         return found

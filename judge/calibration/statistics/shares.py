@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from scipy import optimize, stats
 
-from judge.calibration.statistics.bootstrap import Codes, Floats
+from judge.calibration.statistics import bootstrap
+from judge.calibration.statistics.bootstrap import DRAWS, Codes, Floats, Metric
 from judge.calibration.statistics.figures import Figure, Undefined
 from judge.calibration.statistics.moments import Flags, ratio
 from judge.calibration.statistics.proportions import wilson
@@ -30,6 +31,29 @@ class Interval(Protocol):
     def figure(
         self, y: Floats, f: Floats, cluster: Codes, w: Floats | None = None, confidence: float = 0.95
     ) -> Figure: ...
+
+
+def figures(
+    metrics: Mapping[str, Metric],
+    y: Floats,
+    f: Floats,
+    cluster: Codes,
+    w: Floats | None = None,
+    *,
+    draws: int = DRAWS,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Figure]:
+    """Every metric with the interval that it makes itself, or else with the cluster bootstrap's (`bootstrap.figures`).
+
+    In their order, and with the parameters of `bootstrap.figures`.
+    """
+    drawn = {name: metric for name, metric in metrics.items() if not isinstance(metric, Interval)}
+    found = bootstrap.figures(drawn, y, f, cluster, w, draws=draws, confidence=confidence, seed=seed)
+    for name, metric in metrics.items():
+        if isinstance(metric, Interval):
+            found[name] = metric.figure(y, f, cluster, w, confidence)
+    return {name: found[name] for name in metrics}
 
 
 class Sizes(NamedTuple):

@@ -14,7 +14,6 @@ from statsmodels.stats.proportion import proportion_confint
 from judge.calibration.populations.transport import (
     ErrorRates,
     difference,
-    effective_size,
     error_rates,
     plug_in_interval,
     rogan_gladen,
@@ -23,7 +22,7 @@ from judge.calibration.scale import Scale
 from judge.calibration.statistics.agreement import metrics
 from judge.calibration.statistics.bootstrap import Codes, Floats
 from judge.calibration.statistics.figures import Undefined
-from judge.calibration.statistics.shares import SumOfShares
+from judge.calibration.statistics.shares import SumOfShares, effective_size
 from tests.sets import rows
 
 
