@@ -40,11 +40,15 @@ META = "meta"
 
 
 def find_run(store: Store, ref: str) -> RunInfo:
-    """The run whose id begins with `ref`, or the newest for `latest`. Raises InputError."""
-    found: list[RunInfo]
-    found = store.ask(store.results.runs, limit=1) if ref == LATEST else store.ask(store.results.runs, ref)
+    """The run whose id begins with `ref`; for `latest` the newest, but for those of checks. Raises InputError."""
+    if ref == LATEST:
+        newest: RunInfo | None = store.ask(store.results.latest)
+        if newest is None:
+            raise InputError(NO_RUNS)
+        return newest
+    found: list[RunInfo] = store.ask(store.results.runs, ref)
     if not found:
-        raise InputError(NO_RUNS if ref == LATEST else f"there is no run {ref!r}; list the runs with: judge runs list")
+        raise InputError(f"there is no run {ref!r}; list the runs with: judge runs list")
     exact = [one for one in found if one.id == ref]
     if len(found) > 1 and not exact:
         raise InputError(f"{len(found)} runs begin with {ref!r}; write more of the id")

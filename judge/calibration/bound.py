@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from judge.calibration.calibration import Calibration, labels_hash
 from judge.calibration.judgements import Judgements, of_recording, of_run
 from judge.calibration.labelled import Joined, join
+from judge.calibration.labelling.groups import named_by
 from judge.calibration.labelling.sampling import Sampling
-from judge.calibration.splits import Part, split
+from judge.calibration.splits import Part, split_items
 from judge.errors import InputError, SetupError
 from judge.judges import Judge
 from judge.runs import keep_rubric
@@ -33,8 +34,8 @@ class Bound:
         That the judge's answers are from; None for a recording.
     joined
         Labels beside judgements, by criterion.
-    groups, parts
-        Of every labelled item: its group, and the part that the split puts it in.
+    parts
+        Of every labelled item, where the split puts it.
     named
         Whether the groups are those that the labels name.
     """
@@ -45,7 +46,6 @@ class Bound:
     judgements: Judgements
     sampling: Sampling
     joined: Joined
-    groups: dict[str, str]
     parts: dict[str, Part]
     named: bool
 
@@ -64,19 +64,18 @@ def take(store: Store, info: CalibrationInfo, made: Calibration) -> Bound:
         Where its run or its recording is gone, or its labels cannot be had as they were.
     """
     stored = _labels(store, info, made)
-    named = {one.label.item: one.label.group for one in stored if one.label.group is not None}
+    labels = [one.label for one in stored]
+    named = named_by(labels)
     run = _run(store, info, made)
     if run is None:
-        judgements = _of_recording(store, info, made, named)
+        judgements = _of_recording(store, info, made)
     else:
         judgements = of_run(store, run, None if named else made.binding.group)
+    judgements = judgements.regrouped(named)
     sampling = Sampling.kept(store, judgements, stored)
-    joined = join(judgements, [one.label for one in stored], sampling.weights, sampling.strata, named)
-    of_item = {item: named.get(item, own) for item, own in zip(judgements.items, judgements.groups, strict=True)}
-    groups = {str(item): of_item[str(item)] for one in joined.criteria.values() for item in one.items}
-    of_group = split(groups.values(), made.binding.seed, made.binding.dev)
-    parts = {item: of_group[group] for item, group in groups.items()}
-    return Bound(info, made, run, judgements, sampling, joined, groups, parts, bool(named))
+    joined = join(judgements, labels, sampling.weights, sampling.strata)
+    parts = split_items(joined.groups, made.binding.seed, made.binding.dev)
+    return Bound(info, made, run, judgements, sampling, joined, parts, bool(named))
 
 
 def _labels(store: Store, info: CalibrationInfo, made: Calibration) -> list[Stored]:
@@ -104,14 +103,14 @@ def _run(store: Store, info: CalibrationInfo, made: Calibration) -> RunInfo | No
     return runs[0]
 
 
-def _of_recording(store: Store, info: CalibrationInfo, made: Calibration, named: dict[str, str]) -> Judgements:
+def _of_recording(store: Store, info: CalibrationInfo, made: Calibration) -> Judgements:
     whose = f"the recording that {info.name} v{info.version} was made from"
     judge = stored_judge(store, made.binding.judge.fingerprint)
     if judge is None:
         raise InputError(f"{whose} is not known here; calibrate anew with: judge calibrate --recorded FILE")
     rubric = store.ask(store.verdicts.stored_rubric, made.binding.rubric.hash)
     try:
-        found = of_recording(judge, rubric, named)
+        found = of_recording(judge, rubric)
     except SetupError as error:
         raise InputError(f"{whose} is not at hand: {error}") from None
     if found.judge.fingerprint != made.binding.judge.fingerprint:

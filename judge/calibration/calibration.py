@@ -18,11 +18,12 @@ from judge.calibration.calibrators.selection import Trained
 from judge.calibration.correction import Correction, Promise, correct
 from judge.calibration.judgements import Judgements
 from judge.calibration.labelled import Divided, Joined, Labelled, divide, join
+from judge.calibration.labelling.groups import named_by
 from judge.calibration.labelling.sampling import Sampling
 from judge.calibration.measuring import Measurement, measure
 from judge.calibration.populations.population import Population, Provenance
 from judge.calibration.populations.transport import ErrorRates, error_rates
-from judge.calibration.splits import Part, split
+from judge.calibration.splits import Part, split_items
 from judge.calibration.statistics import bootstrap
 from judge.calibration.statistics.alt_test import EPSILON, People
 from judge.calibration.statistics.figures import Undefined
@@ -186,16 +187,14 @@ def calibrate(
     """
     promise = promise or Promise()
     labels = [one.label for one in stored]
-    groups = {label.item: label.group for label in labels if label.group is not None}
-    joined = join(judgements, labels, sampling.weights, sampling.strata, groups)
+    judgements = judgements.regrouped(named_by(labels))
+    joined = join(judgements, labels, sampling.weights, sampling.strata)
     if not joined.criteria:
         raise _strangers(label_set, joined, judgements)
-    of_item = {item: groups.get(item, own) for item, own in zip(judgements.items, judgements.groups, strict=True)}
-    labelled = {item for one in joined.criteria.values() for item in one.items}
-    parts = split((of_item[item] for item in labelled), seed, dev)
+    parts = split_items(joined.groups, seed, dev)
     openings = 0
     divided = {
-        id_: divide(one, [parts[of_item[item]] for item in one.items], lambda _: openings)
+        id_: divide(one, [parts[item] for item in one.items], lambda _: openings)
         for id_, one in joined.criteria.items()
     }
     networks = trainers(judgements.said, labels, seed) if network else None
@@ -211,13 +210,13 @@ def calibrate(
     return Calibration(
         binding=_binding(judgements, stored, label_set, seed, dev, group),
         promise=promise,
-        labels=_counted(joined, stored, parts, of_item, labelled, sampling.of_all(joined.criteria)),
+        labels=_counted(joined, stored, parts, sampling.of_all(joined.criteria)),
         openings=openings,
         corrections=corrections,
         unfitted=unfitted,
         measurements=measurements,
-        populations=_populations(judgements, joined, parts, of_item, sampling),
-        error_rates=_error_rates(joined, parts, of_item),
+        populations=_populations(judgements, joined, parts, sampling),
+        error_rates=_error_rates(joined, parts),
         cost_usd=_mean(judgements.cost_usd),
         latency_s=_mean(judgements.latency_s),
         made_at=datetime.now(UTC),
@@ -285,18 +284,12 @@ def _corrected(
     return corrections, unfitted
 
 
-def _counted(
-    joined: Joined,
-    stored: Sequence[Stored],
-    parts: dict[str, Part],
-    of_item: dict[str, str],
-    labelled: set[str],
-    provenance: Provenance,
-) -> Labels:
-    groups, items = Counter(parts.values()), Counter(parts[of_item[item]] for item in labelled)
+def _counted(joined: Joined, stored: Sequence[Stored], parts: dict[str, Part], provenance: Provenance) -> Labels:
+    of_group = {joined.groups[item]: part for item, part in parts.items()}
+    groups, items = Counter(of_group.values()), Counter(parts.values())
     return Labels(
         labels=len(stored),
-        items=len(labelled),
+        items=len(parts),
         annotators=tuple(sorted({one.label.annotator for one in stored})),
         unknown=joined.unknown,
         unlabelled=joined.unlabelled,
@@ -304,28 +297,28 @@ def _counted(
         abstained=dict(joined.abstained),
         parts={part: Parted(groups=groups[part], items=items[part]) for part in Part if groups[part]},
         provenance=provenance,
-        by_sheet=len({one.label.item for one in stored if one.sheet is not None} & labelled),
+        by_sheet=len({one.label.item for one in stored if one.sheet is not None} & parts.keys()),
     )
 
 
-def _error_rates(joined: Joined, parts: dict[str, Part], of_item: dict[str, str]) -> dict[str, ErrorRates]:
+def _error_rates(joined: Joined, parts: dict[str, Part]) -> dict[str, ErrorRates]:
     found = {}
     for id_, one in joined.criteria.items():
         if one.scale.kind == "binary":
-            kept = _reported(one, parts, of_item).scored
+            kept = _reported(one, parts).scored
             y, f = (kept.scale.nearest(values).astype(np.float64) for values in (kept.target, kept.score))
             with suppress(Undefined):  # of one class only there are no rates, and no correction by them
                 found[id_] = error_rates(y, f, kept.w, kept.cluster)
     return found
 
 
-def _reported(one: Labelled, parts: dict[str, Part], of_item: dict[str, str]) -> Labelled:
+def _reported(one: Labelled, parts: dict[str, Part]) -> Labelled:
     """The labels without those that the prompt was worked on with."""
-    return one.take(np.array([parts[of_item[str(item)]] is not Part.DEV for item in one.items], dtype=np.bool_))
+    return one.take(np.array([parts[str(item)] is not Part.DEV for item in one.items], dtype=np.bool_))
 
 
 def _populations(
-    judgements: Judgements, joined: Joined, parts: dict[str, Part], of_item: dict[str, str], sampling: Sampling
+    judgements: Judgements, joined: Joined, parts: dict[str, Part], sampling: Sampling
 ) -> dict[str, Population]:
     """The whole run, criterion by criterion. Labels that the prompt was worked on with are left out."""
     if judgements.run is None:
@@ -333,7 +326,7 @@ def _populations(
     found = {}
     for id_, one in joined.criteria.items():
         if one.scale.kind != "nominal":
-            found[id_] = sampling.estimate(judgements, _reported(one, parts, of_item), of_item)
+            found[id_] = sampling.estimate(judgements, _reported(one, parts))
     return found
 
 

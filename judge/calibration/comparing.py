@@ -193,7 +193,7 @@ def _criterion(
     items = [item for item, kept in zip(asked, scored, strict=True) if kept]
     at = [np.array([of[item] for item in items], dtype=np.int64) for of in places]
     first = opened[0].data
-    names = np.array([bounds[0].groups[item] for item in items], dtype=object)
+    names = np.array([bounds[0].joined.groups[item] for item in items], dtype=object)
     cluster = np.unique(names, return_inverse=True)[1].astype(np.int64)
     w = np.ones(len(items)) if drawn is None else np.array([drawn.sampling.weights[item] for item in items])
     y = first.target[at[0]]

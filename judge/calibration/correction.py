@@ -20,7 +20,6 @@ from judge.calibration.statistics.conformal import Intervals
 from judge.calibration.statistics.figures import Undefined
 from judge.calibration.statistics.pairs import tuned_tie
 from judge.calibration.statistics.thresholds import Threshold
-from judge.errors import InputError
 
 Flags = NDArray[np.bool_]
 
@@ -150,18 +149,17 @@ def _selected(fit: Labelled, seed: int, network: Callable[[Labelled], Trained] |
     if fit.scale.kind == "nominal":
         return None, 1
     complete = np.asarray(np.isfinite(fit.inputs).all(axis=1))
-    if network is not None and fit.panel is not None:
-        complete &= np.isfinite(fit.panel).all(axis=1)
+    panels = complete if fit.panel is None else complete & np.isfinite(fit.panel).all(axis=1)
+    learns = network is not None and panels.mean() >= LEAST_COMPLETE
+    complete = panels if learns else complete
     wide = complete.mean() >= LEAST_COMPLETE
-    if network is not None and not wide:
-        raise InputError(
-            f"the network reads the judge's answers to all criteria, and {int(complete.sum()):,} of {len(fit):,} items "
-            f"with labels on {fit.criterion} to fit on have them all; leave --network out"
-        )
     rows = fit.take(complete) if wide else fit
     inputs = rows.inputs if wide else rows.inputs[:, :1]
     shares = rows.shares if rows.shares is not None and np.isfinite(rows.shares).all() else None
-    trained = None if network is None else network(rows)
+    trained: Trained | str | None = None
+    if network is not None:
+        few = f"reads the judge's answers to all criteria, and {int(panels.sum()):,} of {len(fit):,} items have them"
+        trained = network(rows) if learns else few
     levels = levels_of(fit.scale)
     found = selection.choose(inputs, rows.target, rows.cluster, rows.w, levels, shares, seed, network=trained)
     return found, inputs.shape[1] if found.chosen.kind in OF_SEVERAL else 1

@@ -96,6 +96,11 @@ class Judgements:
         """Where each item stands."""
         return {item: place for place, item in enumerate(self.items)}
 
+    def regrouped(self, named: Mapping[str, str]) -> Judgements:
+        """The same, with groups by item in the place of its own, where one is named."""
+        groups = tuple(named.get(item, own) for item, own in zip(self.items, self.groups, strict=True))
+        return replace(self, groups=groups)
+
 
 @dataclass(slots=True)
 class _Column:
@@ -156,8 +161,8 @@ def _described(
             yield grade, _group(grade, item, group), float(sum(map(len, item.output_texts)))
 
 
-def of_recording(judge: Judge, rubric: Rubric, groups: Mapping[str, str]) -> Judgements:
-    """What a file of judgements holds, without a run; an item that has no group is one by itself.
+def of_recording(judge: Judge, rubric: Rubric) -> Judgements:
+    """What a file of judgements holds, without a run; each item is a group by itself.
 
     Raises SetupError where the file cannot be read.
     """
@@ -169,7 +174,7 @@ def of_recording(judge: Judge, rubric: Rubric, groups: Mapping[str, str]) -> Jud
             said = [recorded.recorded(item, rubric, sample) for sample in range(recorded.samples)]
             fields = weighed(rubric, [verdict for one in said for verdict in one])
             ours = RubricRef(name=rubric.name, hash=rubric.hash)
-            yield Grade(item=item, rubric=ours, judge=ref, usage=Usage(), **fields), groups.get(item, item), np.nan
+            yield Grade(item=item, rubric=ours, judge=ref, usage=Usage(), **fields), item, np.nan
 
     found = of_grades(described(), rubric, ref)
     said = {one.id: replace(found.said[one.id], orders=_orders(recorded, found.items, one)) for one in rubric.leaves}

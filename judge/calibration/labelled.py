@@ -104,11 +104,13 @@ class Labelled:
 class Joined:
     """Labels and judgements joined by item.
 
+    `groups` is the group of every item that has a label on some criterion.
     `unknown` are items that were labelled and not judged, `unlabelled` how many were judged and not labelled.
     `not_applicable` labels say that the criterion does not apply, `abstained` that the person cannot tell.
     """
 
     criteria: dict[str, Labelled]
+    groups: dict[str, str]
     unknown: tuple[str, ...]
     unlabelled: int
     not_applicable: Counter[str]
@@ -120,7 +122,6 @@ def join(
     labels: Sequence[Label],
     weights: Mapping[str, float] | None = None,
     strata: Mapping[str, int] | None = None,
-    groups: Mapping[str, str] | None = None,
 ) -> Joined:
     """Labels beside judgements, criterion by criterion.
 
@@ -128,8 +129,6 @@ def join(
     ----------
     weights, strata
         Of items that were drawn with unequal probabilities, by item.
-    groups
-        In the place of those of the judgements, by item.
     """
     places = judgements.places
     known = [label for label in labels if label.item in places]
@@ -141,12 +140,13 @@ def join(
         if label.outcome is Outcome.SCORED and label.criterion in judgements.said:
             by_criterion.setdefault(label.criterion, []).append(label)
     criteria = {
-        id_: _labelled(id_, judgements, by_criterion[id_], places, weights or {}, strata or {}, groups or {})
+        id_: _labelled(id_, judgements, by_criterion[id_], places, weights or {}, strata or {})
         for id_ in judgements.said
         if id_ in by_criterion
     }
     unlabelled = len(places) - len({label.item for label in known})
-    return Joined(criteria, tuple(unknown), unlabelled, excused, abstained)
+    groups = {str(item): judgements.groups[places[item]] for one in criteria.values() for item in one.items}
+    return Joined(criteria, groups, tuple(unknown), unlabelled, excused, abstained)
 
 
 def _labelled(
@@ -156,7 +156,6 @@ def _labelled(
     places: Mapping[str, int],
     weights: Mapping[str, float],
     strata: Mapping[str, int],
-    groups: Mapping[str, str],
 ) -> Labelled:
     said, panel = judgements.said[criterion], beside(judgements.said)
     items = sorted({label.item for label in labels}, key=places.__getitem__)
@@ -167,7 +166,6 @@ def _labelled(
     for label in labels:
         ratings[row[label.item], column[label.annotator]] = _number(label, said.scale)
     at = np.array([places[item] for item in items], dtype=np.int64)
-    names = [groups.get(item, judgements.groups[place]) for item, place in zip(items, at, strict=True)]
     w = np.array([weights.get(item, 1.0) for item in items])
     return Labelled(
         criterion=criterion,
@@ -179,7 +177,7 @@ def _labelled(
         inputs=np.stack([one.score[at] for one in _inputs(criterion, judgements.said)], axis=1),
         shares=None if said.shares is None else said.shares[at],
         confidence=said.confidence[at],
-        cluster=_codes(names),
+        cluster=_codes([judgements.groups[place] for place in at]),
         stratum=np.array([strata.get(item, 0) for item in items], dtype=np.int64),
         w=w / w.mean(),
         length=judgements.length[at],

@@ -67,6 +67,12 @@ def split(groups: Iterable[str], seed: int, dev: bool = False) -> dict[str, Part
     return {name: part_of(name, seed, shares) for name in names}
 
 
+def split_items(groups: Mapping[str, str], seed: int, dev: bool = False) -> dict[str, Part]:
+    """The part of every item, that of its group. Raises InputError as `split` does."""
+    parts = split(groups.values(), seed, dev)
+    return {item: parts[group] for item, group in groups.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Fitting(Generic[T]):
     """Labels to fit a calibrator on. No figure takes them."""

@@ -165,6 +165,6 @@ def _of_recording(store: Store, recorded: str, rubric: str, given: _Given, group
     chosen = Rubric.load(rubric)
     keep_rubric(store, chosen)
     described = Judge.load(recorded)
-    found = of_recording(described, chosen, given.groups)
+    found = of_recording(described, chosen)
     keep_recorded(store, described, found)
     return found

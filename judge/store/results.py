@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, and_, case, cast, func, or_, select
+from sqlalchemy import Connection, Integer, Row, Select, and_, case, cast, func, or_, select
 
 from judge.grades import OVERALL, CriterionGrade, Grade, JudgeRef, RubricRef, Sample, Usage
 from judge.items import Item
@@ -98,19 +98,30 @@ class Exchange:
     raw: bytes | None
 
 
+def latest(connection: Connection, tenant: str) -> RunInfo | None:
+    """The newest run that somebody asked for: one of a check's anchors is the check's."""
+    wanted = _runs(tenant).where(run.c.anchors_of.is_(None)).limit(1)
+    row = connection.execute(wanted).first()
+    return None if row is None else _info(connection, tenant, row)
+
+
 def runs(connection: Connection, tenant: str, run_id: str | None = None, limit: int | None = None) -> list[RunInfo]:
     """Runs, newest first; or the ones whose id begins with `run_id`."""
-    wanted = (
+    wanted = _runs(tenant).limit(limit)
+    if run_id is not None:
+        wanted = wanted.where(run.c.id.startswith(run_id, autoescape=True))
+    return [_info(connection, tenant, row) for row in connection.execute(wanted).all()]
+
+
+def _runs(tenant: str) -> Select[Any]:
+    """Runs with the names of their rubrics and judges, newest first."""
+    return (
         select(run, rubrics.c.name.label("rubric_name"), judges.c.name.label("judge_name"), judges.c.body)
         .join(rubrics, and_(rubrics.c.tenant == run.c.tenant, rubrics.c.hash == run.c.rubric_hash))
         .join(judges, and_(judges.c.tenant == run.c.tenant, judges.c.fingerprint == run.c.judge_fingerprint))
         .where(run.c.tenant == tenant)
         .order_by(run.c.created_at.desc(), run.c.id)
-        .limit(limit)
     )
-    if run_id is not None:
-        wanted = wanted.where(run.c.id.startswith(run_id, autoescape=True))
-    return [_info(connection, tenant, row) for row in connection.execute(wanted).all()]
 
 
 def _info(connection: Connection, tenant: str, row: Row[Any]) -> RunInfo:

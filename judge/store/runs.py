@@ -73,6 +73,12 @@ def begin(connection: Connection, row: dict[str, Any]) -> None:
         raise RunBusy("another process has just begun this very run; wait for it, or start again")
 
 
+def mark_anchors(connection: Connection, tenant: str, run_id: str, calibration: str) -> None:
+    """Says of a run that it grades the anchors of a calibration."""
+    of_run = update(run).where(run.c.tenant == tenant, run.c.id == run_id)
+    connection.execute(of_run.values(anchors_of=calibration))
+
+
 def load(connection: Connection, tenant: str, run_id: str, lowest: float, first: int, items: Sequence[Item]) -> None:
     """Items of a run that is loading, from a place on. `lowest` is the lowest overall that its rubric allows."""
     hold(connection, Lock.ITEMS, shared=True)

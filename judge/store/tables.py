@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 #: The migration that these tables belong to.
-REVISION = "0003"
+REVISION = "0004"
 
 metadata = MetaData()
 
@@ -93,6 +93,7 @@ run = Table(
     Column("rescored_from", String(32)),  # the run whose verdicts these are, counted anew
     Column("committed_usd", Double),  # spent and reserved, while a budget is kept
     Column("calibration", String(32)),  # that its grades are shown by
+    Column("anchors_of", String(32)),  # the calibration that was checked by it
     PrimaryKeyConstraint("tenant", "id"),
     UniqueConstraint("tenant", "fingerprint"),
 )

@@ -131,7 +131,10 @@ def test_a_judge_that_is_asked_otherwise_is_refused_unless_that_is_known(
 
 def test_a_simulated_judge_says_the_same_and_drifts_by_another_leniency(terminal: Terminal) -> None:
     calibrated(terminal, "simulated", "c", samples="3")
+    asked_for = terminal.run("runs", "show", "latest", "--json").json["run"]["id"]
     same = check(terminal)
+    # What was graded for the check is the check's.
+    assert terminal.run("runs", "show", "latest", "--json").json["run"]["id"] == asked_for
     assert (same.status, same.json["verdict"]) == (0, "none")
     one = same.json["criteria"]["clear"]
     assert one["itself_before"] == one["itself_now"]  # how often two samples of an item agree

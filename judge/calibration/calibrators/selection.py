@@ -123,7 +123,7 @@ def choose(
     distributions: Floats | None = None,
     seed: int = 0,
     *,
-    network: Trained | None = None,
+    network: Trained | str | None = None,
 ) -> Selection:
     """The calibrator for these labels, chosen by cross-fitting over groups and then fitted on all of them.
 
@@ -148,7 +148,7 @@ def choose(
     seed
         Of the divisions into folds.
     network
-        Trains networks on the labels of each rater, where they are at hand.
+        Trains networks on the labels of each rater, where they are at hand; or why none is.
 
     Returns
     -------
@@ -203,7 +203,7 @@ def _ways(
     w: Floats,
     scale: tuple[float, ...],
     distributions: Floats | None,
-    network: Trained | None,
+    network: Trained | str | None,
     labels: float,
 ) -> Iterator[_Way]:
     """All kinds, from the simplest to the least simple, and the constant."""
@@ -221,6 +221,7 @@ def _ways(
 
     def trained(rows: Codes) -> Calibrator:
         assert network is not None
+        assert not isinstance(network, str)
         return network.fit(rows)
 
     def constant(rows: Codes) -> Calibrator:
@@ -238,7 +239,8 @@ def _ways(
     yield _Way("isotonic", X, of(Isotonic), few["isotonic"])
     yield _Way("ridge", X, ridge, one_score or few["ridge"])
     yield _Way("ordinal", X, of(Ordinal), few["ordinal"])
-    yield _Way("network", X if network is None else network.inputs, trained, _no_network(network, few["network"]))
+    read = X if network is None or isinstance(network, str) else network.inputs
+    yield _Way("network", read, trained, _no_network(network, few["network"]))
     yield _Way("constant", X, constant, None)
 
 
@@ -248,7 +250,9 @@ def _too_few(kind: str, labels: float) -> str | None:
     return None if labels >= least - 1e-6 else f"needs {least} labels, and there are {labels:.0f}"
 
 
-def _no_network(network: Trained | None, few: str | None) -> str | None:
+def _no_network(network: Trained | str | None, few: str | None) -> str | None:
+    if isinstance(network, str):
+        return network
     if few or network is None:
         return few or "the labels of each rater were not given"
     if network.raters < LEAST_RATERS:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from judge.calibration.calibration import Calibration, calibrate
 from judge.calibration.demo import simulation
 from judge.calibration.judgements import of_recording
-from judge.calibration.labelling.groups import named_groups
 from judge.calibration.labelling.importing import import_file
 from judge.calibration.labelling.sampling import Sampling
 from judge.calibration.shelf import keep
@@ -124,7 +123,7 @@ def calibrated(
     import_file(store, labels, rubric, name=one.name, group=one.group, source=SOURCE)
     stored = store.ask(store.labels.of_set, one.name)
     recording = Judge(name=one.judge, provider="recorded", options={"file": str(judgements)})
-    said = of_recording(recording, rubric, named_groups(one.name, stored))
+    said = of_recording(recording, rubric)
     if one.credit is None:
         said = replace(said, judge=said.judge.model_copy(update={"kind": "simulated"}))
     made = calibrate(

@@ -95,7 +95,7 @@ def choose(bound: Bound, n: int | None, seed: int) -> list[str]:
     InputError
         For more than there are.
     """
-    labelled = [item for item in bound.judgements.items if item in bound.groups]
+    labelled = [item for item in bound.judgements.items if item in bound.parts]
     if n is None:
         return labelled
     if n > len(labelled):

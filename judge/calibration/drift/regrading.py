@@ -74,6 +74,7 @@ async def regrade(
         Where it is, and may not be. Then nothing was asked but how it can be asked.
     """
     run = await Run.open(store, dataset, bound.judgements.rubric, judge, options, scan)
+    store.change(store.runs.mark_anchors, run.id, bound.info.id)
     before, now = bound.made.binding.judge.fingerprint, run.judge_fingerprint
     stopped: str | None = None
     try:

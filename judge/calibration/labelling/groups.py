@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from judge.calibration.judgements import BY_INPUT, Judgements, of_run
+from judge.calibration.labelling.labels import Label
 from judge.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,12 +15,17 @@ if TYPE_CHECKING:
     from judge.store.store import Store
 
 
+def named_by(labels: Iterable[Label]) -> dict[str, str]:
+    """The groups that labels name, by item."""
+    return {label.item: label.group for label in labels if label.group is not None}
+
+
 def named_groups(label_set: str, stored: Sequence[Stored]) -> dict[str, str]:
     """The groups that labels name, by item: of all items, or of none.
 
     Raises InputError where some items have one and some have not: those would be grouped by something else.
     """
-    groups = {one.label.item: one.label.group for one in stored if one.label.group is not None}
+    groups = named_by(one.label for one in stored)
     without = {one.label.item for one in stored} - groups.keys()
     if groups and without:
         raise InputError(
@@ -37,7 +43,7 @@ def grouped(
     Raises InputError where they are not, or where items have no such column.
     """
     if column is None:
-        return of_run(store, run, None, system)
+        return of_run(store, run, None, system).regrouped(named)
     ours = named.keys() & store.ask(store.labels.item_ids, run.id)
     if ours and not has_column(store, run, column, min(ours)):
         raise InputError(
@@ -46,7 +52,7 @@ def grouped(
         )
     found = of_run(store, run, column, system)
     _refuse_contradiction(label_set, named, found, column)
-    return found
+    return found.regrouped(named)
 
 
 def has_column(store: Store, run: RunInfo, column: str, item: str) -> bool:

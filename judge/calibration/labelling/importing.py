@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from judge.calibration.labelling import label_files
-from judge.calibration.labelling.groups import has_column
+from judge.calibration.labelling.groups import has_column, named_by
 from judge.calibration.labelling.label_files import LabelFile
 from judge.errors import InputError
 from rubrics import Rubric
@@ -141,7 +141,7 @@ def _refuse_regrouped(store: Store, label_set: str, path: Path, found: LabelFile
     if not found.groups:
         return
     stored: list[Stored] = store.ask(store.labels.of_set, label_set)
-    before = {one.label.item: one.label.group for one in stored if one.label.group is not None}
+    before = named_by(one.label for one in stored)
     faults = [
         f"item {item!r} is in group {before[item]!r} in the set, row {row} says {group!r}"
         for item, (row, group) in found.groups.items()
@@ -149,8 +149,8 @@ def _refuse_regrouped(store: Store, label_set: str, path: Path, found: LabelFile
     ]
     if faults:
         raise InputError(
-            f"{path}: {label_files.listed(faults)}; mend them, or name another set with: judge labels import --name "
-            "NAME; nothing was taken"
+            f"{path}: {label_files.listed(faults)}; mend them, name another set with --name NAME, or begin this one "
+            f"anew with: judge labels delete {label_set}; nothing was taken"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from io import BufferedReader
 from pathlib import Path
 from typing import Literal
@@ -21,7 +22,7 @@ SCORE = ("score", "verdict", "label", "level")
 SHEET, TEXTS = "sheet", ("input", "context", "reference", "output")
 #: Who labelled, where a file does not say.
 SOMEBODY = "people"
-_TOLD = 5
+_TOLD, _ALIKE = 5, 0.8
 
 Form = Literal["long", "wide"]
 
@@ -172,6 +173,16 @@ class _Reading:
             if group != label.group:
                 self.faults.append((number, f"item {label.item!r} is in group {group!r} in row {first}"))
 
+    def _refuse_likenesses(self) -> None:
+        """Raises InputError for a column of a wide file that is nearly the name of a criterion without one."""
+        missing = {id_.lower(): id_ for id_ in self.rubric.ids if id_ not in self.columns}
+        for name in self.columns if self.form == "wide" else ():
+            if name not in self.rubric.ids and (like := get_close_matches(name.lower(), missing, 1, _ALIKE)):
+                raise InputError(
+                    f"{self.path}: column {name!r} is no criterion of {self.rubric.name}; is it {missing[like[0]]!r}? "
+                    "Rename it, or take it out; nothing was taken"
+                )
+
     def done(self) -> LabelFile:
         """The whole file. Raises InputError."""
         if self.group in self.columns:
@@ -183,6 +194,7 @@ class _Reading:
             raise InputError(f"{self.path}: holds no label; fill it in, a row a label or a column a criterion")
         if len(self.sheets) > 1:
             raise InputError(f"{self.path}: rows of {len(self.sheets)} sheets; keep each in a file of its own")
+        self._refuse_likenesses()
         known = {SHEET, *TEXTS, *ITEM, *SCORE, CRITERION, ANNOTATOR, REASON, self.group}
         known |= {name for id_ in self.rubric.ids for name in (id_, f"{id_}.reason")}
         return LabelFile(

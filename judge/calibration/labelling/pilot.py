@@ -15,7 +15,7 @@ from judge.calibration.labelling import next_items, plans, sheets
 from judge.calibration.labelling.groups import grouped, named_groups
 from judge.calibration.labelling.plans import Plan
 from judge.calibration.labelling.sampling import Sampling
-from judge.calibration.splits import Part, split
+from judge.calibration.splits import Part, split_items
 from judge.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,13 +103,9 @@ def take_pilot(store: Store, info: RunInfo, label_set: str, group: str | None, s
     stored: list[Stored] = store.ask(store.labels.of_set, label_set)
     if not stored:
         raise InputError(f"there is no label set {label_set!r}; see: judge labels list")
-    named = named_groups(label_set, stored)
-    judged = grouped(store, info, label_set, named, group)
+    judged = grouped(store, info, label_set, named_groups(label_set, stored), group)
     sampling = Sampling.kept(store, judged, stored)
-    joined = join(judged, [one.label for one in stored], sampling.weights, sampling.strata, named)
+    joined = join(judged, [one.label for one in stored], sampling.weights, sampling.strata)
     if not joined.criteria:
         raise InputError(f"no label of {label_set} belongs to an item of run {info.id}")
-    of_item = {item: named.get(item, own) for item, own in zip(judged.items, judged.groups, strict=True)}
-    labelled = {str(item) for one in joined.criteria.values() for item in one.items}
-    of_group = split((of_item[item] for item in labelled), seed, dev)
-    return Pilot(label_set, judged, stored, joined, {item: of_group[of_item[item]] for item in labelled}, dev)
+    return Pilot(label_set, judged, stored, joined, split_items(joined.groups, seed, dev), dev)

@@ -106,24 +106,15 @@ class Sampling:
         whole = self.provenance is Provenance.ELSEWHERE and self.complete.issuperset(criteria)
         return Provenance.EVERY if whole else self.provenance
 
-    def estimate(
-        self, judgements: Judgements, labelled: Labelled, groups: Mapping[str, str] | None = None
-    ) -> Population:
-        """What the whole run comes to on a criterion: a pass rate on 0..1, or a mean on the criterion's scale.
-
-        Parameters
-        ----------
-        groups
-            In the place of those of the judgements, by item.
-        """
+    def estimate(self, judgements: Judgements, labelled: Labelled) -> Population:
+        """What the whole run comes to on a criterion: a pass rate on 0..1, or a mean on the criterion's scale."""
         scale, said = labelled.scale, judgements.said[labelled.criterion]
         binary = scale.kind == "binary"
         low, span = (scale.minimum, scale.width) if binary else (0.0, 1.0)
         ends = (0.0, 1.0) if binary else (scale.minimum, scale.maximum)
         f = (said.score - low) / span
         target = (labelled.target - low) / span
-        names = [(groups or {}).get(item, own) for item, own in zip(judgements.items, judgements.groups, strict=True)]
-        cluster = np.unique(np.array(names, dtype=object), return_inverse=True)[1].astype(np.int64)
+        cluster = np.unique(np.array(judgements.groups, dtype=object), return_inverse=True)[1].astype(np.int64)
         y = np.full(len(f), np.nan)
         out = self.excused.get(labelled.criterion, frozenset())
         excused = np.array([item in out for item in judgements.items], dtype=np.bool_)

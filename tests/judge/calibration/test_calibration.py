@@ -200,7 +200,7 @@ def test_the_calibrator_does_not_see_what_thresholds_and_intervals_are_fitted_on
         correct(Fitting(one.take(np.zeros(len(one), dtype=bool))), Holding(other), ("clear",), Promise())
 
 
-def test_a_network_reads_whole_panels_and_is_refused_where_many_are_not(
+def test_a_network_reads_whole_panels_and_is_not_tried_where_many_are_not(
     sqlite_store: Store, graded: Grading, ready: tuple[RunInfo, list[Label]]
 ) -> None:
     info, labels = ready
@@ -218,9 +218,11 @@ def test_a_network_reads_whole_panels_and_is_refused_where_many_are_not(
         told = replace(one, panel=panel, inputs=one.inputs[:, :1]).scored
         return Fitting(told), Holding(told)
 
-    with pytest.raises(InputError, match="leave --network out"):
-        correct(*parts(0.3), ("clear",), Promise(), network=trains)
+    chosen = correct(*parts(0.3), ("clear",), Promise(), network=trains).selection
     assert given == []
+    assert chosen is not None
+    told = {candidate.kind: str(candidate.why) for candidate in chosen.candidates}
+    assert told["network"].startswith("reads the judge's answers to all criteria, and ")
     with pytest.raises(Undefined, match="enough seen"):
         correct(*parts(0.1), ("clear",), Promise(), network=trains)
     assert given[0] is not None
@@ -398,7 +400,7 @@ def test_a_recorded_judge_is_calibrated_without_a_run(tmp_path: Path, reply: Rub
     rows += [{"item": "b", "criterion": "clear", "score": None}, {"item": "c", "criterion": "else", "score": 1}]
     (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     judge = Judge(name="r", provider="recorded", options={"file": str(tmp_path / "r.jsonl")})
-    found: Judgements = of_recording(judge, reply, {"a": "d"})
+    found: Judgements = of_recording(judge, reply).regrouped({"a": "d"})
     assert (found.items, found.groups, found.run) == (("a", "b"), ("d", "b"), None)
     assert found.said["clear"].score[0] == pytest.approx(2.3)
     assert found.said["clear"].confidence[0] == pytest.approx(0.7)

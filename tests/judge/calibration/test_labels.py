@@ -86,6 +86,14 @@ def test_long_and_wide_files_hold_the_same_labels(tmp_path: Path, text: str, for
     ]
 
 
+def test_a_column_that_is_nearly_a_criterion_is_asked_about(tmp_path: Path) -> None:
+    path = written(tmp_path / "labels.csv", WIDE.replace("clear", "Cleer"))
+    with pytest.raises(InputError, match=r"column 'Cleer' is no criterion of .*; is it 'clear'\?.*nothing was taken"):
+        label_files.read(path, RUBRIC)
+    beside = label_files.read(written(path, WIDE.replace("doc", "clear2")), RUBRIC)  # the criterion has its column
+    assert beside.skipped == ("clear2",)
+
+
 def test_json_lines_and_verdicts_and_items_by_number(tmp_path: Path) -> None:
     rows = [{"item": 7, "criterion": "polite", "verdict": True}, {"item": 7, "criterion": "polite", "verdict": "yes"}]
     found = label_files.read(written(tmp_path / "labels.jsonl", [{**row, "x": 1} for row in rows]), RUBRIC)

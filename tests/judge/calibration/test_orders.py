@@ -33,7 +33,7 @@ def calibrated(store: Store, folder: Path, judgements: Path, judge: str | None) 
     stored = store.ask(store.labels.of_set, "gold")
     options = {"file": str(judgements)} | ({} if judge is None else {"judge": judge})
     recording = Judge(name="r", provider="recorded", options=options)
-    said = of_recording(recording, rubric, {})
+    said = of_recording(recording, rubric)
     sampling = Sampling.kept(store, said, stored)
     return calibrate(said, stored, sampling, label_set="gold", group=None, record=lambda _: 1, draws=200)
 

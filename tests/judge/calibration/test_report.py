@@ -250,7 +250,7 @@ def test_a_recorded_judge_without_a_run_keeps_no_texts(sqlite_store: Store, tmp_
         for n, item in enumerate(items)
         for who, level in (("a", 1 + (n + n // 5) % 5), ("b", 1 + n % 5))
     ]
-    judgements = of_recording(judge, reply, {item: f"g{n // 2}" for n, item in enumerate(items)})
+    judgements = of_recording(judge, reply).regrouped({item: f"g{n // 2}" for n, item in enumerate(items)})
     found = report_of(sqlite_store, judgements, labels, Sampling())
     assert found.run is None
     text = Parsed(page(found)).spaced
@@ -291,7 +291,7 @@ def test_text_from_outside_is_text(sqlite_store: Store, tmp_path: Path) -> None:
             ("clear", who, Outcome.SCORED, 1 + (n + len(who)) % 3, 1.0 + (n + len(who)) % 3),
         )
     ]
-    judgements = of_recording(judge, rubric, {})
+    judgements = of_recording(judge, rubric)
     text = page(report_of(sqlite_store, judgements, labels, Sampling()))
     found = Parsed(text)
     assert not found.tags & {"script", "img", "iframe", "object", "form"}

@@ -41,8 +41,9 @@ def label(item: str, value: float | None, outcome: Outcome = Outcome.SCORED) -> 
 def estimated(
     of: Judgements, stored: list[Stored], sampling: Sampling, groups: dict[str, str] | None = None
 ) -> Population:
-    joined = join(of, [one.label for one in stored], sampling.weights, sampling.strata, groups)
-    return sampling.estimate(of, joined.criteria["polite"], groups or {})
+    of = of.regrouped(groups or {})
+    joined = join(of, [one.label for one in stored], sampling.weights, sampling.strata)
+    return sampling.estimate(of, joined.criteria["polite"])
 
 
 def record(probability: Floats, drawn: Sequence[int], stratum: Sequence[int] | None = None) -> list[Drawn]:

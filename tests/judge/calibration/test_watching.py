@@ -36,9 +36,8 @@ def bound(old: Floats, y: Floats, names: tuple[str, ...] = (), **of: Any) -> Bou
     judged = judgements({"clear": old}, None if names else LEVELS, names, **of)
     joined = labelled(judged, labels_of("clear", {"ann": y}, names))
     info = CalibrationInfo("c", "c", 1, "r", "j", "s", "h", 0, "run", datetime.now(UTC).timestamp(), "{}")
-    groups = {item: item for item in judged.items}
     made = cast(Calibration, None)  # a watch asks nothing of it
-    return Bound(info, made, None, judged, Sampling(), joined, groups, dict.fromkeys(groups, Part.FIT), False)
+    return Bound(info, made, None, judged, Sampling(), joined, dict.fromkeys(judged.items, Part.FIT), False)
 
 
 def paired(calibrated: Bound, new: Floats, names: tuple[str, ...] = ()) -> dict[str, Pair]:
