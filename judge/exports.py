@@ -29,7 +29,7 @@ NO_RUNS = "no runs yet; make one with: judge grade FILE --rubric RUBRIC --judge 
 FIRST: dict[str, type] = {
     "item": str, "outcome": str, "score": float, "low": float, "high": float, "passed": bool, "trust": str,
 }  # fmt: skip
-CALIBRATED: dict[str, type] = {"calibration": str, "calibrated_score": float}
+CALIBRATED: dict[str, type] = {"calibration": str, "calibrated_score": float, "finding": str}
 LAST: dict[str, type] = {"cost_usd": float, "judge": str, "kind": str}
 #: Those of a criterion, after its id and a dot; some are there only where a grade has them.
 OF_CRITERION: dict[str, type] = {
@@ -86,6 +86,7 @@ def flat(grade: Grade, meta: str = META) -> dict[str, object]:
     row: dict[str, object] = {name: getattr(grade, name) for name in FIRST} | {"outcome": grade.outcome.value}
     if grade.calibration is not None:
         row |= {"calibration": grade.calibration.name, "calibrated_score": grade.calibrated_score}
+        row["finding"] = grade.finding
     for id, one in grade.criteria.items():
         row |= {f"{id}.{name}": value for name, value in _cells(one).items()}
     row |= {f"{meta}.{name}": _text(value) for name, value in grade.metadata.items()}

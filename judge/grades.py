@@ -214,6 +214,9 @@ class Grade(_Published):
     calibrated_score: float | None = Field(
         default=None, description="The overall of the calibrated scores; null while one of them is missing."
     )
+    finding: str | None = Field(
+        default=None, description="The weakest finding of the calibration on the criteria that apply."
+    )
     criteria: dict[str, CriterionGrade]
     rubric: RubricRef
     judge: JudgeRef

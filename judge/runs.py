@@ -21,7 +21,7 @@ from judge.calling import Caller
 from judge.costs import Budget
 from judge.datasets import Dataset, Scan
 from judge.errors import StoreError
-from judge.grades import Graded, RubricRef
+from judge.grades import Graded
 from judge.grading import Grader, refuse_pairs
 from judge.items import Item
 from judge.judges import Judge
@@ -282,8 +282,7 @@ def _find_or_create(
 
 def _checked(store: Store, calibration: str, rubric: Rubric, session: Session) -> str:
     """The id of a calibration, refused where it is of another rubric or judge: before a run is made of it."""
-    ours = RubricRef(name=rubric.name, hash=rubric.hash)
-    return check(store, calibration, ours, session.grader(rubric, None).judge_ref)
+    return check(store, calibration, rubric, session.grader(rubric, None).judge_ref, session.samples)
 
 
 def keep_rubric(store: Store, rubric: Rubric) -> None:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from judge.calibration.applying import Applier
-    from judge.grades import JudgeRef, RubricRef
+    from judge.grades import JudgeRef
     from judge.store.results import RunInfo
     from judge.store.store import Store
+    from rubrics import Rubric
 
 
-def check(store: Store, calibration: str, rubric: RubricRef, judge: JudgeRef) -> str:
+def check(store: Store, calibration: str, rubric: Rubric, judge: JudgeRef, samples: int) -> str:
     """The id of a calibration. Raises InputError where there is none, SetupError for one of another rubric or judge."""
-    id_: str = importlib.import_module("judge.calibration.shelf").check(store, calibration, rubric, judge)
+    id_: str = importlib.import_module("judge.calibration.shelf").check(store, calibration, rubric, judge, samples)
     return id_
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from judge.calibration.calibration import Calibration
-from judge.calibration.findings import Verdict
+from judge.calibration.findings import WEAKEST_FIRST, Verdict
 from judge.calibration.headline import MAIN
 from judge.calibration.judgements import Judgements, beside, of_grades
 from judge.calibration.measuring import Measurement
@@ -116,8 +116,18 @@ class Applier:
                 "trust": "calibrated" if self._known else "uncalibrated",
                 "calibration": self.ref,
                 "calibrated_score": self._overall(grade, criteria),
+                "finding": self._weakest(criteria),
             }
         )
+
+    def _weakest(self, criteria: dict[str, CriterionGrade]) -> str | None:
+        """An overall is worth no more than the weakest of what it is made of."""
+        told = {
+            one.calibrated.finding
+            for one in criteria.values()
+            if one.calibrated is not None and one.outcome is not Outcome.NOT_APPLICABLE
+        }
+        return next((verdict.value for verdict in WEAKEST_FIRST if verdict.value in told), None)
 
     def _overall(self, grade: Grade, criteria: dict[str, CriterionGrade]) -> float | None:
         """The overall of the calibrated scores; None while one of them is missing."""

@@ -72,6 +72,8 @@ class Labels(BaseModel):
 
     Attributes
     ----------
+    labels, annotators
+        Of the labelled items that were judged: all labels, and how many of each person.
     unknown
         Labelled items that the judge was not asked about; they are in no figure.
     unlabelled
@@ -89,7 +91,7 @@ class Labels(BaseModel):
 
     labels: int
     items: int
-    annotators: tuple[str, ...]
+    annotators: dict[str, int]
     unknown: tuple[str, ...]
     unlabelled: int
     not_applicable: dict[str, int]
@@ -97,6 +99,14 @@ class Labels(BaseModel):
     parts: dict[Part, Parted]
     provenance: Provenance
     by_sheet: int
+
+    @property
+    def single(self) -> str | None:
+        """Which people gave one label alone, which tells nothing of how people agree; None where nobody did."""
+        alone = [name for name, count in self.annotators.items() if count == 1]
+        if not alone:
+            return None
+        return f"{', '.join(alone)}: one label alone, too few to tell how people agree"
 
     @property
     def mixed(self) -> str | None:
@@ -287,10 +297,11 @@ def _corrected(
 def _counted(joined: Joined, stored: Sequence[Stored], parts: dict[str, Part], provenance: Provenance) -> Labels:
     of_group = {joined.groups[item]: part for item, part in parts.items()}
     groups, items = Counter(of_group.values()), Counter(parts.values())
+    ours = [one.label for one in stored if one.label.item in parts]
     return Labels(
-        labels=len(stored),
+        labels=len(ours),
         items=len(parts),
-        annotators=tuple(sorted({one.label.annotator for one in stored})),
+        annotators=dict(sorted(Counter(label.annotator for label in ours).items())),
         unknown=joined.unknown,
         unlabelled=joined.unlabelled,
         not_applicable=dict(joined.not_applicable),

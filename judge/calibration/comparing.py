@@ -14,7 +14,7 @@ from judge.calibration.labelled import Labelled, divide
 from judge.calibration.populations.population import Provenance
 from judge.calibration.scale import Scale
 from judge.calibration.splits import Opened
-from judge.calibration.statistics import agreement, bootstrap, correlation
+from judge.calibration.statistics import agreement, bootstrap, correlation, shares
 from judge.calibration.statistics.bootstrap import Codes, Floats, Metric
 from judge.calibration.statistics.figures import Figure
 from judge.errors import InputError
@@ -58,7 +58,7 @@ class Compared(BaseModel):
     judges
         Of each judge.
     differences
-        Of each judge but the first less that of the first, on the same items: of shares and their sums with the
+        Of each judge but the first less that of the first, on the same items: of shares, their sums and kappa with the
         interval of `paired`, else with the cluster bootstrap's; of judges that said the same of every item without.
     """
 
@@ -208,7 +208,7 @@ def _criterion(
             known = np.isfinite(np.stack(rows)).all(axis=0)
             codes = np.unique(cluster[known], return_inverse=True)[1].astype(np.int64)
             sides = [row[known] for row in rows]
-            found = _sides({CALIBRATED: agreement.rmse}, y[known], sides, codes, w[known], draws, seed)
+            found = _sides({CALIBRATED: agreement.rmse(first.scale)}, y[known], sides, codes, w[known], draws, seed)
             measures += list(found) if known.any() else []
     return CriterionComparison(
         criterion=id_,
@@ -233,12 +233,7 @@ def _agreements(
     scale: Scale, y: Floats, sides: Sequence[Floats], cluster: Codes, w: Floats, draws: int, seed: int
 ) -> Iterator[Compared]:
     every = {**agreement.metrics(scale), "spearman": correlation.spearman}
-    wanted = {name: every[name] for name in MEASURES[scale.kind]}
-    # Of shares and kappa the interval is another one than the bootstrap's, as in the calibration itself.
-    alone = [agreement.agreement(scale, y, f, cluster, w, draws=draws, seed=seed) for f in sides]
-    for one in _sides(wanted, y, sides, cluster, w, draws, seed):
-        judges = tuple(found.get(one.name, figure) for found, figure in zip(alone, one.judges, strict=True))
-        yield one.model_copy(update={"judges": judges})
+    return _sides({name: every[name] for name in MEASURES[scale.kind]}, y, sides, cluster, w, draws, seed)
 
 
 def _sides(
@@ -250,9 +245,9 @@ def _sides(
     draws: int,
     seed: int,
 ) -> Iterator[Compared]:
-    """Every metric of every judge, and the differences from the first, all from the same resamples."""
+    """Every metric of every judge, as in its calibration, and the differences from the first, of the same resamples."""
     first = sides[0]
-    judges = [bootstrap.figures(metrics, y, f, cluster, w, draws=draws, seed=seed) for f in sides]
+    judges = [shares.figures(metrics, y, f, cluster, w, draws=draws, seed=seed) for f in sides]
     apart = [_apart(metrics, y, f, first, cluster, w, draws, seed) for f in sides[1:]]
     for name in metrics:
         yield Compared(

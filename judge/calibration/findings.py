@@ -28,6 +28,9 @@ class Verdict(StrEnum):
     TOO_FEW = "too few labels"  #: for any finding
 
 
+WEAKEST_FIRST = (Verdict.NOT_USABLE, Verdict.TOO_FEW, Verdict.USEFUL, Verdict.CAN_STAND_IN)
+
+
 class Finding(BaseModel):
     """The verdict on a criterion, and what it rests on, the first reason first."""
 
@@ -47,9 +50,9 @@ def finding(
 ) -> Finding:
     """What held-out labels say of a judge.
 
-    Too few labels: under 30 held-out items. Not usable: not shown to be better than chance, or, once calibrated, no
-    better than the best constant answer. Can stand in: at least three people, and the alternative annotator test passed
-    with both of its guards. Useful with correction: all that lies between.
+    Too few labels: under 30 held-out items, or all of them alike. Not usable: not shown to be better than chance, or,
+    once calibrated, no better than the best constant answer. Can stand in: at least three people, and the alternative
+    annotator test passed with both of its guards. Useful with correction: all that lies between.
 
     Parameters
     ----------
@@ -62,6 +65,9 @@ def finding(
         return Finding(verdict=Verdict.TOO_FEW, why=(f"{labels} held-out labels; a finding takes {LEAST_LABELS}",))
     chance = next(one.judge for one in measures if one.name == BEYOND_CHANCE[kind] and one.level == "item")
     name = BEYOND_CHANCE[kind].replace("youden", "TPR + TNR - 1")
+    if chance.value is None and str(chance.why).startswith("people "):
+        why = f"{chance.why}: such labels tell nothing of a judge; label items that people will tell apart"
+        return Finding(verdict=Verdict.TOO_FEW, why=(why,))
     if chance.value is None:
         return Finding(verdict=Verdict.NOT_USABLE, why=(f"{name} is undefined: {chance.why}",))
     if chance.low is None or chance.low <= 0:
@@ -78,6 +84,7 @@ def finding(
     if not alt_test.passed:
         return Finding(verdict=Verdict.USEFUL, why=(*(f"cannot stand in: {why}" for why in alt_test.why), *told))
     won = f"wins against {alt_test.omega:.0%} of {alt_test.tested} people, left out in turn"
+    won += f": as good on as many items as each, less {alt_test.epsilon:.0%} at most (ε)"
     return Finding(verdict=Verdict.CAN_STAND_IN, why=(won, *told))
 
 

@@ -120,9 +120,9 @@ def performance(test: Labelled, correction: Correction, draws: int = bootstrap.D
 
     constant = np.full(len(test), np.nan if correction.constant is None else correction.constant)
     return Performance(
-        raw_rmse=error_of(test.score, agreement.rmse),
-        rmse=error_of(calibrated, agreement.rmse),
-        constant_rmse=error_of(constant, agreement.rmse),
+        raw_rmse=error_of(test.score, agreement.rmse(test.scale)),
+        rmse=error_of(calibrated, agreement.rmse(test.scale)),
+        constant_rmse=error_of(constant, agreement.rmse(test.scale)),
         raw_bias=error_of(test.score, agreement.bias),
         bias=error_of(calibrated, agreement.bias),
         acceptance=_acceptance(test, correction, calibrated, draws, seed),

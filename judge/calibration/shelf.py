@@ -9,9 +9,11 @@ from pydantic import ValidationError
 from judge.calibration.calibration import Calibration
 from judge.errors import InputError, SetupError
 from judge.grades import JudgeRef, RubricRef
+from rubrics import Rubric
 
 if TYPE_CHECKING:
     from judge.store.calibrations import CalibrationInfo
+    from judge.store.results import RunInfo
     from judge.store.store import Store
 
 LATEST = "latest"
@@ -56,15 +58,26 @@ def find(store: Store, ref: str) -> tuple[CalibrationInfo, Calibration]:
         ) from None
 
 
-def refuse_other(info: CalibrationInfo, made: Calibration, rubric: RubricRef, judge: JudgeRef) -> None:
-    """Raises SetupError, saying what differs, where a calibration belongs to another rubric or judge."""
+def refuse_other(
+    info: CalibrationInfo,
+    made: Calibration,
+    rubric: RubricRef,
+    judge: JudgeRef,
+    in_rubric: str = "",
+    in_asking: str = "",
+) -> None:
+    """Raises SetupError, saying what differs, where a calibration belongs to another rubric or judge.
+
+    `in_rubric` and `in_asking` say more of it, where that is known.
+    """
     binding = made.binding
     differs = []
     if binding.rubric.hash != rubric.hash:
-        differs.append(f"the rubric ({binding.rubric.name} {binding.rubric.hash[:8]}, here {rubric.hash[:8]})")
+        told = f"{binding.rubric.name} {binding.rubric.hash[:8]}, here {rubric.hash[:8]}"
+        differs.append(f"the rubric ({told}{in_rubric and f': {in_rubric}'})")
     if binding.judge.fingerprint != judge.fingerprint:
         asked = f"{binding.judge.name} {binding.judge.fingerprint[:8]}, here {judge.name} {judge.fingerprint[:8]}"
-        differs.append(f"the judge, or how it is asked ({asked})")
+        differs.append(f"the judge, or how it is asked ({asked}{in_asking and f': {in_asking}'})")
     if differs:
         raise SetupError(
             f"the calibration {info.name} v{info.version} was made for another one: {' and '.join(differs)} differ; "
@@ -72,8 +85,29 @@ def refuse_other(info: CalibrationInfo, made: Calibration, rubric: RubricRef, ju
         )
 
 
-def check(store: Store, ref: str, rubric: RubricRef, judge: JudgeRef) -> str:
+def check(store: Store, ref: str, rubric: Rubric, judge: JudgeRef, samples: int) -> str:
     """The id of a calibration that belongs to a rubric and a judge. Raises InputError, SetupError."""
     info, made = find(store, ref)
-    refuse_other(info, made, rubric, judge)
+    ours = RubricRef(name=rubric.name, hash=rubric.hash)
+    before = store.ask(store.verdicts.stored_rubric, made.binding.rubric.hash)
+    refuse_other(info, made, ours, judge, _changed(before, rubric), _resampled(store, made, samples))
     return info.id
+
+
+def _changed(before: Rubric, now: Rubric) -> str:
+    """What another version of a rubric asks otherwise."""
+    old, new = ({one.id: one for one in rubric.leaves} for rubric in (before, now))
+    ways = {
+        "added": new.keys() - old.keys(),
+        "gone": old.keys() - new.keys(),
+        "changed": {id_ for id_ in old.keys() & new.keys() if old[id_] != new[id_]},
+    }
+    told = [f"{', '.join(sorted(ids))} {way}" for way, ids in ways.items() if ids]
+    return "; ".join(told) or "the same criteria, and other instructions, examples or sums"
+
+
+def _resampled(store: Store, made: Calibration, samples: int) -> str:
+    """How often the judge was asked then and now, where that differs."""
+    runs: list[RunInfo] = [] if made.binding.run is None else store.ask(store.results.runs, made.binding.run)
+    before = next((one.samples for one in runs), samples)
+    return "" if before == samples else f"--samples {before} then, {samples} now"

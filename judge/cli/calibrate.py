@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from judge.calibration.bound import keep_recorded
-from judge.calibration.calibration import calibrate
+from judge.calibration.calibration import Calibration, calibrate
 from judge.calibration.correction import Promise
 from judge.calibration.judgements import Judgements, of_recording
 from judge.calibration.labelling.groups import grouped, named_groups
@@ -20,7 +22,7 @@ from judge.calibration.shelf import keep
 from judge.cli import draw
 from judge.cli.exits import expected, say
 from judge.cli.progress import spinner
-from judge.errors import InputError
+from judge.errors import InputError, SetupError
 from judge.exports import find_run
 from judge.judges import Judge
 from judge.runs import keep_rubric
@@ -78,6 +80,8 @@ def calibrate_(
         raise InputError("name the run whose judge is calibrated with --run, or a recorded judge with --recorded")
     if system is not None and recorded is not None:
         raise InputError("--system names a column of a run's items; leave it out with --recorded")
+    if network and find_spec("torch") is None:  # before labels are taken
+        raise SetupError("--network needs torch; install this project with its extra: torch")
     with open_store(must_exist=run is not None) as store:
         info = None if run is None else find_run(store, run)
         given = _labels(store, labels, _rubric(store, info, rubric), group, info)
@@ -115,6 +119,16 @@ def calibrate_(
         typer.echo(kept.body)
     elif not quiet:
         draw.calibration(kept, made)
+        for id_, why in _untrained(made) if network else ():
+            say(f"{id_}: no network was tried: it {why}")
+
+
+def _untrained(made: Calibration) -> Iterator[tuple[str, str]]:
+    """Criteria of which no network was tried, and why."""
+    for id_, one in made.corrections.items():
+        for candidate in () if one.selection is None else one.selection.candidates:
+            if candidate.kind == "network" and candidate.rmse is None:
+                yield id_, str(candidate.why)
 
 
 @dataclass(frozen=True, slots=True)

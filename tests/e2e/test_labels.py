@@ -86,6 +86,8 @@ def test_what_a_file_did_is_said(graded: Terminal, take: Take) -> None:
     assert "labels: 0 new labels, 26 revised, 54 the same\n" in told
     assert "not read: mood\n" in told
     assert f"40 of the {COUNT} items of run " in told
+    graded.write("labels.csv", "item,annotator,clear,right\ni0,ann,1,yes\ni1,ann,1,no\ni7,bob,2,\n")
+    assert "one label alone, too few to tell how people agree: bob (item i7)" in take(graded, "labels.csv").err
 
 
 @BOTH

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -158,7 +159,13 @@ def _told(label_set: str, added: Added, found: LabelFile) -> list[str]:
     counted = f"{added.new:,} new labels, {added.changed:,} revised, {added.same + found.repeated:,} the same"
     if added.placed:
         counted += f", {added.placed:,} the same with a group or a sample that they had not"
-    return [f"{label_set}: {counted}", *([f"not read: {', '.join(found.skipped)}"] if found.skipped else ())]
+    told = [f"{label_set}: {counted}"]
+    if found.skipped:
+        told.append(f"not read: {', '.join(found.skipped)}")
+    by = Counter(label.annotator for label in found.labels)
+    if alone := [f"{label.annotator} (item {label.item})" for label in found.labels if by[label.annotator] == 1]:
+        told.append(f"one label alone, too few to tell how people agree: {', '.join(alone[:_TOLD])}")
+    return told
 
 
 def _joined(run: RunInfo, labelled: set[str], known: set[str]) -> list[str]:

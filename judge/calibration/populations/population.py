@@ -343,8 +343,8 @@ def _from_elsewhere(asked: _Asked, labels: Labels, why: str, found: Difference |
         why = f"{why}, and {excused[1]}: label a sample of this run"
         out = asked.population(none := Figure.undefined(why, len(labels.y)), Method.NONE, why, scored, no_labels, none)
         return out.model_copy(update=update)
-    if excused is not None:
-        update["warnings"] = (f"{excused[1]}; the figure counts them as if they were like the others",)
+    warnings = () if excused is None else (f"{excused[1]}; the figure counts them as if they were like the others",)
+    update["warnings"] = warnings
     if not asked.binary:
         why = f"{why}, and to a mean nothing carries over from there: label items of this run"
         out = asked.population(none := Figure.undefined(why, len(labels.y)), Method.NONE, why, scored, no_labels, none)
@@ -361,6 +361,9 @@ def _from_elsewhere(asked: _Asked, labels: Labels, why: str, found: Difference |
     size = effective_size(verdicts, np.ones(len(verdicts)), run.cluster[scored])
     passed = float(verdicts.mean())
     low, high = plug_in_interval(passed, size, rates, asked.confidence)
+    if found is not None and found.flagged:
+        doubt = f"the run does not look like the labelled items, so TPR and TNR may be others there: {found}"
+        update["warnings"] = (*warnings, doubt)
     figure = Figure(value=rogan_gladen(passed, rates.tpr, rates.tnr), low=low, high=high, n=int(there.sum()))
     why = f"{why}, so only the judge's TPR and TNR are taken from them, as if they were the same in this run"
     out = asked.population(figure, Method.ERROR_RATES, why, scored, no_labels, figure)

@@ -234,7 +234,7 @@ def _run(population: Population, found: Measurement, scale: Answers | None) -> F
     axis = near(figures, *ends)
     rows = []
     for told, kind, figure in zip(("judge alone", "labels alone", "corrected"), _OF_RUN, figures, strict=True):
-        note = "stands for the run" if figure == population.figure and figure.value is not None else None
+        note = "(stands for the run)" if figure == population.figure and figure.value is not None else None
         rows.append(row(told, kind, figure, axis, note))
     return Forest("Pass rate" if found.kind == "binary" else "Mean", axis, tuple(rows))
 

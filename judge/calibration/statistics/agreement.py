@@ -14,10 +14,11 @@ from judge.calibration.scale import Scale
 from judge.calibration.statistics import confusion
 from judge.calibration.statistics.bootstrap import DRAWS, Codes, Floats, Metric
 from judge.calibration.statistics.chance import BeyondChance
+from judge.calibration.statistics.correlation import nearest_step
 from judge.calibration.statistics.deviations import mae as mae
 from judge.calibration.statistics.deviations import rmse as rmse
 from judge.calibration.statistics.figures import Figure
-from judge.calibration.statistics.moments import Flags, mean, must_vary, ratio, varies
+from judge.calibration.statistics.moments import Flags, mean, people_must_vary, ratio, varies
 from judge.calibration.statistics.shares import Share, SumOfShares, figures
 
 
@@ -102,14 +103,14 @@ def _ordinal(scale: Scale) -> dict[str, Metric]:
         "quadratic_kappa": QuadraticKappa(scale),
         "exact": _exact(scale),
         "adjacent": Share(adjacent),
-        "mae": mae,
+        "mae": mae(scale),
         "bias": bias,
-        "rmse": rmse,
+        "rmse": rmse(scale),
     }
 
 
-def _numeric(_: Scale) -> dict[str, Metric]:
-    return {"concordance": concordance, "mae": mae, "bias": bias, "rmse": rmse}
+def _numeric(scale: Scale) -> dict[str, Metric]:
+    return {"concordance": concordance, "mae": mae(scale), "bias": bias, "rmse": rmse(scale)}
 
 
 def _nominal(scale: Scale) -> dict[str, Metric]:
@@ -136,7 +137,7 @@ class QuadraticKappa:
     def __call__(self, y: Floats, f: Floats, W: Floats) -> Floats:
         """The kappa under each reweighting, (B, n) -> (B,)."""
         people, judge = self.scale.nearest(y), self.scale.nearest(f)
-        must_vary(people, judge)
+        people_must_vary(people)
         return confusion.quadratic_kappa(confusion.tables(people, judge, W, confusion.levels(self.scale)))
 
     def losses(self, y: Floats, f: Floats, w: Floats) -> tuple[Floats, float]:
@@ -154,10 +155,12 @@ def bias(y: Floats, f: Floats, W: Floats) -> Floats:
     return mean(f - y, W)
 
 
-def concordance(y: Floats, f: Floats, W: Floats) -> Floats:
-    """Lin's concordance: what quadratic kappa is on a scale of any numbers, (B, n) -> (B,).
+@dataclass(frozen=True, slots=True)
+class Concordance:
+    """Lin's concordance as a metric: what quadratic kappa is on a scale of any numbers.
 
-    1 - mean squared error / what it would be were the same scores paired by chance. NaN where people gave one score.
+    1 - mean squared error / what it would be were the same scores paired by chance. NaN where people gave one score; 0
+    where the judge did.
 
     References
     ----------
@@ -165,13 +168,28 @@ def concordance(y: Floats, f: Floats, W: Floats) -> Floats:
     Chinchilli (2001), A generalized concordance correlation coefficient for continuous and categorical data. Statistics
     in Medicine 20 (that the two are one).
     """
-    must_vary(y, f)
+
+    def __call__(self, y: Floats, f: Floats, W: Floats) -> Floats:
+        """The concordance under each reweighting, (B, n) -> (B,)."""
+        people_must_vary(y)
+        return 1 - ratio(mean(np.square(f - y), W), _by_chance(y, f, W))
+
+    def losses(self, y: Floats, f: Floats, w: Floats) -> tuple[Floats, float]:
+        """What each item takes from 1, (n,), and what the nearest miss on the heaviest item would take."""
+        whole = float(w.sum()) * float(_by_chance(y, f, w[None, :])[0])
+        losses: Floats = w * np.square(f - y) / whole
+        return losses, float(w.max()) * nearest_step(y, w) / whole
+
+
+concordance: Metric = Concordance()
+
+
+def _by_chance(y: Floats, f: Floats, W: Floats) -> Floats:
+    """The mean squared error of the same scores paired by chance, (B,); 0 where people gave one score."""
     middle = y[0]  # of scores far from 0 the squares would cancel
     means = [mean(scores - middle, W) for scores in (y, f)]
     squares = [mean(np.square(scores - middle), W) for scores in (y, f)]
-    by_chance = sum(squares) - 2 * means[0] * means[1]
-    by_chance[~varies(y, W)] = 0
-    return 1 - ratio(mean(np.square(f - y), W), by_chance)
+    return np.where(varies(y, W), sum(squares) - 2 * means[0] * means[1], 0.0)
 
 
 def _kappa(scale: Scale) -> Metric:

@@ -28,7 +28,7 @@ EPSILON: dict[People, float] = {"experts": 0.2, "skilled": 0.15, "crowd": 0.1}
 Q = 0.05
 #: Share of the annotators that a judge must win.
 WINNING = 0.5
-#: Fewer items than this take Wilcoxon's test in the place of Student's.
+#: Fewer items than this, all of one weight, take Wilcoxon's test in the place of Student's.
 ENOUGH = 30
 #: With fewer items the smallest p-value of Wilcoxon's test, 1 / 2^n, is above what three annotators ask for: no judge
 #: could win.
@@ -48,15 +48,14 @@ class AltTestRow:
     Attributes
     ----------
     score_judge, score_human
-        Mean score of the judge and of the annotator against the others.
+        Mean score of the judge and of the annotator against the others, by the weights of the items.
     rho_judge, rho_human
-        Share of the items on which the one is as good as the other or better; ties count for both. As all of a row,
-        of the items as they are, whatever the probabilities that they were drawn with.
+        Share of the items on which the one is as good as the other or better, by their weights; ties count for both.
     p
         Of the one-sided test of rho_judge <= rho_human - epsilon. None where the annotator was not tested; then `why`
         says so.
     test
-        Student's t, or Wilcoxon's for fewer than 30 items.
+        Student's t, or Wilcoxon's for fewer than 30 items that all weigh the same.
     rejected
         The judge wins, after Benjamini-Yekutieli.
     """
@@ -86,7 +85,7 @@ class AltTest:
     omega
         Winning rate, the share of tested annotators that the judge wins against.
     rho
-        Average advantage probability: the mean of `rho_judge` over the tested annotators, with weighted items.
+        Average advantage probability: the mean of `rho_judge` over the tested annotators.
     constant, rho_constant
         The best constant answer, and its average advantage probability.
     over_constant
@@ -134,8 +133,9 @@ def alt_test(
     """Whether the judge may stand in for one of the people.
 
     Each annotator in turn is left out, and the judge and the annotator are scored against the others, item by item. The
-    items are taken as independent and equally weighted by the tests, as in the paper, whatever `cluster` and `w` say:
-    `rho`, the constant and the guards take both.
+    tests are the paper's where an annotator's items all weigh the same, else of means by their weights
+    (`weighted_test`). They take the items as independent, as in the paper, whatever `cluster` says: the intervals of
+    `rho`, the constant and the guards take it.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def alt_test(
     w = np.ones(len(judge)) if w is None else w[kept]
     names = [str(column) for column in range(ratings.shape[1])] if names is None else names
     ours, theirs = _against_others(ratings, judge, score), _against_others(ratings, ratings, score)
-    rows = _rows(ours, theirs, names, epsilon, q, max(fewest, 1))
+    rows = _rows(ours, theirs, w, names, epsilon, q, max(fewest, 1))
     tested = np.array([row.p is not None for row in rows])
     if not tested.any():
         most = max(row.n for row in rows)
@@ -275,6 +275,37 @@ def wilcoxon(differences: Floats) -> float:
     return min(float(chances[: ranks[differences > 0].sum() + 1].sum()), 1.0)
 
 
+def weighted_test(differences: Floats, w: Floats, epsilon: float) -> float:
+    """One-sided p-value of items of unequal weights that losses less wins are epsilon on average, or more.
+
+    Student's test of the weighted mean, its variance that of a ratio of sums to first order, with Kish's effective
+    number of items less one degrees of freedom. One item more of the largest weight is supposed, and lost: a handful of
+    heavy items that by chance shows no loss would say that there is none, and light ones that the mean is sure.
+
+    Parameters
+    ----------
+    differences : (n,)
+        1 where the judge lost, -1 where it won, 0 at a tie.
+    w : (n,)
+        Inverse sampling probabilities.
+
+    References
+    ----------
+    Hajek (1971), in Godambe and Sprott, Foundations of Statistical Inference (the ratio). Sarndal, Swensson and Wretman
+    (1992), Model Assisted Survey Sampling, section 5.7 (its variance). Kish (1965), Survey Sampling, section 11.7. Fay
+    and Feuer (1997), Confidence intervals for directly standardized rates: a method based on the gamma distribution.
+    Statistics in Medicine 16, section 3 (one event more of the largest weight).
+    """
+    d, w = np.append(differences, 1.0), np.append(w, w.max())
+    n, w = len(d), w / w.sum()
+    mean = float(w @ d)
+    scored = w * (d - mean)
+    error = float(np.sqrt(n / (n - 1) * (scored @ scored)))
+    if error < _SAME:  # all of them losses, as the supposed one
+        return 1.0
+    return float(stats.t.cdf((mean - epsilon) / error, 1 / (w @ w) - 1))
+
+
 def _against_others(ratings: Floats, answers: Floats, score: Score) -> Floats:
     """Scores (n, R) against the labels of the others, each annotator left out in turn; NaN where one did not label.
 
@@ -290,9 +321,9 @@ def _against_others(ratings: Floats, answers: Floats, score: Score) -> Floats:
 
 
 def _rows(
-    ours: Floats, theirs: Floats, names: Sequence[str], epsilon: float, q: float, fewest: int
+    ours: Floats, theirs: Floats, w: Floats, names: Sequence[str], epsilon: float, q: float, fewest: int
 ) -> tuple[AltTestRow, ...]:
-    """Every annotator's test, from the scores of the judge and of the annotators (n, R)."""
+    """Every annotator's test, from the scores of the judge and of the annotators (n, R), and the weights (n,)."""
     rows: list[AltTestRow] = []
     for name, judge, human in zip(names, ours.T, theirs.T, strict=True):
         on = ~np.isnan(human)
@@ -301,11 +332,16 @@ def _rows(
             why = f"{n} {'item' if n == 1 else 'items'} with labels of others, and it takes {fewest}"
             rows.append(AltTestRow(name, n, None, None, None, None, None, None, False, why))
             continue
-        judge, human = judge[on], human[on]
+        judge, human, weights = judge[on], human[on], w[on] / w[on].max()
         wins, losses = _as_good(judge, human).astype(np.float64), _as_good(human, judge).astype(np.float64)
-        p, test = _p(losses - wins, epsilon)
-        scores, rhos = (float(judge.mean()), float(human.mean())), (float(wins.mean()), float(losses.mean()))
-        rows.append(AltTestRow(name, n, *scores, *rhos, p, test, False))
+        if np.ptp(weights) < _SAME:
+            p, test = _p(losses - wins, epsilon)
+        else:
+            p, test = weighted_test(losses - wins, weights, epsilon), "t"
+        scores, rhos = (
+            [float(np.average(side, weights=weights)) for side in both] for both in ((judge, human), (wins, losses))
+        )
+        rows.append(AltTestRow(name, n, scores[0], scores[1], rhos[0], rhos[1], p, test, False))
     tested = [row.p for row in rows if row.p is not None]
     rejected = iter(benjamini_yekutieli(tested, q).tolist())
     return tuple(row if row.p is None else replace(row, rejected=next(rejected)) for row in rows)
@@ -316,7 +352,7 @@ def _as_good(one: Floats, other: Floats) -> Flags:
 
 
 def _p(difference: Floats, epsilon: float) -> tuple[float, str]:
-    """One-sided p-value of a mean or middle of at least epsilon, and the test that gave it."""
+    """One-sided p-value of a mean or middle of at least epsilon, and the test that gave it, as in the paper."""
     n = len(difference)
     if n >= ENOUGH:
         mean, sd = float(difference.mean()), float(difference.std(ddof=1))

@@ -11,7 +11,7 @@ from judge.calibration.scale import Scale
 from judge.calibration.statistics import confusion
 from judge.calibration.statistics.bootstrap import Codes, Floats
 from judge.calibration.statistics.figures import Figure, Undefined
-from judge.calibration.statistics.moments import must_vary
+from judge.calibration.statistics.moments import people_must_vary
 from judge.calibration.statistics.shares import effective_items, share_of
 
 #: Of all weight: how far a cell is moved to see what it does to a statistic.
@@ -29,7 +29,7 @@ class BeyondChance:
     chance
         The chance in it, of the same tables.
     varied
-        Whether it is undefined where people, or the judge, gave a single answer.
+        Whether it is undefined where people gave a single answer.
     """
 
     scale: Scale
@@ -73,12 +73,20 @@ class BeyondChance:
         low, high = ((end - chance) / (1 - chance) for end in ends)
         return Figure(value=value, n=len(y), low=low, high=high)
 
+    def losses(self, y: Floats, f: Floats, w: Floats) -> tuple[Floats, float]:
+        """What each item takes from 1, (n,), and what a miss of the heaviest would take."""
+        people, judge = self._read(y, f)
+        T = confusion.tables(people, judge, w[None, :], confusion.levels(self.scale))
+        whole = float(w.sum()) * (1 - float(self.chance(T)[0]))
+        losses: Floats = w * (people != judge) / whole
+        return losses, float(w.max()) / whole
+
     def _read(self, y: Floats, f: Floats) -> tuple[Codes, Codes]:
         if not len(y):
             raise Undefined("there are no items")
         people, judge = self.scale.nearest(y), self.scale.nearest(f)
         if self.varied:
-            must_vary(people, judge)
+            people_must_vary(people)
         return people, judge
 
     def _first_order(self, T: Floats) -> Floats:

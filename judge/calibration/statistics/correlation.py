@@ -56,18 +56,14 @@ class Correlation:
     def losses(self, y: Floats, f: Floats, w: Floats) -> tuple[Floats, float]:
         """What each item takes from 1, (n,), and what the nearest miss on the heaviest item would take.
 
-        A correlation is 1 - sum w (u - v)^2 / (2 sum w), u and v being the standardised scores of the two. The nearest
-        miss is by one of people's scores, on average over items.
+        A correlation is 1 - sum w (u - v)^2 / (2 sum w), u and v being the standardised scores of the two.
         """
         whole = float(w.sum())
         scores = [midranks(one, w[None, :])[0] if self.ranked else one for one in (y, f)]
         apart = [one - w @ one / whole for one in scores]
         u, v = (one / math.sqrt(w @ one**2 / whole) for one in apart)
-        steps, at = np.unique(u, return_inverse=True)
-        between = np.square(np.diff(steps))
-        nearest = (np.append(between, between[-1]) + np.insert(between, 0, between[0])) / 2
         losses: Floats = w * np.square(u - v) / (2 * whole)
-        return losses, float(w.max() / (2 * whole) * (w @ nearest[at]) / whole)
+        return losses, float(w.max()) / (2 * whole) * nearest_step(u, w)
 
 
 #: Spearman's rank correlation: of the weighted midranks. Spearman (1904), The proof and measurement of association
@@ -77,6 +73,14 @@ spearman: Metric = Correlation(ranked=True)
 #: Pearson's. Pearson (1895), Note on regression and inheritance in the case of two parents. Proceedings of the Royal
 #: Society 58.
 pearson: Metric = Correlation(ranked=False)
+
+
+def nearest_step(scores: Floats, w: Floats) -> float:
+    """The square of a miss by one of people's scores (n,), upwards or downwards, on average over the weighted items."""
+    steps, at = np.unique(scores, return_inverse=True)
+    between = np.square(np.diff(steps))
+    nearest = (np.append(between, between[-1]) + np.insert(between, 0, between[0])) / 2
+    return float(w @ nearest[at] / w.sum())
 
 
 def midranks(scores: Floats, W: Floats) -> Floats:

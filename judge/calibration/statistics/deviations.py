@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from judge.calibration.scale import Scale
 from judge.calibration.statistics.bootstrap import Codes, Floats
 from judge.calibration.statistics.figures import Figure, Undefined
 from judge.calibration.statistics.moments import mean
@@ -15,9 +16,13 @@ from judge.calibration.statistics.moments import mean
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """The mean absolute error (power 1), or the root of the mean squared one (power 2), as a metric."""
+    """The mean absolute error (power 1), or the root of the mean squared one (power 2), as a metric.
+
+    `most` is how far two scores can be apart.
+    """
 
     power: int
+    most: float = math.inf
 
     def __call__(self, y: Floats, f: Floats, W: Floats) -> Floats:
         """The error under each reweighting, (B, n) -> (B,); NaN where nothing has weight."""
@@ -49,8 +54,14 @@ class Deviation:
         scored = np.bincount(cluster, weights * (np.abs(f - y) ** self.power - powered)) / weights.sum()
         error = math.sqrt(count / (count - 1) * float(scored @ scored)) / powered / self.power
         half = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * error
-        return Figure(value=value, n=len(y), low=value * math.exp(-half), high=value * math.exp(half))
+        return Figure(value=value, n=len(y), low=value * math.exp(-half), high=min(value * math.exp(half), self.most))
 
 
-mae = Deviation(1)
-rmse = Deviation(2)
+def mae(scale: Scale) -> Deviation:
+    """The mean absolute error on a scale."""
+    return Deviation(1, scale.width)
+
+
+def rmse(scale: Scale) -> Deviation:
+    """The root of the mean squared error on a scale."""
+    return Deviation(2, scale.width)

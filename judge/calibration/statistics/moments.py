@@ -11,18 +11,29 @@ from judge.calibration.statistics.figures import Undefined
 Flags = NDArray[np.bool_]
 
 
-def must_vary(y: Floats | Codes, f: Floats | Codes) -> None:
-    """Refuses scores that define no agreement beyond chance and no correlation.
+def people_must_vary(y: Floats | Codes) -> None:
+    """Refuses labels that define no agreement beyond chance.
 
     Raises
     ------
     Undefined
-        For fewer than two items, and where people, or the judge, gave every item the same score.
+        For fewer than two items, and where people gave every item the same score.
     """
     if len(y) < 2:
         raise Undefined("there are no items" if not len(y) else "there is one item alone")
     if (y == y[0]).all():
         raise Undefined("people gave every item the same score")
+
+
+def must_vary(y: Floats | Codes, f: Floats | Codes) -> None:
+    """Refuses scores that define no correlation.
+
+    Raises
+    ------
+    Undefined
+        As `people_must_vary`, and where the judge gave every item the same score.
+    """
+    people_must_vary(y)
     if (f == f[0]).all():
         raise Undefined("the judge gave every item the same score")
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
-from judge.calibration.statistics.bootstrap import Floats, Metric
+from judge.calibration.statistics.bootstrap import Floats, Losing, Metric
 from judge.calibration.statistics.figures import Figure, Undefined
 from judge.calibration.statistics.moments import Flags
 
@@ -273,39 +273,65 @@ def left_out_metric(ratings: Floats, metric: Metric, of: Literal["human", "judge
 
     The metric made of it does not look at `y`; NaN in `f` is an item without a score. `metric` is given all items in
     their order, those of no part with weight 0, so that it may know their documents. A rater for whom either figure is
-    undefined where all items weigh the same has no part, as in `left_out`.
+    undefined where all items weigh the same has no part, as in `left_out`. Of a metric with losses it has losses too
+    (`bootstrap.Losing`).
 
     Raises
     ------
     Undefined
         For one annotator. The metric made of it: where no rater defines it.
     """
-    rest = rest_of(ratings, target)
+    kind = _LosingBeside if isinstance(metric, Losing) else _Beside
+    return kind(ratings, rest_of(ratings, target), metric, of)
 
-    def averaged(y: Floats, f: Floats, weights: Floats) -> Floats:
-        compared = ~np.isnan(ratings) & ~np.isnan(rest) & ~np.isnan(f)[:, None]
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    ratings: Floats
+    rest: Floats
+    metric: Metric
+    of: Literal["human", "judge"]
+
+    def __call__(self, y: Floats, f: Floats, weights: Floats) -> Floats:
+        return np.asarray(
+            np.mean([self.metric(aim, wanted, weights * on) for on, aim, wanted in self._sides(f)], axis=0)
+        )
+
+    def _sides(self, f: Floats) -> list[tuple[Flags, Floats, Floats]]:
+        """Of each rater that enters the items that have a part, what the rest say, and what is held against it."""
+        compared = ~np.isnan(self.ratings) & ~np.isnan(self.rest) & ~np.isnan(f)[:, None]
         found = []
         why = "no item that the judge scored has labels from two people"
         for column in np.flatnonzero(compared.any(axis=0)):
             on = compared[:, column]
             # Items of no part repeat one that has a part, so that no value comes in that nobody gave.
             stand_in = np.where(on, np.arange(len(on)), np.flatnonzero(on)[0])
-            aim, human, judged = rest[stand_in, column], ratings[stand_in, column], f[stand_in]
-            wanted, other = (human, judged) if of == "human" else (judged, human)
+            aim, human, judged = self.rest[stand_in, column], self.ratings[stand_in, column], f[stand_in]
             try:
                 # A rater enters with both figures or with neither.
-                plain = metric(aim, other, on[None, :].astype(np.float64))
-                values = metric(aim, wanted, weights * on)
+                plain = [self.metric(aim, side, on[None, :].astype(np.float64)) for side in (human, judged)]
             except Undefined as undefined:
                 why = str(undefined)
                 continue
             if not np.isnan(plain).any():
-                found.append(values)
+                found.append((on, aim, human if self.of == "human" else judged))
         if not found:
             raise Undefined(why)
-        return np.asarray(np.mean(found, axis=0))
+        return found
 
-    return averaged
+
+class _LosingBeside(_Beside):
+    """Of a metric with losses, which are those of the raters on average."""
+
+    __slots__ = ()
+
+    def losses(self, y: Floats, f: Floats, w: Floats) -> tuple[Floats, float]:
+        """What each item takes from 1, (n,), and what the nearest miss would: the judge's is one beside every rater."""
+        metric = self.metric
+        assert isinstance(metric, Losing)
+        losses, least = zip(*(metric.losses(aim, wanted, w * on) for on, aim, wanted in self._sides(f)), strict=True)
+        beside = len(least) if self.of == "human" else 1
+        return np.asarray(np.mean(losses, axis=0)), float(np.mean(least)) / beside
 
 
 def majority(ratings: Floats) -> Floats:

@@ -136,6 +136,13 @@ class Share:
             raise Undefined(self.nothing)
         return hit, among
 
+    def losses(self, y: Floats, f: Floats, w: Floats) -> tuple[Floats, float]:
+        """What each item takes from 1, (n,), and what a miss of the heaviest would take."""
+        hit, among = self._read(y, f)
+        weights = w * among
+        losses: Floats = weights * ~hit / weights.sum()
+        return losses, float(weights.max() / weights.sum())
+
     def scores(self, y: Floats, f: Floats, cluster: Codes, w: Floats) -> Floats:
         """What each cluster adds to the error of the share, (C,), to first order."""
         hit, among = self._read(y, f)
@@ -156,6 +163,11 @@ class SumOfShares:
     def __call__(self, y: Floats, f: Floats, W: Floats) -> Floats:
         """The sum under each reweighting, (B, n) -> (B,); NaN where one of the shares is."""
         return self.times * (self.first(y, f, W) + self.second(y, f, W)) + self.plus
+
+    def losses(self, y: Floats, f: Floats, w: Floats) -> tuple[Floats, float]:
+        """What each item takes from where both shares are 1, (n,), and what a miss of the heaviest would take."""
+        (one, most), (other, most_too) = (share.losses(y, f, w) for share in (self.first, self.second))
+        return self.times * (one + other), self.times * max(most, most_too)
 
     def figure(self, y: Floats, f: Floats, cluster: Codes, w: Floats | None = None, confidence: float = 0.95) -> Figure:
         """The sum with the interval that those of the two shares make (`joined`)."""

@@ -14,6 +14,7 @@ from judge.notation import number, share, visible
 if TYPE_CHECKING:
     from judge.calibration.calibration import Calibration
     from judge.calibration.correction import Correction
+    from judge.calibration.measures import Measure
     from judge.calibration.measuring import Measurement
     from judge.calibration.populations.population import Population
     from judge.calibration.statistics.figures import Figure
@@ -53,13 +54,13 @@ def calibration(info: CalibrationInfo, made: Calibration) -> None:
     if binding.judge.kind == "simulated":
         paragraph(("The judge is simulated: no model read these outputs.", "bold yellow"))
     _labels(made)
-    head = Row("criterion", ("n", "measure", "judge", "people", "constant", "error", "calibrated"), ("finding",))
+    head = Row("criterion", ("n", "measure", "judge", "constant", "beside people", "error", "calibrated"), ("finding",))
     rows = [_row(one) for one in made.measurements.values()]
     table(head, rows)
     paragraph(
         (
-            "judge: against the mean of the people; people: one against the rest; error: RMSE of its score, and of "
-            "the calibrated one; all on labels that nothing was fitted on",
+            "judge: against the mean of the people; beside people: the judge / one person, each against the rest of "
+            "them; error: RMSE of its score, and of the calibrated one; all on labels that nothing was fitted on",
             "dim",
         )
     )
@@ -84,8 +85,8 @@ def _labels(made: Calibration) -> None:
             *([] if made.binding.run is None else [labels.provenance.value]),
         ],
     )
-    if labels.mixed is not None:
-        paragraph((labels.mixed, "yellow"))
+    for doubt in filter(None, (labels.mixed, labels.single)):
+        paragraph((visible(doubt), "yellow"))
     if labels.unknown:
         some = ", ".join(labels.unknown[:_UNKNOWN])
         more = f" and {len(labels.unknown) - _UNKNOWN:,} more" if len(labels.unknown) > _UNKNOWN else ""
@@ -103,8 +104,8 @@ def _row(one: Measurement) -> Row:
             f"{one.items - one.unscored:,}",
             MAIN[one.kind].replace("_", " "),
             "-" if measure is None else figure(measure.judge),
-            "-" if measure is None else _value(measure.person),
             "-" if measure is None else number(measure.constant),
+            "-" if measure is None else beside(measure),
             "-" if told is None else _value(told.raw_rmse),
             "-" if told is None else _value(told.rmse),
         ),
@@ -117,6 +118,13 @@ def figure(one: Figure) -> str:
     if one.value is None:
         return "undefined"
     return number(one.value) if one.low is None else f"{number(one.value)} [{number(one.low)}, {number(one.high)}]"
+
+
+def beside(one: Measure) -> str:
+    """The judge and a person, each against the rest of the people."""
+    if one.person is None or one.person.value is None or one.judge_beside is None:
+        return "-"
+    return f"{_value(one.judge_beside)} / {_value(one.person)}"
 
 
 def _percent(one: Figure) -> str:
@@ -139,18 +147,24 @@ def _why(one: Measurement, correction: Correction | None) -> None:
 
 
 def _details(one: Measurement, threshold: Threshold | None) -> Iterator[str]:
+    if one.balance:
+        given = ", ".join(f"{name} {share(part)}" for name, part in zip(one.levels, one.balance, strict=True))
+        yield f"people gave {given}"
     if one.unscored:
         yield f"{one.unscored:,} of {one.items:,} held-out items have no score of the judge"
     if one.orders:
         right, same = one.orders["accuracy"], one.orders["consistency"]
         moved = ", ".join(f"{figure(one.orders[way])} moved to the {place}" for way, place in PLACES.items())
         yield (
-            f"pairs, in both orders: accuracy {figure(right)}, of one verdict for all "
-            f"{figure(one.orders['constant'])}; the same verdict {figure(same)}; {moved}"
+            f"pairs, in both orders: accuracy {figure(right)} (a shown first {figure(one.orders['accuracy_ab'])}, "
+            f"b first {figure(one.orders['accuracy_ba'])}), of one verdict for all {figure(one.orders['constant'])}; "
+            f"the same verdict {figure(same)}; {moved}"
         )
     main = one.measure(MAIN[one.kind])
     if main is not None and main.person is not None and main.person.value is not None:
-        yield f"people, {MAIN[one.kind].replace('_', ' ')}: {figure(main.person)}, n {main.person.n:,}"
+        ours = "" if main.judge_beside is None else f"the judge {figure(main.judge_beside)}, "
+        told = f"{ours}one person {figure(main.person)}, n {main.person.n:,}"
+        yield f"against the rest of the people, {MAIN[one.kind].replace('_', ' ')}: {told}"
     if one.performance is None:
         return
     if one.performance.rmse.value is not None:
@@ -185,5 +199,5 @@ def _populations(made: Calibration) -> None:
 
 
 def _population(id_: str, one: Population) -> Row:
-    worth = () if one.multiplier is None else (f"judge worth {one.multiplier:.1f}x the labels",)
+    worth = () if one.multiplier is None else (f"judge worth {one.multiplier:.1f}x the labels drawn alike",)
     return Row(id_, (figure(one.raw), figure(one.labels), figure(one.corrected)), (one.method.value, *worth))

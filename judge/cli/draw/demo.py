@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from judge.calibration.headline import MAIN, OF_PEOPLE
-from judge.cli.draw.calibration import VERDICT_COLOURS, figure
+from judge.cli.draw.calibration import VERDICT_COLOURS, beside, figure
 from judge.cli.draw.line import fact, line, paragraph
 from judge.cli.draw.table import Row, table
 from judge.notation import number, share
@@ -50,7 +50,7 @@ def demonstrated(one: DemoSet, made: Calibration) -> None:
     parts = [f"{part} {it.items:,} items of {it.groups:,} groups" for part, it in labels.parts.items()]
     people = len(labels.annotators)
     fact("labels", [f"{labels.labels:,}", f"{people} people", *parts])
-    table(Row("criterion", ("n", "measure", "judge", "people", "constant")), list(_rows(made)))
+    table(Row("criterion", ("n", "measure", "judge", "constant", "beside people")), list(_rows(made)))
     for (of, why), ids in _undefined(made).items():
         paragraph((f"{of} undefined on {', '.join(ids)}: {why}", "dim"))
     for verdict, found in _by_verdict(made).items():
@@ -89,8 +89,7 @@ def _rows(made: Calibration) -> Iterator[Row]:
     for one in made.measurements.values():
         names = OF_PEOPLE[one.kind] if single else (MAIN[one.kind],)
         for at, measure in enumerate(filter(None, map(one.measure, names))):
-            person = None if measure.person is None else measure.person.value
-            figures = (figure(measure.judge), number(person), number(measure.constant))
+            figures = (figure(measure.judge), number(measure.constant), beside(measure))
             name, n = measure.name.replace("_", " "), f"{measure.judge.n:,}"
             yield Row("" if at else one.criterion, (n, name, *figures))
 

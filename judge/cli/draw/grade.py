@@ -28,6 +28,7 @@ def grade(one: Grade, rubric: Rubric, probabilities: bool) -> None:
         (one.outcome, COLOURS.get(one.outcome, OTHER)),
         f"  {known}{passed}",
         (f"  {one.trust}", "yellow"),
+        "" if one.finding is None else f"  at its weakest {one.finding}",
     )
     _node(rubric, one, probabilities, 2)
     usage = one.usage

@@ -74,8 +74,10 @@ def _verdict(each: Compared, at: int) -> str:
 
 
 def verdict(each: Compared, at: int) -> str:
-    """Better, worse, or no difference shown."""
+    """Better, worse, or no difference shown; or that there is none."""
     one = each.differences[at]
+    if one.value is None:
+        return "cannot be compared"
     if one.low is None or one.high is None or one.low <= 0 <= one.high:
         return "no difference shown"
     return "better" if (one.low > 0) != each.less_is_better else "worse"

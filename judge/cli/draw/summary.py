@@ -78,7 +78,10 @@ def _trusted(one: CalibratedSummary) -> tuple[str, str, str]:
     agreement = "undefined" if one.agreement is None else number(one.agreement)
     if one.agreement is not None and one.agreement_low is not None:
         agreement += f" [{number(one.agreement_low)}, {number(one.agreement_high)}]"
-    return number(one.mean), stands, f"{(one.measure or '').replace('_', ' ')} {agreement}"
+    # The mean of the calibrated scores of a pass rate would stand beside the rate itself, which knows more.
+    known = one.rate is not None or one.no_rate is not None
+    comes_to = share(one.rate) if known else number(one.mean)
+    return comes_to, stands, f"{(one.measure or '').replace('_', ' ')} {agreement}"
 
 
 def _rows(found: Summary) -> Iterator[Row]:

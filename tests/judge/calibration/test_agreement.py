@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 
 from judge.calibration.scale import Scale
 from judge.calibration.statistics import bootstrap
-from judge.calibration.statistics.agreement import agreement, metrics
+from judge.calibration.statistics.agreement import agreement, concordance, metrics
 from judge.calibration.statistics.bootstrap import Floats
 from judge.calibration.statistics.confusion import confusion
 from judge.calibration.statistics.correlation import spearman
@@ -165,7 +165,6 @@ def test_who_is_called_the_judge_does_not_matter_to_kappa(seed: int) -> None:
         ([1, 1, 1], [0, 1, 1], "balanced_accuracy", "people called no item negative"),
         ([0, 0, 0], [0, 1, 1], "tpr", "people called no item positive"),
         ([1, 1, 1], [0, 1, 1], "kappa", "people gave every item the same score"),
-        ([0, 1, 1], [1, 1, 1], "kappa", "the judge gave every item the same score"),
         ([1], [1], "kappa", "one item alone"),
         ([], [], "accuracy", "no items"),
         ([], [], "ac1", "no items"),
@@ -178,6 +177,13 @@ def test_undefined_says_why(y: list[int], f: list[int], name: str, why: str) -> 
     figure = agreement(BINARY, *scores, np.arange(len(y)), draws=20)[name]
     assert (figure.value, figure.low) == (None, None)
     assert why in (figure.why or "")
+
+
+def test_a_judge_that_gives_one_answer_agrees_as_chance_does() -> None:
+    one, other = np.array([0.0, 1, 1, 0, 1, 1]), np.ones(6)
+    for scale, name in ((BINARY, "kappa"), (ORDINAL, "quadratic_kappa"), (NUMERIC, "concordance")):
+        figure = agreement(scale, one + scale.minimum, other + scale.minimum, np.arange(6), draws=50)[name]
+        assert figure.value == pytest.approx(0, abs=1e-12), name
 
 
 def test_a_resample_that_leaves_it_undefined_is_no_number() -> None:
@@ -273,3 +279,25 @@ def test_kappa_of_independent_items_has_the_standard_error_of_theory() -> None:
 def test_a_scale_without_two_levels_has_no_table() -> None:
     with pytest.raises(ValueError, match="two levels"):
         confusion(NUMERIC, np.zeros(2), np.zeros(2))
+
+
+@pytest.mark.parametrize("scale", [BINARY, ORDINAL, NUMERIC])
+def test_losses_are_what_a_figure_lacks_to_one(scale: Scale) -> None:
+    rng = np.random.default_rng(3)
+    y = rng.integers(0, 2 if scale.kind == "binary" else 4, 60) + scale.minimum
+    f, w = np.where(rng.random(60) < 0.3, y[::-1], y), rng.uniform(0.5, 2, 60)
+    known = {name: metric for name, metric in metrics(scale).items() if isinstance(metric, bootstrap.Losing)}
+    assert known
+    for name in known.keys() - {"label_balance", "positive_rate", "adjacent"}:
+        losses, least = known[name].losses(y, f, w)
+        assert 1 - losses.sum() == pytest.approx(float(known[name](y, f, w[None, :])[0])), name
+        assert 0 < least < 1
+        assert known[name].losses(y, y, w)[0].sum() == pytest.approx(0)
+
+
+def test_a_faultless_judge_may_still_miss_what_did_not_come() -> None:
+    y = np.arange(60) % 7 + 1.0
+    found = bootstrap.figures({"concordance": concordance}, y, y, np.arange(60), draws=50)["concordance"]
+    assert (found.value, found.high) == (1, 1)
+    assert found.low is not None
+    assert 0.8 < found.low < 1

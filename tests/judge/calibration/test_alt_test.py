@@ -22,6 +22,7 @@ from judge.calibration.statistics.alt_test import (
     benjamini_yekutieli,
     mean_similarity,
     negative_rmse,
+    weighted_test,
     wilcoxon,
 )
 from judge.calibration.statistics.bootstrap import Floats
@@ -81,7 +82,7 @@ def test_the_p_value_is_of_the_losses_less_the_wins() -> None:
 
 
 def test_weighted_items_count_as_often_as_they_weigh() -> None:
-    """rho, the constant and the guards of items with weights 1, 2 and 3 are those of items so often there."""
+    """All but p of items with weights 1, 2 and 3 is that of items so often there."""
     rng = np.random.default_rng(4)
     truth = rng.integers(1, 4, 60).astype(np.float64)
     ratings = np.where(rng.random((60, 3)) < 0.6, truth[:, None], rng.integers(1, 4, (60, 3)))
@@ -96,12 +97,102 @@ def test_weighted_items_count_as_often_as_they_weigh() -> None:
         for name in ("rho", "rho_constant", "over_constant", "beyond_chance"):
             assert getattr(weighted, name).value == pytest.approx(getattr(repeated, name).value)
         assert weighted.rho.value != pytest.approx(plain.rho.value, abs=1e-3)
-        assert weighted.rows == plain.rows  # the tests are the paper's
+        for one, other in zip(weighted.rows, repeated.rows, strict=True):
+            for name in ("score_judge", "score_human", "rho_judge", "rho_human"):
+                assert getattr(one, name) == pytest.approx(getattr(other, name))
+            assert one.n == 60
+            # Copies of an item say nothing new.
+            assert one.p is not None
+            assert other.p is not None
+            assert one.p > other.p
         unseen = np.where(np.arange(60) < 5, NAN, judge)
         some = alt_test(ratings, unseen, score, ordered=ordered, w=w, draws=50)
         assert some.rho.value == pytest.approx(
             alt_test(ratings[5:], judge[5:], score, ordered=ordered, w=w[5:], draws=50).rho.value
         )
+
+
+@pytest.mark.parametrize("n", [20, 60])
+def test_weights_that_are_all_alike_are_none(n: int) -> None:
+    ratings, judge = graded(n, 7, 0.5)
+    plain = alt_test(ratings, judge, negative_rmse, ordered=True, draws=20)
+    alike = alt_test(ratings, judge, negative_rmse, ordered=True, w=np.full(n, 3.7), draws=20)
+    assert alike.rows == plain.rows
+    assert {row.test for row in plain.rows} == {"t" if n == 60 else "wilcoxon"}
+
+
+def test_a_weighted_test_by_hand() -> None:
+    """Weights 1, 1, 2 of a win, a tie and a loss, and one loss of weight 2 more: a mean of (-1 + 2 + 2) / 6 = 1/2.
+
+    Deviations -3/2, -1/2, 1/2, 1/2 times weights 1, 1, 2, 2, over 6: squares (9 + 1 + 4 + 4) / 4 / 36 = 1/8, by 4/3 for
+    four items. As good as 36 / (1 + 1 + 4 + 4) = 3.6 items of one weight.
+    """
+    p = weighted_test(np.array([-1.0, 0.0, 1.0]), np.array([1.0, 1.0, 2.0]), 0.2)
+    assert p == pytest.approx(stats.t.cdf((0.5 - 0.2) / np.sqrt(1 / 6), 2.6))
+    assert weighted_test(np.array([-1.0, 0.0, 1.0]), np.array([5.0, 5.0, 10.0]), 0.2) == pytest.approx(p)
+    assert weighted_test(np.ones(5), np.arange(1.0, 6.0), 0.2) == 1
+
+
+def drawn_unevenly(rng: np.random.Generator, right: tuple[float, float]) -> tuple[Floats, Floats, Floats]:
+    """Ratings, judge and weights of 270 items of one kind and 30 of another that is as common, but drawn less.
+
+    Two people know the answers, 0 or 1, and a third knows them of .8 of the items; the judge of `right` of each kind.
+    """
+    kind = np.repeat([0, 1], [270, 30])
+    truth = rng.integers(0, 2, 300).astype(np.float64)
+    third = np.where(rng.random(300) < 0.8, truth, 1 - truth)
+    judge = np.where(rng.random(300) < np.array(right)[kind], truth, 1 - truth)
+    return np.column_stack([truth, truth, third]), judge, np.array([1 / 270, 1 / 30])[kind]
+
+
+def test_a_judge_that_wins_only_where_many_items_were_drawn_does_not_pass() -> None:
+    """Against the third person it loses .8 - (.95 + .25) / 2 = .2 on average, just what it may not, and against the
+    others .8 * .4 = .32. Of 300 draws 2% above 5% are chance.
+    """
+    counted, alone, third = 0, 0, 0
+    for seed in range(300):
+        ratings, judge, w = drawn_unevenly(np.random.default_rng(seed), (0.95, 0.25))
+        # The guards are other tests; without them the verdict is omega.
+        weighed, plain = (
+            alt_test(ratings, judge, accuracy, 0.2, ordered=False, w=one, beyond_chance=CHANCE, draws=2)
+            for one in (w, None)
+        )
+        assert weighed.rows[2].p is not None
+        third += weighed.rows[2].p < 0.05
+        counted += weighed.omega >= 0.5
+        alone += plain.omega >= 0.5
+    assert alone > 270
+    assert counted <= 3
+    assert third <= 0.07 * 300
+
+
+def test_a_judge_that_is_good_on_all_that_was_drawn_passes() -> None:
+    passed = 0
+    for seed in range(100):
+        ratings, judge, w = drawn_unevenly(np.random.default_rng(seed), (0.95, 0.95))
+        found = alt_test(ratings, judge, accuracy, 0.2, ordered=False, w=w, beyond_chance=CHANCE, draws=2)
+        passed += found.omega == 1
+    assert passed >= 80
+
+
+@pytest.mark.parametrize(("light", "heavy"), [(16, 4), (38, 2), (94, 6)])
+def test_a_handful_of_heavy_items_that_show_no_loss_is_no_win(light: int, heavy: int) -> None:
+    """Of light items, a fifth of the whole, as many are won as lost; of heavy ones a quarter is lost: .2 of all.
+
+    Without a supposed loss .3, .6 and .2 of the draws were rejected.
+    """
+    w = np.repeat([0.2 / light, 0.8 / heavy], [light, heavy])
+    rejected, naive = 0, 0
+    for seed in range(500):
+        rng = np.random.default_rng(seed)
+        some = rng.choice([-1.0, 0.0, 1.0], light, p=[0.1, 0.8, 0.1])
+        d = np.append(some, (rng.random(heavy) < 0.25).astype(np.float64))
+        rejected += weighted_test(d, w, 0.2) < 0.05
+        scored = w * (d - w @ d)
+        error = np.sqrt(len(d) / (len(d) - 1) * (scored @ scored))
+        naive += w @ d - 0.2 < stats.t.ppf(0.05, 1 / (w @ w) - 1) * error
+    assert rejected <= 0.07 * 500
+    assert naive > 0.12 * 500
 
 
 def test_a_draw_by_float_noise_is_a_draw() -> None:

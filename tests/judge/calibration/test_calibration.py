@@ -24,7 +24,7 @@ from judge.calibration.measuring import measure
 from judge.calibration.populations.population import Provenance
 from judge.calibration.populations.transport import plug_in_interval
 from judge.calibration.scale import Scale
-from judge.calibration.shelf import find, keep
+from judge.calibration.shelf import check, find, keep
 from judge.calibration.splits import Fitting, Holding, Part, split
 from judge.calibration.statistics.bootstrap import Floats
 from judge.calibration.statistics.figures import Figure, Undefined
@@ -82,7 +82,7 @@ def test_a_good_judge_can_stand_in_and_says_what_that_rests_on(
         ("polite", "clear", "tone", "share"), Verdict.CAN_STAND_IN
     )
     assert found.labels.labels == 400 * 4 * 3
-    assert found.labels.annotators == ("person-0", "person-1", "person-2")
+    assert found.labels.annotators == {"person-0": 1600, "person-1": 1600, "person-2": 1600}
     assert sum(part.items for part in found.labels.parts.values()) == 400
     test = found.labels.parts[Part.TEST]
     for id_, one in found.measurements.items():
@@ -125,7 +125,10 @@ def test_people_among_each_other_have_intervals_and_weights_count_in_the_alterna
     assert plain["clear"].alt_test is not None
     assert weighted["clear"].alt_test is not None
     assert plain["clear"].alt_test.rho.value != weighted["clear"].alt_test.rho.value
-    assert plain["clear"].alt_test.rows == weighted["clear"].alt_test.rows
+    for stood in (plain["clear"].alt_test, weighted["clear"].alt_test):
+        assert stood.rho.value == pytest.approx(np.mean([row.rho_judge for row in stood.rows]))
+    pairs = zip(plain["clear"].alt_test.rows, weighted["clear"].alt_test.rows, strict=True)
+    assert all(one.p != other.p for one, other in pairs)
 
 
 def test_another_judge_that_draws_its_answers_is_not_usable(
@@ -393,6 +396,40 @@ def test_a_calibration_of_another_rubric_or_judge_is_refused_with_what_differs(
     with pytest.raises(InputError, match="there is no calibration 'd'"):
         find(sqlite_store, "d")
     assert find(sqlite_store, "c@1")[0] == find(sqlite_store, "latest")[0] == kept
+    asked = info.judge.model_copy(update={"fingerprint": "0" * 64})
+    with pytest.raises(SetupError, match=r"--samples 5 then, 2 now\)"):
+        check(sqlite_store, "c", rubric, asked, 2)
+    criteria = (
+        tuple(one.model_copy(update={"question": "Else?"}) for one in rubric.criteria[:1]) + rubric.criteria[1:-1]
+    )
+    told = f"{rubric.criteria[-1].id} gone; {rubric.criteria[0].id} changed"
+    with pytest.raises(SetupError, match=told):
+        check(sqlite_store, "c", rubric.model_copy(update={"criteria": criteria}), info.judge, 5)
+
+
+def test_labels_that_are_all_alike_are_too_few_whoever_judged(
+    sqlite_store: Store, ready: tuple[RunInfo, list[Label]]
+) -> None:
+    info, labels = ready
+    alike = [replace(one, level="yes", value=1.0) if one.criterion == "polite" else one for one in labels]
+    found = made(sqlite_store, info, alike).measurements
+    assert found["polite"].finding.verdict is Verdict.TOO_FEW
+    assert "tell nothing of a judge" in found["polite"].finding.why[0]
+    assert found["clear"].finding.verdict is Verdict.CAN_STAND_IN
+
+
+def test_an_overall_is_worth_its_weakest_part(sqlite_store: Store, ready: tuple[RunInfo, list[Label]]) -> None:
+    info, labels = ready
+    rng = np.random.default_rng(0)
+    levels = rng.permutation([(one.level, one.value) for one in labels if one.criterion == "clear"]).tolist()
+    noise = [
+        replace(one, level=int(level), value=float(value))
+        for one, (level, value) in zip((one for one in labels if one.criterion == "clear"), levels, strict=True)
+    ]
+    kept = keep(
+        sqlite_store, "c", made(sqlite_store, info, [one for one in labels if one.criterion != "clear"] + noise)
+    )
+    assert {grade.finding for grade in grades_of(sqlite_store, info, kept.id)} == {"not usable"}
 
 
 def test_a_recorded_judge_is_calibrated_without_a_run(tmp_path: Path, reply: Rubric) -> None:

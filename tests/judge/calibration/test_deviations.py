@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from judge.calibration.statistics.deviations import mae, rmse
+from judge.calibration.statistics.deviations import Deviation
+
+mae, rmse = Deviation(1), Deviation(2)
 
 
 def test_intervals_worked_by_hand() -> None:
@@ -43,3 +45,12 @@ def test_what_has_no_interval_says_why() -> None:
     assert (alone.value, alone.low, alone.why) == (1, None, "one group has no interval")
     none = mae.figure(np.array([]), np.array([]), np.array([], dtype=np.int64))
     assert (none.value, none.n, none.why) == (None, 0, "there are no items")
+
+
+def test_no_error_is_larger_than_the_scale() -> None:
+    y, f = np.zeros(4), np.array([0.1, 0.2, 3, 0.1])
+    open_ended = rmse.figure(y, f, np.arange(4) // 2)
+    assert open_ended.high is not None
+    assert open_ended.high > 3
+    held = Deviation(2, 3.0).figure(y, f, np.arange(4) // 2)
+    assert (held.low, held.value, held.high) == (open_ended.low, open_ended.value, 3)

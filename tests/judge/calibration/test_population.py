@@ -111,6 +111,7 @@ def test_labels_from_elsewhere_are_never_powered() -> None:
     assert found.weight is None
     assert found.difference is not None
     assert found.difference.flagged
+    assert "TPR and TNR may be others there" in found.warnings[0]
     assert found.figure.low is not None
     assert found.figure.high is not None
     assert found.figure.low < 0.8 < found.figure.high
