@@ -13,12 +13,13 @@ from api.desk import Desk
 from api.loopback import Loopback
 from api.openapi import Service
 from api.request_ids import RequestIds
-from api.routes import grades, health, rubrics
-from api.sessions import Sessions
+from api.routes import grades, health, rubrics, runs
 from api.settings import ServiceSettings
 from api.shelf import Shelf
+from judge.sessions import Sessions
 from judge.settings import Settings
 from judge.store import open_store
+from judge.worker import Worker
 
 
 def create_app(store_url: str | None = None) -> FastAPI:
@@ -36,9 +37,11 @@ def create_app(store_url: str | None = None) -> FastAPI:
     async def serving(_: FastAPI) -> AsyncIterator[dict[str, Desk]]:
         with open_store(store_url or settings.database_url) as store:
             sessions = Sessions(store)
+            worker = Worker(store, sessions, shelf.judge)
             try:
-                yield {"desk": Desk(store, shelf, sessions, settings.max_output_bytes)}
+                yield {"desk": Desk(store, shelf, sessions, worker, settings.max_output_bytes)}
             finally:
+                await worker.close()
                 await sessions.close()
 
     app = Service(
@@ -51,8 +54,8 @@ def create_app(store_url: str | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for routes in (grades, rubrics, health):
-        app.include_router(routes.router)
+    for router in (grades.router, runs.bodied, runs.router, rubrics.router, health.router):
+        app.include_router(router)
     handlers.install(app)
     app.add_middleware(Loopback)
     app.add_middleware(RequestIds)

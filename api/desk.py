@@ -7,9 +7,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from api.sessions import Sessions
 from api.shelf import Shelf
+from judge.sessions import Sessions
 from judge.store.store import Store
+from judge.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Desk:
     store: Store
     shelf: Shelf
     sessions: Sessions
+    worker: Worker
     max_output_bytes: int
 
 

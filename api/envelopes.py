@@ -13,7 +13,7 @@ from judge import Grade, Item
 from judge.grades import JudgeRef, RubricRef, Usage
 from rubrics import Rubric
 
-MOST_ITEMS = 100
+MOST_ITEMS, MOST_RUN_ITEMS = 100, 20_000
 MOST_SAMPLES = 20
 DEADLINE_S, LONGEST_DEADLINE_S = 120.0, 600.0
 
@@ -27,12 +27,12 @@ def _rubric(value: object) -> object:
     return value
 
 
-class GradesRequest(BaseModel):
+class Requested(BaseModel):
     """Items, what to grade them by, and who grades."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    items: list[Item] = Field(min_length=1, max_length=MOST_ITEMS, description="No two with the same id.")
+    items: list[Item] = Field(min_length=1, description="No two with the same id.")
     rubric: Annotated[str | Rubric | None, BeforeValidator(_rubric)] = Field(
         None, description="A name that GET /v1/rubrics lists, or a whole rubric: for items without one of their own."
     )
@@ -40,6 +40,13 @@ class GradesRequest(BaseModel):
         min_length=1, max_length=128, description="`provider/model`, `simulated`, or a judge that the operator named."
     )
     samples: int = Field(1, ge=1, le=MOST_SAMPLES, description="How often each item is judged.")
+    resend_lost: bool = Field(False, description="Ask again where an answer was lost, though it may have been paid.")
+
+
+class GradesRequest(Requested):
+    """What is graded while the caller waits."""
+
+    items: list[Item] = Field(min_length=1, max_length=MOST_ITEMS, description="No two with the same id.")
     deadline_s: float = Field(
         DEADLINE_S,
         ge=1,
@@ -47,7 +54,75 @@ class GradesRequest(BaseModel):
         description="Seconds that grading may take, beside finding out how a new judge can be asked. An item without "
         "an answer by then has the outcome `judge_error` with the cause `deadline`.",
     )
+
+
+class RunRequest(Requested):
+    """A run: items that are graded in the background, however long it takes. The same again is the same run."""
+
+    items: list[Item] = Field(min_length=1, max_length=MOST_RUN_ITEMS, description="No two with the same id.")
+    name: str = Field("items", min_length=1, max_length=200, description="Of the items, for people.")
+    calibration: str | None = Field(None, max_length=200, description="The calibration that the grades are shown by.")
+    budget_usd: float | None = Field(None, gt=0, le=1e9, description="What the run may cost; at this it pauses.")
+    retry_failed: bool = Field(False, description="Grade again what failed, where the run was graded before.")
+    fresh: bool = Field(False, description="A run of its own: no answer of an earlier one is used.")
+
+
+class Resumption(BaseModel):
+    """What a run may do when it goes on."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    budget_usd: float | None = Field(None, gt=0, le=1e9, description="What it may cost, all together; null as before.")
     resend_lost: bool = Field(False, description="Ask again where an answer was lost, though it may have been paid.")
+    retry_failed: bool = Field(False, description="Grade again what failed.")
+
+
+RunState = Literal["queued", "running", "paused", "cancelled", "completed"]
+
+
+class RunStatus(BaseModel):
+    """A run, and how far it is. `why` says what paused it.
+
+    `graded` items have their grades, `held` ones an answer that is lost; `open` ones are still to be graded.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    object: Literal["run"] = "run"
+    id: str
+    status: RunState
+    why: str | None = None
+    name: str
+    rubric: RubricRef
+    judge: JudgeRef
+    samples: int
+    items: int
+    graded: int
+    held: int
+    open: int
+    cost_usd: float | None = Field(description="So far; lost answers at their worst. Null where a price is unknown.")
+    created_at: float = Field(description="Seconds since 1970.")
+
+
+class RunList(BaseModel):
+    """Runs, the newest first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    object: Literal["list"] = "list"
+    data: tuple[RunStatus, ...]
+    has_more: bool
+
+
+class GradePage(BaseModel):
+    """Grades of a run in the order of its items. Where there are more, `next` goes on after them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    object: Literal["list"] = "list"
+    data: tuple[Grade, ...]
+    has_more: bool
+    next: int | None = Field(description="What to send as `after` for the next page.")
 
 
 class Grades(BaseModel):

@@ -51,11 +51,15 @@ class Kind:
 
 
 INVALID_JSON = Kind("invalid-json", 400, "The body is not JSON that can be read")
+INVALID_KEY = Kind("invalid-idempotency-key", 400, "The idempotency key is not one that can be kept")
 NOT_LOCAL = Kind("not-local", 403, "Only this machine may ask")
 NO_SUCH_RUBRIC = Kind("no-such-rubric", 404, "There is no such rubric")
+NO_SUCH_RUN = Kind("no-such-run", 404, "There is no such run")
+KEY_IN_USE = Kind("idempotency-key-in-use", 409, "The first request with this idempotency key is not done")
 TOO_LARGE = Kind("too-large", 413, "The body is too large")
 NOT_JSON = Kind("not-json", 415, "The body is not declared as JSON")
 INVALID_REQUEST = Kind("invalid-request", 422, "The request is not one that can be served")
+KEY_REUSED = Kind("idempotency-key-reused", 422, "The idempotency key belongs to another request")
 INVALID_RUBRIC = Kind("invalid-rubric", 422, "The rubric cannot be used")
 JUDGE_SETUP = Kind("judge-setup", 422, "The judge cannot be asked as it is set up")
 INTERNAL = Kind("internal", 500, "The service failed")

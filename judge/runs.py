@@ -72,10 +72,11 @@ class Progress:
 
 
 class Run:
-    """A run of this process. Made by `open`; close it in the end."""
+    """A run of this process. Made by `open`, or by `take`; close it in the end."""
 
     def __init__(self, store: Store, session: Session, rubric: Rubric, row: dict[str, Any], options: Options) -> None:
         self._store, self._session, self._options = store, session, options
+        self._own_session = False
         self.id: str = row["id"]
         self.items: int = row["items"]
         self.judge_fingerprint: str = row["judge_fingerprint"]
@@ -127,16 +128,28 @@ class Run:
             options.budget_usd,
         )
         try:
-            by = None if calibration is None else _checked(store, calibration, rubric, session)
-            row = _find_or_create(store, dataset, scan, rubric, session, options)
-            store.change(store.runs.take, row["id"], this_process(), by_force=options.take_over)
-            store.change(store.runs.reopen, row["id"], lost=options.resend_lost, failed=options.retry_failed)
+            by = None if calibration is None else checked(store, calibration, rubric, session)
+            run = cls.take(store, session, rubric, submit(store, dataset, scan, rubric, session, options), options)
             if by is not None:
-                store.change(store.calibrations.show_by, row["id"], by)
-            return cls(store, session, rubric, row, options)
+                store.change(store.calibrations.show_by, run.id, by)
         except BaseException:
             await session.close()
             raise
+        run._own_session = True
+        return run
+
+    @classmethod
+    def take(cls, store: Store, session: Session, rubric: Rubric, run_id: str, options: Options) -> Run:
+        """Takes a run that is there, with a session that whoever opened it closes.
+
+        Raises
+        ------
+        RunBusy
+            While another live process has it.
+        """
+        store.change(store.runs.take, run_id, this_process(), by_force=options.take_over)
+        store.change(store.runs.reopen, run_id, lost=options.resend_lost, failed=options.retry_failed)
+        return cls(store, session, rubric, store.ask(store.runs.row, run_id), options)
 
     @property
     def troubles(self) -> Counter[str]:
@@ -197,7 +210,8 @@ class Run:
 
     async def close(self) -> str:
         """Gives the run up, if nobody took it over. Returns its state: `done`, or `open` where items are left."""
-        await self._session.close()
+        if self._own_session:
+            await self._session.close()
         state: str = self._store.change(self._store.runs.release, self.id)
         return state
 
@@ -253,9 +267,14 @@ def fingerprint(dataset: str, rubric: str, judge: str, round_: int) -> str:
     return hashlib.sha256(json.dumps([dataset, rubric, judge, round_]).encode()).hexdigest()
 
 
-def _find_or_create(
-    store: Store, dataset: Dataset, scan: Scan, rubric: Rubric, session: Session, options: Options
-) -> dict[str, Any]:
+def submit(store: Store, dataset: Dataset, scan: Scan, rubric: Rubric, session: Session, options: Options) -> str:
+    """The id of the run of this dataset, rubric and judge: made with all its items, unless it is there.
+
+    Raises
+    ------
+    RunBusy
+        While another process makes it.
+    """
     round_ = 0
     if options.fresh:
         mending = options.resend_lost or options.retry_failed
@@ -263,7 +282,7 @@ def _find_or_create(
     wanted = fingerprint(scan.hash, rubric.hash, session.fingerprint, round_)
     found = store.change(store.runs.find, wanted, by_force=options.take_over)
     if found is not None:
-        return dict(found._mapping)
+        return str(found.id)
     _keep(store, rubric, session)
     row: dict[str, Any] = {
         "id": uuid.uuid4().hex[:12],
@@ -277,10 +296,10 @@ def _find_or_create(
         "items": scan.count,
     }
     store.create_run(row, dataset.unchanged_since(scan), lowest(rubric))
-    return row
+    return str(row["id"])
 
 
-def _checked(store: Store, calibration: str, rubric: Rubric, session: Session) -> str:
+def checked(store: Store, calibration: str, rubric: Rubric, session: Session) -> str:
     """The id of a calibration, refused where it is of another rubric or judge: before a run is made of it."""
     return check(store, calibration, rubric, session.grader(rubric, None).judge_ref, session.samples)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.envelopes import Grades
+from api.envelopes import Grades, RunStatus
 from judge import Grade, Outcome
 from judge.grades import CriterionGrade, JudgeRef, RubricRef, Usage
 from rubrics import Rubric
@@ -28,7 +28,7 @@ OF_EACH_ITEM = {
 _RUBRIC = RubricRef(name=RUBRIC.name, hash=RUBRIC.hash)
 _JUDGE = JudgeRef(name="openai/gpt-6-luna", fingerprint="9c1f" * 16, mode="json_schema")
 _USAGE = Usage(calls=1, prompt_tokens=412, completion_tokens=38, cost_usd=0.00023, latency_s=1.42)
-_GRADE = Grade(
+GRADE = Grade(
     item="1",
     outcome=Outcome.SCORED,
     score=1.0,
@@ -48,4 +48,20 @@ _GRADE = Grade(
     judge=_JUDGE.model_copy(update={"model": "gpt-6-luna"}),
     usage=_USAGE,
 )
-GRADES = Grades(data=(_GRADE,), rubric=_RUBRIC, judge=_JUDGE, usage=_USAGE)
+GRADES = Grades(data=(GRADE,), rubric=_RUBRIC, judge=_JUDGE, usage=_USAGE)
+
+RUN_REQUEST = {**GRADES_REQUEST, "name": "capitals", "budget_usd": 2.5}
+RUN = RunStatus(
+    id="5c0e7b1f9a42",
+    status="running",
+    name="capitals",
+    rubric=_RUBRIC,
+    judge=_JUDGE,
+    samples=1,
+    items=1,
+    graded=0,
+    held=0,
+    open=1,
+    cost_usd=0.0,
+    created_at=1795688000.0,
+)

@@ -105,9 +105,18 @@ def latest(connection: Connection, tenant: str) -> RunInfo | None:
     return None if row is None else _info(connection, tenant, row)
 
 
-def runs(connection: Connection, tenant: str, run_id: str | None = None, limit: int | None = None) -> list[RunInfo]:
-    """Runs, newest first; or the ones whose id begins with `run_id`."""
+def runs(
+    connection: Connection,
+    tenant: str,
+    run_id: str | None = None,
+    limit: int | None = None,
+    after: RunInfo | None = None,
+) -> list[RunInfo]:
+    """Runs, newest first; or the ones whose id begins with `run_id`; or those that follow another one."""
     wanted = _runs(tenant).limit(limit)
+    if after is not None:
+        as_new = and_(run.c.created_at == after.created_at, run.c.id > after.id)
+        wanted = wanted.where(or_(run.c.created_at < after.created_at, as_new))
     if run_id is not None:
         wanted = wanted.where(run.c.id.startswith(run_id, autoescape=True))
     return [_info(connection, tenant, row) for row in connection.execute(wanted).all()]

@@ -29,7 +29,7 @@ from judge.ledger import CallState, now
 from judge.owner import describe, is_dead, this_process
 from judge.store.conflicts import ignoring
 from judge.store.locks import Lock, hold
-from judge.store.tables import call, grade, item, rubric, run, run_item, verdict
+from judge.store.tables import call, grade, item, rubric, run, run_item, submission, verdict
 from judge.verdicts import Outcome
 from rubrics import Rubric
 from rubrics import lowest as lowest_of
@@ -157,6 +157,12 @@ def loaded(connection: Connection, tenant: str, run_id: str) -> None:
     """All items are there: the run is open. Raises RunBusy where it is no longer this process's."""
     _still_ours(connection, tenant, run_id)
     connection.execute(update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(state="open"))
+
+
+def row(connection: Connection, tenant: str, run_id: str) -> dict[str, Any]:
+    """A run as it is stored."""
+    found = connection.execute(select(run).where(run.c.tenant == tenant, run.c.id == run_id)).one()
+    return dict(found._mapping)
 
 
 def owner(connection: Connection, tenant: str, run_id: str) -> str | None:
@@ -399,7 +405,7 @@ def remove(connection: Connection, tenant: str, run_id: str, by_force: bool = Fa
     if not by_force:
         _check_free(connection, tenant, run_id, this_process())
     hold(connection, Lock.ITEMS)
-    for table in (verdict, grade, run_item):
+    for table in (verdict, grade, run_item, submission):
         connection.execute(delete(table).where(table.c.tenant == tenant, table.c.run == run_id))
     connection.execute(delete(run).where(run.c.tenant == tenant, run.c.id == run_id))
     used = exists().where(run_item.c.tenant == tenant, run_item.c.item_hash == item.c.hash)

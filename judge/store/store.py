@@ -14,7 +14,20 @@ from judge.grades import Graded
 from judge.items import Item
 from judge.ledger import Claim, Held, Settlement, now
 from judge.owner import this_process
-from judge.store import calibrations, calls, changes, figures, labels, results, runs, tables, verdicts, watches
+from judge.store import (
+    calibrations,
+    calls,
+    changes,
+    figures,
+    labels,
+    replays,
+    results,
+    runs,
+    submissions,
+    tables,
+    verdicts,
+    watches,
+)
 from judge.store.conflicts import ignoring, replacing
 from judge.store.database import Database
 
@@ -29,7 +42,8 @@ class Store:
 
     # The questions and tables, for callers that must not import SQLAlchemy before a store is open.
     calibrations, changes, figures, labels = calibrations, changes, figures, labels
-    results, runs, tables, verdicts, watches = results, runs, tables, verdicts, watches
+    replays, results, runs, submissions = replays, results, runs, submissions
+    tables, verdicts, watches = tables, verdicts, watches
 
     def __init__(self, url: str, tenant: str, must_exist: bool = False) -> None:
         self.tenant = tenant

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 #: The migration that these tables belong to.
-REVISION = "0004"
+REVISION = "0005"
 
 metadata = MetaData()
 
@@ -295,4 +295,36 @@ watch = Table(
     Column("body", Text, nullable=False),
     Column("at", Double, nullable=False),
     PrimaryKeyConstraint("tenant", "calibration", "criterion", "label"),
+)
+
+#: Runs that callers of the service want graded.
+submission = Table(
+    "submission",
+    metadata,
+    _tenant(),
+    Column("run", String(32), nullable=False),
+    Column("judge", String(128), nullable=False),  # the name that it was asked for by
+    Column("options", Text, nullable=False),  # JSON
+    Column("state", String(16), nullable=False),  # wanted | paused | cancelled | done
+    Column("why", Text),  # it is paused
+    Column("begun", Boolean, nullable=False),  # whether somebody has begun to grade it
+    Column("at", Double, nullable=False),
+    PrimaryKeyConstraint("tenant", "run"),
+    Index("submission_state", "tenant", "state", "at"),
+)
+
+#: Answers of the service that are given again to a request with the same idempotency key.
+replay = Table(
+    "replay",
+    metadata,
+    _tenant(),
+    Column("route", String(64), nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("fingerprint", String(64), nullable=False),  # of the request
+    Column("owner", String(256)),  # the process that is at work on it, until there is an answer
+    Column("status", Integer),
+    Column("headers", Text),  # JSON
+    Column("body", LargeBinary),
+    Column("at", Double, nullable=False),
+    PrimaryKeyConstraint("tenant", "route", "key"),
 )

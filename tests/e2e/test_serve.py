@@ -149,3 +149,42 @@ def test_a_service_that_is_killed_leaves_answers_to_use_and_calls_that_are_lost(
     assert resent.json["overall"]["outcomes"] == {"scored": 40}
     assert len(sent(steady)) == 40
     assert sent(steady).total() == known + lost
+
+
+def test_a_run_goes_on_by_itself_after_the_service_was_killed(place: Terminal, steady: Stub) -> None:
+    asked = {"items": place.rows("items.jsonl"), "rubric": "reply", "judge": "local"}
+    with serving(place) as service:
+        run = service.ask("POST", "/v1/runs", asked)["id"]
+        place.wait(service.process, lambda: service.ask("GET", f"/v1/runs/{run}")["graded"] >= 8)
+        acknowledged = {one["item"] for one in service.ask("GET", f"/v1/runs/{run}/grades")["data"]}
+        os.kill(service.process.pid, signal.SIGKILL)
+        service.process.wait()
+    before = sent(steady)
+    with serving(place) as service:
+        begun = time.monotonic()
+        place.wait(service.process, lambda: sent(steady).total() > before.total())
+        assert time.monotonic() - begun < 5  # nobody told it to
+        place.wait(service.process, lambda: service.ask("GET", f"/v1/runs/{run}")["status"] == "completed")
+        found = service.ask("GET", f"/v1/runs/{run}")
+        grades = {one["item"]: one for one in service.ask("GET", f"/v1/runs/{run}/grades")["data"]}
+        assert (found["graded"] + found["held"], len(grades)) == (40, 40)
+        assert found["held"] <= 4  # what was under way
+        assert {grades[item]["outcome"] for item in acknowledged} == {"scored"}
+        assert set(sent(steady).values()) == {1}
+        service.ask("POST", f"/v1/runs/{run}/resume", {"resend_lost": True})
+        place.wait(service.process, lambda: service.ask("GET", f"/v1/runs/{run}")["graded"] == 40)
+    assert sent(steady).total() == 40 + found["held"]
+
+
+def test_a_service_that_is_stopped_keeps_what_was_under_way(place: Terminal, steady: Stub) -> None:
+    asked = {"items": place.rows("items.jsonl"), "rubric": "reply", "judge": "local"}
+    with serving(place) as service:
+        run = service.ask("POST", "/v1/runs", asked)["id"]
+        place.wait(service.process, lambda: service.ask("GET", f"/v1/runs/{run}")["graded"] >= 8)
+        service.process.send_signal(signal.SIGTERM)
+        service.process.wait(timeout=20)
+    assert place.count("call", "state = 'sent'") == place.count("call", "state = 'lost'") == 0
+    with serving(place) as service:
+        place.wait(service.process, lambda: service.ask("GET", f"/v1/runs/{run}")["status"] == "completed")
+        assert service.ask("GET", f"/v1/runs/{run}")["graded"] == 40
+    assert (len(sent(steady)), sent(steady).total()) == (40, 40)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from judge import Judge
+from judge.judges import Judge
 from judge.session import Session
 from judge.store.store import Store
 

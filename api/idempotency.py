@@ -1,0 +1,67 @@
+"""`Idempotency-Key`: a request that comes again with its key gets the answer of the first, and does nothing.
+
+As draft-ietf-httpapi-idempotency-key-header-07 has it. The key belongs to the caller and the route; it is kept for
+seven days. A request that was refused leaves no answer: mended or not, it may come again with its key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.errors import Refused
+from api.problems import INVALID_KEY, KEY_IN_USE, KEY_REUSED
+from judge.store.replays import Found, Replay
+from judge.store.store import Store
+
+HEADER, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
+#: A string as structured headers write it, or the bare text that many clients send.
+_QUOTED, _BARE = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"'), re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def key_of(request: Request) -> str | None:
+    """The key that a request comes with, if one. Raises Refused."""
+    given = request.headers.getlist(HEADER)
+    if not given:
+        return None
+    quoted = _QUOTED.fullmatch(given[0])
+    if len(given) > 1 or not (quoted or (_BARE.fullmatch(given[0]) and '"' not in given[0])):
+        raise Refused(INVALID_KEY, f'Send one header such as `{HEADER}: "8e03978e-40d5"`, of at most 255 characters.')
+    return re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else given[0]
+
+
+async def once(
+    store: Store, request: Request, route: str, body: BaseModel, work: Callable[[], Awaitable[Response]]
+) -> Response:
+    """The response of `work`, or the one that it had when the request came before with the same key.
+
+    Raises
+    ------
+    Refused
+        For a key of another request, or one that is being worked on.
+    """
+    key = key_of(request)
+    if key is None:
+        return await work()
+    fingerprint = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
+    found, before = await asyncio.to_thread(store.change, store.replays.begin, route, key, fingerprint)
+    if found is Found.OTHER:
+        raise Refused(KEY_REUSED, "The key belongs to a request with another body; send a new key.")
+    if found is Found.BUSY:
+        raise Refused(KEY_IN_USE, "The first request with this key is still being worked on; try again in a second.")
+    if before is not None:
+        return Response(before.body, before.status, {**before.headers, REPLAYED: "true"}, "application/json")
+    try:
+        response = await work()
+    except BaseException:
+        await asyncio.to_thread(store.change, store.replays.forget, route, key)
+        raise
+    told = Replay(response.status_code, {"Location": response.headers["Location"]}, bytes(response.body))
+    await asyncio.to_thread(store.change, store.replays.answer, route, key, told)
+    return response

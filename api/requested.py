@@ -1,0 +1,80 @@
+"""What a request asks for: by which rubric, by which judge, and of which items; checked before anything is paid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from api.envelopes import Requested
+from api.errors import Refused
+from api.handlers import rubric_fault
+from api.problems import INVALID_REQUEST, INVALID_RUBRIC, JUDGE_SETUP, Fault
+from api.shelf import Shelf
+from judge import Item, Judge
+from judge.fences import urls
+from judge.items import PAIRS
+from rubrics import Rubric, RubricError
+
+
+def rubric_of(shelf: Shelf, body: Requested) -> Rubric:
+    """The rubric that is named, or sent. Raises Refused."""
+    found = _asked(shelf, body)
+    if found.pairwise:
+        fault = Fault(detail=f"{PAIRS}; write another scale, or name another rubric", pointer="/rubric")
+        raise Refused(INVALID_RUBRIC, "The rubric is not for single outputs.", fault)
+    return found
+
+
+def _asked(shelf: Shelf, body: Requested) -> Rubric:
+    asked = body.rubric
+    if asked is None:
+        if without := sum(item.rubric is None for item in body.items):
+            fault = Fault(detail=f"Items without a rubric of their own: {without}; name one here.", pointer="/rubric")
+            raise Refused(INVALID_REQUEST, "Every item needs a rubric.", fault)
+        return Rubric.of_each_item()
+    if isinstance(asked, Rubric):
+        return asked
+    if asked not in shelf.rubrics:
+        advice = f"Name one of {', '.join(shelf.rubrics)}, or send a whole rubric."
+        raise Refused(INVALID_RUBRIC, "There is no rubric of this name.", Fault(detail=advice, pointer="/rubric"))
+    return shelf.rubrics[asked]
+
+
+def judge_of(shelf: Shelf, asked: str) -> Judge:
+    """The judge that is named. Raises Refused."""
+    judge = shelf.judge(asked)
+    if judge is None:
+        fault = Fault(detail=f"Name one of {', '.join(shelf.judges)}.", pointer="/judge")
+        raise Refused(JUDGE_SETUP, "There is no judge of this name.", fault)
+    return judge
+
+
+def check_items(items: Sequence[Item], judge: Judge, max_output_bytes: int) -> None:
+    """Refuses what would fail halfway, when other items may have been paid. Raises Refused."""
+    _refuse_duplicates(items)
+    for place, item in enumerate(items):
+        _check(item, f"/items/{place}", judge, max_output_bytes)
+
+
+def _refuse_duplicates(items: Sequence[Item]) -> None:
+    first: dict[str, int] = {}
+    faults = [
+        Fault(detail=f"The item at /items/{first[item.id]} has the same id.", pointer=f"/items/{place}/id")
+        for place, item in enumerate(items)
+        if first.setdefault(item.id, place) != place
+    ]
+    if faults:
+        raise Refused(INVALID_REQUEST, "Every item needs an id of its own.", *faults)
+
+
+def _check(item: Item, pointer: str, judge: Judge, max_output_bytes: int) -> None:
+    if item.output_bytes > max_output_bytes:
+        fault = Fault(detail=f"The limit is {max_output_bytes:,} bytes.", pointer=f"{pointer}/output")
+        raise Refused(INVALID_REQUEST, "An output is too large; shorten it, or leave it out.", fault)
+    if not judge.takes_images and any(urls(item.fences)):
+        fault = Fault(detail="The judge takes no images; name one that does, or leave them out.", pointer=pointer)
+        raise Refused(INVALID_REQUEST, "An item has an image that the judge cannot see.", fault)
+    try:
+        item.own_rubric  # noqa: B018 - it is parsed here, as grading will need it
+    except RubricError as error:
+        fault = rubric_fault(error, f"{pointer}/rubric")
+        raise Refused(INVALID_RUBRIC, "Mend the item's rubric, then send the request again.", fault) from None

@@ -1,0 +1,241 @@
+"""`/v1/runs`: items that are graded in the background."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import idempotency
+from api.bodies import StrictRoute
+from api.desk import AtDesk
+from api.envelopes import GradePage, Resumption, RunList, RunRequest, RunState, RunStatus
+from api.errors import Refused
+from api.openapi import answer, problems
+from api.problems import (
+    INVALID_JSON,
+    INVALID_KEY,
+    INVALID_REQUEST,
+    INVALID_RUBRIC,
+    JUDGE_PAUSED,
+    JUDGE_SETUP,
+    KEY_IN_USE,
+    KEY_REUSED,
+    NO_SUCH_RUN,
+    NOT_JSON,
+    NOT_LOCAL,
+    STORE_UNAVAILABLE,
+    TOO_LARGE,
+    Fault,
+)
+from api.requested import check_items, judge_of, rubric_of
+from api.routes.examples import GRADE, RUN, RUN_REQUEST
+from judge.errors import InputError
+from judge.runs import Options
+from judge.store.results import RunInfo
+from judge.store.store import Store
+from judge.store.submissions import Standing, Wish
+from judge.trust import applier
+
+router = APIRouter(prefix="/v1/runs", tags=["runs"])
+bodied = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=StrictRoute)
+
+MOST_RUNS, MOST_GRADES = 100, 500
+LARGEST_SEQ = 2**31 - 1
+ID = "^[0-9a-f]{12}$"
+RunId = Annotated[str, Path(pattern=ID, examples=[RUN.id], description="The id of a run.")]
+REFUSALS = (
+    INVALID_JSON,
+    NOT_LOCAL,
+    TOO_LARGE,
+    NOT_JSON,
+    INVALID_REQUEST,
+    JUDGE_SETUP,
+    JUDGE_PAUSED,
+    STORE_UNAVAILABLE,
+)
+LOCATION = {"Location": {"description": "Where the run is.", "schema": {"type": "string"}}}
+
+
+@bodied.post(
+    "",
+    status_code=202,
+    response_model=RunStatus,
+    responses={
+        202: {**answer(RUN.model_dump(mode="json")), "headers": LOCATION},
+        **problems(*REFUSALS, INVALID_KEY, INVALID_RUBRIC, KEY_IN_USE, KEY_REUSED),
+    },
+)
+async def submit_run(
+    body: Annotated[RunRequest, Body(examples=[RUN_REQUEST])], desk: AtDesk, request: Request
+) -> Response:
+    """Takes items to be graded in the background. What is accepted is on disk, and is graded whatever happens.
+
+    Equal items, rubric, judge and samples are one run: submitted again it goes on with what is open, and pays for
+    nothing twice. `fresh` makes a run of its own. An `Idempotency-Key` gives the first answer again, for seven days.
+    """
+    rubric, judge = rubric_of(desk.shelf, body), judge_of(desk.shelf, body.judge)
+    check_items(body.items, judge, desk.max_output_bytes)
+    options = Options(
+        samples=body.samples,
+        budget_usd=body.budget_usd,
+        fresh=body.fresh,
+        resend_lost=body.resend_lost,
+        retry_failed=body.retry_failed,
+    )
+
+    async def work() -> Response:
+        try:
+            run_id = await desk.worker.submit(body.name, judge, rubric, body.items, options, body.calibration)
+        except InputError:  # the items were checked: what is left is the calibration
+            fault = Fault(detail="Name one that `judge calibrations list` shows.", pointer="/calibration")
+            raise Refused(INVALID_REQUEST, "There is no such calibration.", fault) from None
+        return _accepted(await asyncio.to_thread(_status, desk.store, run_id))
+
+    return await idempotency.once(desk.store, request, "POST /v1/runs", body, work)
+
+
+@router.get(
+    "",
+    responses={
+        200: answer(RunList(data=(RUN,), has_more=False).model_dump(mode="json")),
+        **problems(NOT_LOCAL, INVALID_REQUEST, NO_SUCH_RUN, STORE_UNAVAILABLE),
+    },
+)
+def list_runs(
+    desk: AtDesk,
+    after: Annotated[
+        str | None, Query(pattern="^[0-9a-f]{12}$", description="The last run of a page.", examples=[RUN.id])
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_RUNS, examples=[20])] = 20,
+) -> RunList:
+    """Runs, the newest first. The next page is that `after` the last one of this."""
+    last = None if after is None else _standing(desk.store, after).info
+    found: list[RunInfo] = desk.store.ask(desk.store.results.runs, limit=limit + 1, after=last)
+    told = desk.store.ask(desk.store.submissions.standing, [one.id for one in found[:limit]])
+    return RunList(data=tuple(map(_told, told)), has_more=len(found) > limit)
+
+
+@router.get(
+    "/{run}",
+    responses={
+        200: answer(RUN.model_dump(mode="json")),
+        **problems(NOT_LOCAL, INVALID_REQUEST, NO_SUCH_RUN, STORE_UNAVAILABLE),
+    },
+)
+def get_run(run: RunId, desk: AtDesk) -> RunStatus:
+    """How far a run is."""
+    return _status(desk.store, run)
+
+
+@router.post(
+    "/{run}/cancel",
+    responses={
+        200: answer(RUN.model_copy(update={"status": "cancelled"}).model_dump(mode="json")),
+        **problems(NOT_LOCAL, INVALID_REQUEST, NO_SUCH_RUN, STORE_UNAVAILABLE),
+    },
+)
+async def cancel_run(run: RunId, desk: AtDesk) -> RunStatus:
+    """Sends nothing more for a run. Answers under way are kept; `resume` goes on with what is open."""
+    await asyncio.to_thread(_standing, desk.store, run)
+    desk.worker.cancel(run)
+    return await asyncio.to_thread(_status, desk.store, run)
+
+
+@bodied.post(
+    "/{run}/resume",
+    status_code=202,
+    response_model=RunStatus,
+    responses={
+        202: {**answer(RUN.model_dump(mode="json")), "headers": LOCATION},
+        **problems(*REFUSALS, NO_SUCH_RUN),
+    },
+)
+async def resume_run(
+    run: RunId, body: Annotated[Resumption, Body(examples=[{}, {"retry_failed": True}])], desk: AtDesk
+) -> Response:
+    """Goes on with a run that was paused or cancelled, or grades again what is lost or failed."""
+    store = desk.store
+    one = await asyncio.to_thread(_standing, store, run)
+    info, before = one.info, one.submission
+    name = info.judge.name if before is None else before.judge
+    judge_of(desk.shelf, name)
+    options = Options(samples=info.samples) if before is None else Options(**before.options)
+    budget = options.budget_usd if body.budget_usd is None else body.budget_usd
+    options = replace(options, budget_usd=budget, resend_lost=body.resend_lost, retry_failed=body.retry_failed)
+    await asyncio.to_thread(desk.worker.resume, run, name, options)
+    return _accepted(await asyncio.to_thread(_status, store, run))
+
+
+@router.get(
+    "/{run}/grades",
+    responses={
+        200: answer(GradePage(data=(GRADE,), has_more=True, next=0).model_dump(mode="json", by_alias=True)),
+        **problems(NOT_LOCAL, INVALID_REQUEST, NO_SUCH_RUN, JUDGE_SETUP, STORE_UNAVAILABLE),
+    },
+)
+def get_grades(
+    run: RunId,
+    desk: AtDesk,
+    after: Annotated[int, Query(ge=-1, le=LARGEST_SEQ, description="`next` of the page before.", examples=[99])] = -1,
+    limit: Annotated[int, Query(ge=1, le=MOST_GRADES, examples=[100])] = 100,
+) -> GradePage:
+    """The grades of a run so far, in the order of its items, by the calibration that it was submitted with, if any."""
+    info, store = _standing(desk.store, run).info, desk.store
+    found = store.ask(store.results.grades, info, after, limit + 1)
+    page = [grade for _, grade in found[:limit]]
+    by = applier(store, info)
+    more = len(found) > limit
+    told = tuple(page if by is None else by.apply(page))
+    return GradePage(data=told, has_more=more, next=found[limit - 1][0] if more else None)
+
+
+def _accepted(status: RunStatus) -> Response:
+    headers = {"Location": f"/v1/runs/{status.id}", "Retry-After": "1"}
+    return Response(status.model_dump_json(by_alias=True), 202, headers, "application/json")
+
+
+def _standing(store: Store, run: str) -> Standing:
+    found: list[Standing] = store.ask(store.submissions.standing, [run])
+    if not found:
+        raise Refused(NO_SUCH_RUN, "GET /v1/runs lists the runs that there are.")
+    return found[0]
+
+
+def _status(store: Store, run: str) -> RunStatus:
+    return _told(_standing(store, run))
+
+
+def _told(one: Standing) -> RunStatus:
+    info = one.info
+    return RunStatus(
+        id=info.id,
+        status=_state(one),
+        why=None if one.submission is None else one.submission.why,
+        name=info.dataset,
+        rubric=info.rubric,
+        judge=info.judge,
+        samples=info.samples,
+        items=info.items,
+        graded=info.finished,
+        held=info.held,
+        open=info.items - info.finished - info.held,
+        cost_usd=info.cost_usd,
+        created_at=info.created_at,
+    )
+
+
+def _state(one: Standing) -> RunState:
+    """Of a run that nobody submitted, such as one of `judge grade`, by whether somebody is at work on it."""
+    wish = None if one.submission is None else one.submission.wish
+    if wish is Wish.PAUSED or wish is Wish.CANCELLED:
+        return "paused" if wish is Wish.PAUSED else "cancelled"
+    if one.info.state == "done" and wish is not Wish.WANTED:
+        return "completed"
+    if one.owner is not None:
+        return "running"
+    return "queued" if wish is Wish.WANTED else "paused"

@@ -1,0 +1,201 @@
+"""Runs over HTTP: accepted, graded in the background, paged, cancelled, resumed; the same request is the same run."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.api.conftest import JSON, Client, Reply
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Stub
+
+ENDED = {"completed", "paused", "cancelled"}
+
+
+def body(count: int, salt: str = "", **fields: Any) -> dict[str, Any]:
+    items = [{"id": f"i{n}", "output": f"ITEM-{n} {salt}"} for n in range(count)]
+    return {"items": items, "rubric": "helpfulness", "judge": "simulated", **fields}
+
+
+def submit(client: Client, asked: dict[str, Any], **headers: str) -> Reply:
+    return client.send("POST", "/v1/runs", json.dumps(asked), JSON | headers)
+
+
+def ended(client: Client, run: str) -> Any:
+    """The status of a run when nobody is at work on it any more."""
+    until = time.monotonic() + 30
+    while (found := client.get(f"/v1/runs/{run}").json)["status"] not in ENDED:
+        assert time.monotonic() < until, found
+        time.sleep(0.02)
+    return found
+
+
+def judges(folder: Path, stub: Stub, **fields: Any) -> Path:
+    folder.mkdir()
+    told = {
+        "name": "local",
+        "provider": "openai",
+        "model": "stub",
+        "base_url": stub.base_url,
+        "price": {"input": 1, "output": 1},
+    }
+    (folder / "local.yaml").write_text(json.dumps(told | fields))
+    return folder
+
+
+def test_a_run_is_accepted_and_graded(service: Client) -> None:
+    accepted = submit(service, body(7, "accepted", samples=2, name="seven"))
+    assert (accepted.status, accepted.headers["Location"]) == (202, f"/v1/runs/{accepted.json['id']}")
+    assert accepted.json["status"] in {"queued", "running", "completed"}
+    found = ended(service, accepted.json["id"])
+    told = {name: found[name] for name in ("status", "name", "items", "graded", "held", "open", "samples")}
+    assert told == {"status": "completed", "name": "seven", "items": 7, "graded": 7, "held": 0, "open": 0, "samples": 2}
+    listed = service.get("/v1/runs?limit=1").json
+    assert listed["data"] == [found]
+
+
+def test_grades_come_by_pages_in_the_order_of_the_items(service: Client) -> None:
+    run = submit(service, body(23, "paged")).json["id"]
+    ended(service, run)
+    items, path = [], f"/v1/runs/{run}/grades?limit=10"
+    sizes = []
+    after: int | None = -1
+    while after is not None:
+        page = service.get(f"{path}&after={after}").json
+        items += [grade["item"] for grade in page["data"]]
+        sizes.append(len(page["data"]))
+        assert page["has_more"] == (page["next"] is not None)
+        after = page["next"]
+    assert sizes == [10, 10, 3]
+    assert items == [f"i{n}" for n in range(23)]
+    whole = service.get(f"/v1/runs/{run}/grades").json["data"]
+    at_once = service.send("POST", "/v1/grades", json.dumps(body(23, "paged")), JSON).json["data"]
+    assert [one["criteria"] for one in whole] == [one["criteria"] for one in at_once]
+
+
+def test_equal_submissions_are_one_run_however_many_come_at_once(service: Client) -> None:
+    asked = body(5, "at once")
+    with ThreadPoolExecutor(16) as several:
+        replies = list(several.map(lambda _: submit(service, asked), range(50)))
+    assert {reply.status for reply in replies} == {202}
+    assert len({reply.json["id"] for reply in replies}) == 1
+    first = replies[0].json["id"]
+    assert submit(service, asked | {"samples": 2}).json["id"] != first
+    fresh = submit(service, asked | {"fresh": True}).json["id"]
+    assert fresh != first
+    for run in (first, fresh):
+        assert ended(service, run)["graded"] == 5
+
+
+def test_runs_are_listed_by_pages(service: Client) -> None:
+    made = [submit(service, body(1, f"listed {n}")).json["id"] for n in range(3)]
+    newest = service.get("/v1/runs?limit=2").json
+    assert [one["id"] for one in newest["data"]] == made[:0:-1]
+    assert newest["has_more"]
+    after = service.get(f"/v1/runs?limit=1&after={made[1]}").json
+    assert [one["id"] for one in after["data"]] == made[:1]
+
+
+@pytest.mark.parametrize("key", ['"quoted \\" key"', "8e03978e-40d5"])
+def test_a_key_gives_the_first_answer_again(service: Client, key: str) -> None:
+    asked = body(2, f"keyed {key}", fresh=True)
+    first = submit(service, asked, **{"Idempotency-Key": key})
+    again = submit(service, asked, **{"Idempotency-Key": key})
+    assert (again.status, again.raw, again.headers["Location"]) == (202, first.raw, first.headers["Location"])
+    assert (first.headers["Idempotency-Replayed"], again.headers["Idempotency-Replayed"]) == (None, "true")
+    other = submit(service, asked | {"samples": 3}, **{"Idempotency-Key": key})
+    assert (other.status, other.json["type"]) == (422, "urn:judge:problem:idempotency-key-reused")
+    assert submit(service, asked, **{"Idempotency-Key": f"{key[:-1]}x{key[-1]}"}).json["id"] != first.json["id"]
+
+
+@pytest.mark.parametrize("key", ["", '"', '"open', "a b", "k" * 256, '"' + "k" * 256 + '"', "é"])
+def test_a_key_that_cannot_be_kept_is_refused(service: Client, key: str) -> None:
+    refused = submit(service, body(1), **{"Idempotency-Key": key})
+    assert (refused.status, refused.json["type"]) == (400, "urn:judge:problem:invalid-idempotency-key")
+
+
+def test_a_refused_request_gives_its_key_back(service: Client) -> None:
+    key = {"Idempotency-Key": "mended"}
+    wrong = submit(service, body(1, "mended", calibration="none"), **key)
+    assert wrong.status == 422
+    assert submit(service, body(1, "mended"), **key).status == 202
+
+
+def test_a_cancelled_run_keeps_its_grades_and_goes_on_when_told(
+    serve: Callable[..., Client], stub: Callable[..., Stub], tmp_path: Path
+) -> None:
+    server = stub("--latency-ms", "100")
+    client = serve(JUDGES_DIR=judges(tmp_path / "judges", server, concurrency=2))
+    run = submit(client, body(30, judge="local")).json["id"]
+    until = time.monotonic() + 20
+    while not (graded := client.get(f"/v1/runs/{run}").json["graded"]):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    told = client.send("POST", f"/v1/runs/{run}/cancel").json
+    assert told["status"] == "cancelled"
+    before = server.stats()["requests"]
+    assert graded <= before < 30
+    time.sleep(0.5)
+    assert server.stats()["requests"] <= before + 2  # what was under way
+    kept = client.get(f"/v1/runs/{run}").json
+    assert (kept["status"], kept["held"]) == ("cancelled", 0)
+    assert len(client.get(f"/v1/runs/{run}/grades").json["data"]) == kept["graded"]
+    resumed = client.send("POST", f"/v1/runs/{run}/resume", "{}", JSON)
+    assert (resumed.status, resumed.headers["Location"]) == (202, f"/v1/runs/{run}")
+    done = ended(client, run)
+    assert (done["status"], done["graded"]) == ("completed", 30)
+    sent = [call["body_sha256"] for call in server.calls() if call["items"]]
+    assert len(sent) == len(set(sent))  # nothing was asked twice
+
+
+def test_a_run_pauses_at_its_budget_and_says_so(
+    serve: Callable[..., Client], stub: Callable[..., Stub], tmp_path: Path
+) -> None:
+    client = serve(JUDGES_DIR=judges(tmp_path / "judges", stub(), concurrency=1, max_tokens=1000))
+    asked = body(20, judge="local", budget_usd=0.005)
+    run = submit(client, asked).json["id"]
+    paused = ended(client, run)
+    assert paused["status"] == "paused"
+    assert "budget" in paused["why"]
+    assert paused["open"] > 0
+    assert paused["cost_usd"] <= 0.005
+    client.send("POST", f"/v1/runs/{run}/resume", json.dumps({"budget_usd": 5}), JSON)
+    done = ended(client, run)
+    assert (done["status"], done["graded"], done["why"]) == ("completed", 20, None)
+
+
+def test_what_is_not_there_is_told(service: Client) -> None:
+    for method, path in (("GET", ""), ("GET", "/grades"), ("POST", "/cancel"), ("POST", "/resume")):
+        missing = service.send(method, f"/v1/runs/{'0' * 12}{path}", "{}", JSON)
+        assert (missing.status, missing.json["type"]) == (404, "urn:judge:problem:no-such-run"), path
+        odd = service.send(method, f"/v1/runs/latest{path}", "{}", JSON)
+        assert (odd.status, odd.json["type"]) == (422, "urn:judge:problem:invalid-request"), path
+    for query in ("after=-2", "after=x", f"after={2**31}", "limit=0", "limit=501"):
+        assert service.get(f"/v1/runs/{'0' * 12}/grades?{query}").status == 422, query
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"judge": "none"}, "/judge"),
+        ({"rubric": "none"}, "/rubric"),
+        ({"items": []}, "/items"),
+        ({"budget_usd": 0}, "/budget_usd"),
+        ({"deadline_s": 5}, "/deadline_s"),
+        ({"items": [{"id": "a", "output": "x"}] * 2}, "/items/1/id"),
+    ],
+)
+def test_what_cannot_be_graded_is_refused_by_its_place(service: Client, fields: dict[str, Any], pointer: str) -> None:
+    before = service.get("/v1/runs?limit=1").json
+    refused = submit(service, body(1) | fields)
+    assert refused.status == 422
+    assert refused.json["errors"][0]["pointer"] == pointer
+    assert service.get("/v1/runs?limit=1").json == before
