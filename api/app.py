@@ -1,4 +1,4 @@
-"""The service: grading over HTTP, for programs on this machine."""
+"""The service: grading over HTTP."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from api import handlers
-from api.desk import Desk
+from api.access import Access
+from api.desk import Desks
 from api.loopback import Loopback
 from api.openapi import Service
 from api.request_ids import RequestIds
 from api.routes import grades, health, rubrics, runs
 from api.settings import ServiceSettings
 from api.shelf import Shelf
-from judge.sessions import Sessions
 from judge.settings import Settings
 from judge.store import open_store
-from judge.worker import Worker
 
 
 def create_app(store_url: str | None = None) -> FastAPI:
@@ -34,15 +33,14 @@ def create_app(store_url: str | None = None) -> FastAPI:
     shelf = Shelf.read(service.rubrics_dir, service.judges_dir)
 
     @asynccontextmanager
-    async def serving(_: FastAPI) -> AsyncIterator[dict[str, Desk]]:
+    async def serving(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         with open_store(store_url or settings.database_url) as store:
-            sessions = Sessions(store)
-            worker = Worker(store, sessions, shelf.judge)
+            desks = Desks(store, shelf, settings.max_output_bytes)
+            desks.take_up()
             try:
-                yield {"desk": Desk(store, shelf, sessions, worker, settings.max_output_bytes)}
+                yield {"store": store, "desks": desks}
             finally:
-                await worker.close()
-                await sessions.close()
+                await desks.close()
 
     app = Service(
         title="Calibrated judge",
@@ -57,6 +55,8 @@ def create_app(store_url: str | None = None) -> FastAPI:
     for router in (grades.router, runs.bodied, runs.router, rubrics.router, health.router):
         app.include_router(router)
     handlers.install(app)
-    app.add_middleware(Loopback)
+    app.add_middleware(Access, keyless=service.keyless)
+    if service.keyless:
+        app.add_middleware(Loopback)
     app.add_middleware(RequestIds)
     return app

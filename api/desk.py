@@ -1,4 +1,4 @@
-"""What every request is served with."""
+"""What a request is served with: the desk of its caller's tenant."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.access import Caller
+from api.errors import Refused
+from api.problems import NOT_ALLOWED
 from api.shelf import Shelf
+from judge.keys import Scope
 from judge.sessions import Sessions
 from judge.store.store import Store
 from judge.worker import Worker
@@ -15,7 +19,7 @@ from judge.worker import Worker
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Made when the service starts."""
+    """All that one tenant has here."""
 
     store: Store
     shelf: Shelf
@@ -24,9 +28,49 @@ class Desk:
     max_output_bytes: int
 
 
-async def _desk(request: Request) -> Desk:
-    desk: Desk = request.state.desk
-    return desk
+class Desks:
+    """A desk for each tenant, made when it is first needed. Close them in the end."""
+
+    def __init__(self, store: Store, shelf: Shelf, max_output_bytes: int) -> None:
+        self._store, self._shelf, self._max_output_bytes = store, shelf, max_output_bytes
+        self._desks: dict[str, Desk] = {}
+
+    def of(self, tenant: str) -> Desk:
+        """The desk of a tenant."""
+        if tenant not in self._desks:
+            store = self._store.of(tenant)
+            sessions = Sessions(store)
+            worker = Worker(store, sessions, self._shelf.judge)
+            self._desks[tenant] = Desk(store, self._shelf, sessions, worker, self._max_output_bytes)
+        return self._desks[tenant]
+
+    def take_up(self) -> None:
+        """Goes on with what is wanted, whoever's it is."""
+        for tenant in self._store.ask(self._store.submissions.tenants):
+            self.of(tenant)
+
+    async def close(self) -> None:
+        """Waits for the answers under way."""
+        for desk in self._desks.values():
+            await desk.worker.close()
+        for desk in self._desks.values():
+            await desk.sessions.close()
 
 
-AtDesk = Annotated[Desk, Depends(_desk)]
+class _For:
+    """The desk of the caller, who must be allowed to use it so."""
+
+    def __init__(self, use: Scope | None) -> None:
+        self._use = use
+
+    async def __call__(self, request: Request) -> Desk:
+        """See FastAPI's dependencies."""
+        caller: Caller = request.state.caller
+        if self._use is not None and not caller.may(self._use):
+            raise Refused(NOT_ALLOWED, f"The key lacks the scope `{self._use}`; ask with one that has it.")
+        desks: Desks = request.state.desks
+        return desks.of(caller.tenant)
+
+
+ToRead = Annotated[Desk, Depends(_For(Scope.READ))]
+ToGrade = Annotated[Desk, Depends(_For(Scope.GRADE))]

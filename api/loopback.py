@@ -1,4 +1,4 @@
-"""Only this machine may ask, as long as there are no keys.
+"""Only this machine may ask, where nobody needs a key.
 
 The server listens on loopback alone; this keeps out what comes through a browser on this machine: names that were
 rebound to a loopback address, and pages of other sites.

@@ -52,6 +52,8 @@ class Kind:
 
 INVALID_JSON = Kind("invalid-json", 400, "The body is not JSON that can be read")
 INVALID_KEY = Kind("invalid-idempotency-key", 400, "The idempotency key is not one that can be kept")
+NO_KEY = Kind("no-key", 401, "The request comes with no key that stands")
+NOT_ALLOWED = Kind("not-allowed", 403, "The key is not for this")
 NOT_LOCAL = Kind("not-local", 403, "Only this machine may ask")
 NO_SUCH_RUBRIC = Kind("no-such-rubric", 404, "There is no such rubric")
 NO_SUCH_RUN = Kind("no-such-run", 404, "There is no such run")
@@ -65,3 +67,6 @@ JUDGE_SETUP = Kind("judge-setup", 422, "The judge cannot be asked as it is set u
 INTERNAL = Kind("internal", 500, "The service failed")
 JUDGE_PAUSED = Kind("judge-paused", 503, "The judge cannot be asked for now")
 STORE_UNAVAILABLE = Kind("store-unavailable", 503, "The store cannot be used")
+
+#: What every request may meet that is about a tenant's own.
+ACCESS = (NO_KEY, NOT_ALLOWED, NOT_LOCAL)

@@ -6,6 +6,9 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+#: Set by `judge serve --no-keys`, which sees to it that this machine alone can ask.
+KEYLESS = "JUDGE_KEYLESS"
+
 
 def _folder(name: str) -> Path | None:
     given = os.environ.get(f"JUDGE_{name}", "").strip()
@@ -18,3 +21,4 @@ class ServiceSettings:
 
     rubrics_dir: Path | None = field(default_factory=lambda: _folder("RUBRICS_DIR"))
     judges_dir: Path | None = field(default_factory=lambda: _folder("JUDGES_DIR"))
+    keyless: bool = field(default_factory=lambda: os.environ.get(KEYLESS) == "1")

@@ -8,17 +8,17 @@ from fastapi import APIRouter, Body
 
 from api.batch import Batch
 from api.bodies import StrictRoute
-from api.desk import AtDesk
+from api.desk import ToGrade
 from api.envelopes import Grades, GradesRequest, total
 from api.openapi import answer, problems
 from api.problems import (
+    ACCESS,
     INVALID_JSON,
     INVALID_REQUEST,
     INVALID_RUBRIC,
     JUDGE_PAUSED,
     JUDGE_SETUP,
     NOT_JSON,
-    NOT_LOCAL,
     STORE_UNAVAILABLE,
     TOO_LARGE,
 )
@@ -36,7 +36,7 @@ router = APIRouter(prefix="/v1/grades", tags=["grades"], route_class=StrictRoute
         200: answer(GRADES.model_dump(mode="json")),
         **problems(
             INVALID_JSON,
-            NOT_LOCAL,
+            *ACCESS,
             TOO_LARGE,
             NOT_JSON,
             INVALID_REQUEST,
@@ -48,7 +48,7 @@ router = APIRouter(prefix="/v1/grades", tags=["grades"], route_class=StrictRoute
     },
 )
 async def grade_items(
-    body: Annotated[GradesRequest, Body(examples=[GRADES_REQUEST, OF_EACH_ITEM])], desk: AtDesk
+    body: Annotated[GradesRequest, Body(examples=[GRADES_REQUEST, OF_EACH_ITEM])], desk: ToGrade
 ) -> Grades:
     """Grades up to 100 items, and answers when all are done.
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
+from starlette.requests import Request
 
-from api.desk import AtDesk
 from api.openapi import answer, problems
 from api.problems import NOT_LOCAL, STORE_UNAVAILABLE
 
@@ -27,7 +27,7 @@ class Health(BaseModel):
 
 
 @router.get("/healthz", responses={200: answer(Health().model_dump()), **problems(NOT_LOCAL, STORE_UNAVAILABLE)})
-async def health(desk: AtDesk) -> Health:
+async def health(request: Request) -> Health:
     """Whether the service can be used."""
-    await desk.store.find("")
+    await request.state.store.find("")
     return Health()

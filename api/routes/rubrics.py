@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict
 
-from api.desk import AtDesk
+from api.desk import ToRead
 from api.errors import Refused
 from api.openapi import answer, problems
-from api.problems import NO_SUCH_RUBRIC, NOT_LOCAL
+from api.problems import ACCESS, NO_SUCH_RUBRIC
 from api.routes.examples import RUBRIC
 from rubrics import Rubric
 
@@ -53,16 +53,16 @@ class RubricList(BaseModel):
     "",
     responses={
         200: answer(RubricList(data=(RubricEntry.of(RUBRIC),)).model_dump(mode="json")),
-        **problems(NOT_LOCAL),
+        **problems(*ACCESS),
     },
 )
-async def list_rubrics(desk: AtDesk) -> RubricList:
+async def list_rubrics(desk: ToRead) -> RubricList:
     """The rubrics that can be named."""
     return RubricList(data=tuple(map(RubricEntry.of, desk.shelf.rubrics.values())))
 
 
-@router.get("/{name}", responses={200: answer(RUBRIC.model_dump(mode="json")), **problems(NOT_LOCAL, NO_SUCH_RUBRIC)})
-async def get_rubric(name: Annotated[str, Path(examples=[RUBRIC.name])], desk: AtDesk) -> Rubric:
+@router.get("/{name}", responses={200: answer(RUBRIC.model_dump(mode="json")), **problems(*ACCESS, NO_SUCH_RUBRIC)})
+async def get_rubric(name: Annotated[str, Path(examples=[RUBRIC.name])], desk: ToRead) -> Rubric:
     """The whole of a rubric. Sent back with a request for grades, it grades as its name does."""
     found = desk.shelf.rubrics.get(name)
     if found is None:

@@ -12,11 +12,12 @@ from starlette.responses import Response
 
 from api import idempotency
 from api.bodies import StrictRoute
-from api.desk import AtDesk
+from api.desk import ToGrade, ToRead
 from api.envelopes import GradePage, Resumption, RunList, RunRequest, RunState, RunStatus
 from api.errors import Refused
 from api.openapi import answer, problems
 from api.problems import (
+    ACCESS,
     INVALID_JSON,
     INVALID_KEY,
     INVALID_REQUEST,
@@ -27,7 +28,6 @@ from api.problems import (
     KEY_REUSED,
     NO_SUCH_RUN,
     NOT_JSON,
-    NOT_LOCAL,
     STORE_UNAVAILABLE,
     TOO_LARGE,
     Fault,
@@ -50,7 +50,7 @@ ID = "^[0-9a-f]{12}$"
 RunId = Annotated[str, Path(pattern=ID, examples=[RUN.id], description="The id of a run.")]
 REFUSALS = (
     INVALID_JSON,
-    NOT_LOCAL,
+    *ACCESS,
     TOO_LARGE,
     NOT_JSON,
     INVALID_REQUEST,
@@ -71,7 +71,7 @@ LOCATION = {"Location": {"description": "Where the run is.", "schema": {"type": 
     },
 )
 async def submit_run(
-    body: Annotated[RunRequest, Body(examples=[RUN_REQUEST])], desk: AtDesk, request: Request
+    body: Annotated[RunRequest, Body(examples=[RUN_REQUEST])], desk: ToGrade, request: Request
 ) -> Response:
     """Takes items to be graded in the background. What is accepted is on disk, and is graded whatever happens.
 
@@ -103,11 +103,11 @@ async def submit_run(
     "",
     responses={
         200: answer(RunList(data=(RUN,), has_more=False).model_dump(mode="json")),
-        **problems(NOT_LOCAL, INVALID_REQUEST, NO_SUCH_RUN, STORE_UNAVAILABLE),
+        **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, STORE_UNAVAILABLE),
     },
 )
 def list_runs(
-    desk: AtDesk,
+    desk: ToRead,
     after: Annotated[
         str | None, Query(pattern="^[0-9a-f]{12}$", description="The last run of a page.", examples=[RUN.id])
     ] = None,
@@ -124,10 +124,10 @@ def list_runs(
     "/{run}",
     responses={
         200: answer(RUN.model_dump(mode="json")),
-        **problems(NOT_LOCAL, INVALID_REQUEST, NO_SUCH_RUN, STORE_UNAVAILABLE),
+        **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, STORE_UNAVAILABLE),
     },
 )
-def get_run(run: RunId, desk: AtDesk) -> RunStatus:
+def get_run(run: RunId, desk: ToRead) -> RunStatus:
     """How far a run is."""
     return _status(desk.store, run)
 
@@ -136,10 +136,10 @@ def get_run(run: RunId, desk: AtDesk) -> RunStatus:
     "/{run}/cancel",
     responses={
         200: answer(RUN.model_copy(update={"status": "cancelled"}).model_dump(mode="json")),
-        **problems(NOT_LOCAL, INVALID_REQUEST, NO_SUCH_RUN, STORE_UNAVAILABLE),
+        **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, STORE_UNAVAILABLE),
     },
 )
-async def cancel_run(run: RunId, desk: AtDesk) -> RunStatus:
+async def cancel_run(run: RunId, desk: ToGrade) -> RunStatus:
     """Sends nothing more for a run. Answers under way are kept; `resume` goes on with what is open."""
     await asyncio.to_thread(_standing, desk.store, run)
     desk.worker.cancel(run)
@@ -156,7 +156,7 @@ async def cancel_run(run: RunId, desk: AtDesk) -> RunStatus:
     },
 )
 async def resume_run(
-    run: RunId, body: Annotated[Resumption, Body(examples=[{}, {"retry_failed": True}])], desk: AtDesk
+    run: RunId, body: Annotated[Resumption, Body(examples=[{}, {"retry_failed": True}])], desk: ToGrade
 ) -> Response:
     """Goes on with a run that was paused or cancelled, or grades again what is lost or failed."""
     store = desk.store
@@ -175,12 +175,12 @@ async def resume_run(
     "/{run}/grades",
     responses={
         200: answer(GradePage(data=(GRADE,), has_more=True, next=0).model_dump(mode="json", by_alias=True)),
-        **problems(NOT_LOCAL, INVALID_REQUEST, NO_SUCH_RUN, JUDGE_SETUP, STORE_UNAVAILABLE),
+        **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, JUDGE_SETUP, STORE_UNAVAILABLE),
     },
 )
 def get_grades(
     run: RunId,
-    desk: AtDesk,
+    desk: ToRead,
     after: Annotated[int, Query(ge=-1, le=LARGEST_SEQ, description="`next` of the page before.", examples=[99])] = -1,
     limit: Annotated[int, Query(ge=1, le=MOST_GRADES, examples=[100])] = 100,
 ) -> GradePage:

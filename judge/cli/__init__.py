@@ -16,7 +16,8 @@ COMMANDS = {
     "judges": "List judges, or find out how one can be asked.",
     "schema": "Print the JSON schema of what is read and written.",
     "db": "Show, upgrade or copy the database.",
-    "serve": "Serve grading over HTTP on this machine.",
+    "serve": "Serve grading over HTTP.",
+    "keys": "Make, list or revoke keys of the service.",
     "doctor": "Check the set-up.",
 }
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import time
 from typing import Annotated
 
 import typer
 
 from judge.cli.exits import expected
 from judge.errors import SetupError
+from judge.store import open_store
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -25,14 +28,21 @@ def _is_loopback(host: str) -> bool:
 @app.command()
 @expected
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on; this machine only, as there are no keys yet.")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8400,
+    no_keys: Annotated[bool, typer.Option("--no-keys", help="All on this machine may ask, without a key.")] = False,
 ) -> None:
-    """Serve grading over HTTP."""
-    if not _is_loopback(host):
-        raise SetupError(f"{host} can be reached from other machines, and there are no keys; listen on 127.0.0.1")
+    """Serve grading over HTTP, to those who have a key."""
+    if no_keys and not _is_loopback(host):
+        raise SetupError(f"{host} can be reached from other machines; listen on 127.0.0.1, or leave --no-keys out")
+    if not no_keys:
+        with open_store() as store:
+            if not any(key.stands_at(time.time()) for key in store.ask(store.keys.every)):
+                raise SetupError(
+                    "there is no key to ask with; make one with: judge keys create NAME, or serve this machine alone "
+                    "with --no-keys"
+                )
+    os.environ["JUDGE_KEYLESS"] = "1" if no_keys else ""
     import uvicorn  # noqa: PLC0415 - only this command serves
 
     # By name: `judge` does not import `api`, which builds on it.

@@ -21,5 +21,5 @@ def open_store(url: str | None = None, tenant: str = "local", must_exist: bool =
     Where there is none it is made; raises StoreError instead where it `must_exist`.
     """
     kind = importlib.import_module("judge.store.store").Store
-    opened: Store = kind(url or Settings().database_url, tenant, must_exist)
+    opened: Store = kind.open(url or Settings().database_url, tenant, must_exist)
     return opened

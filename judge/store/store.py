@@ -19,6 +19,7 @@ from judge.store import (
     calls,
     changes,
     figures,
+    keys,
     labels,
     replays,
     results,
@@ -41,16 +42,25 @@ class Store:
     """Everything kept for a tenant. Close it, or use it as a context manager."""
 
     # The questions and tables, for callers that must not import SQLAlchemy before a store is open.
-    calibrations, changes, figures, labels = calibrations, changes, figures, labels
+    calibrations, changes, figures, keys, labels = calibrations, changes, figures, keys, labels
     replays, results, runs, submissions = replays, results, runs, submissions
     tables, verdicts, watches = tables, verdicts, watches
 
-    def __init__(self, url: str, tenant: str, must_exist: bool = False) -> None:
+    def __init__(self, database: Database, tenant: str) -> None:
         self.tenant = tenant
-        self._database = Database(url, must_exist)
+        self._database = database
         self._claim = calls.claim_for(tenant)
         self._settle = calls.settle_for(tenant)
         self._finish = lru_cache(16)(lambda run: runs.finish_for(tenant, run))
+
+    @classmethod
+    def open(cls, url: str, tenant: str, must_exist: bool = False) -> Store:
+        """The store of a tenant at a database URL. Raises StoreError."""
+        return cls(Database(url, must_exist), tenant)
+
+    def of(self, tenant: str) -> Store:
+        """The store of another tenant in the same database, which is open as long as this one."""
+        return self if tenant == self.tenant else Store(self._database, tenant)
 
     def __enter__(self) -> Store:
         return self

@@ -78,6 +78,12 @@ def waiting(connection: Connection, tenant: str, but: Collection[str], limit: in
     return [_submission(row) for row in connection.execute(ordered)]
 
 
+def tenants(connection: Connection, tenant: str) -> list[str]:
+    """All tenants that want something graded."""
+    wanted = select(submission.c.tenant).where(submission.c.state == Wish.WANTED).distinct()
+    return list(connection.execute(wanted).scalars())
+
+
 def of_runs(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[str, Submission]:
     """The submissions of runs, by id; those that nobody submitted are not among them."""
     wanted = select(submission).where(submission.c.tenant == tenant, submission.c.run.in_(ids))

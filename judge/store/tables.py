@@ -297,6 +297,22 @@ watch = Table(
     PrimaryKeyConstraint("tenant", "calibration", "criterion", "label"),
 )
 
+#: Keys of the service, without their secrets.
+api_key = Table(
+    "api_key",
+    metadata,
+    _tenant(),
+    Column("id", String(12), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("scopes", Text, nullable=False),  # with spaces between them
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    PrimaryKeyConstraint("tenant", "id"),
+    UniqueConstraint("id"),
+)
+
 #: Runs that callers of the service want graded.
 submission = Table(
     "submission",

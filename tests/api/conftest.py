@@ -77,7 +77,9 @@ def running(**settings: object) -> Iterator[Client]:
 def serve(database_url: str) -> Iterator[Callable[..., Client]]:
     """Starts a service with settings of the environment: `serve(JUDGES_DIR=...)`. It ends with the test."""
     with ExitStack() as several:
-        yield lambda **settings: several.enter_context(running(**{"DATABASE_URL": database_url, **settings}))
+        yield lambda **settings: several.enter_context(
+            running(**{"DATABASE_URL": database_url, "KEYLESS": 1, **settings})
+        )
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -87,4 +89,4 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     with ExitStack() as lent:
         if request.param == "postgresql":
             url = lent.enter_context(request.getfixturevalue("postgres_server").lent())
-        yield lent.enter_context(running(DATABASE_URL=url))
+        yield lent.enter_context(running(DATABASE_URL=url, KEYLESS=1))

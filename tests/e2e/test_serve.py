@@ -47,12 +47,17 @@ class Service:
         return self.ask("POST", "/v1/grades", {"items": rows, "rubric": "reply", "judge": "local"})
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        return int(free.getsockname()[1])
+
+
 @contextmanager
 def serving(terminal: Terminal) -> Iterator[Service]:
     """`judge serve`, as long as the block lasts."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = int(free.getsockname()[1])
-    with terminal.start("serve", "--port", str(port)) as process:
+    port = free_port()
+    with terminal.start("serve", "--no-keys", "--port", str(port)) as process:
         service = Service(process, port)
         try:
             terminal.wait(process, lambda: service.ask("GET", "/healthz") is not None)

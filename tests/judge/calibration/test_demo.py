@@ -37,7 +37,7 @@ def read(path: Path) -> list[Row]:
 
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Store:
-    return Store(f"sqlite:///{tmp_path}/demo.db", "local")
+    return Store.open(f"sqlite:///{tmp_path}/demo.db", "local")
 
 
 def found(store: Store, one: DemoSet, folder: Path) -> Calibration:

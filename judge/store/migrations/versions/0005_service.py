@@ -1,4 +1,4 @@
-"""What callers of the service asked for: runs to be graded by whoever is there, and answers to be given again."""
+"""The service: its keys, the runs that its callers want graded, and answers to be given again."""
 
 from __future__ import annotations
 
@@ -16,6 +16,19 @@ def _tenant() -> sa.Column[str]:
 
 
 def upgrade() -> None:
+    op.create_table(
+        "api_key",
+        _tenant(),
+        sa.Column("id", sa.String(length=12), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("scopes", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("expires_at", sa.Double(), nullable=True),
+        sa.Column("revoked_at", sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint("tenant", "id"),
+        sa.UniqueConstraint("id"),
+    )
     op.create_table(
         "submission",
         _tenant(),
