@@ -21,6 +21,7 @@ from api.problems import (
     INVALID_RUBRIC,
     JUDGE_PAUSED,
     JUDGE_SETUP,
+    OVERLOADED,
     STORE_UNAVAILABLE,
     Fault,
     Problem,
@@ -28,18 +29,30 @@ from api.problems import (
 from api.request_ids import HEADER
 from judge import Paused, RubricError, SetupError, StoreError
 from judge.endpoint import BREAKER_COOLS_S
+from judge.errors import Overloaded
 from judge.items import PAIRS
 from judge.messages import TAGS
 
 MOST_FAULTS = 100
 LONGEST_STEP = 64
+#: When to try again with more to grade.
+OVERLOAD_EASES_S = 5
 
 log = logging.getLogger(__name__)
 
 
 def install(app: FastAPI) -> None:
     """Makes every error a problem."""
-    for kind in (HTTPException, RequestValidationError, RubricError, Paused, SetupError, StoreError, Exception):
+    for kind in (
+        HTTPException,
+        RequestValidationError,
+        RubricError,
+        Overloaded,
+        Paused,
+        SetupError,
+        StoreError,
+        Exception,
+    ):
         app.add_exception_handler(kind, _answer)
 
 
@@ -47,6 +60,8 @@ async def _answer(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if isinstance(error, Paused):
         headers["Retry-After"] = f"{BREAKER_COOLS_S:.0f}"
+    if isinstance(error, Overloaded):
+        headers["Retry-After"] = f"{OVERLOAD_EASES_S}"
     # The framework sends what nobody expected from outside of all middleware.
     headers[HEADER] = request.state.request_id
     return problem_of(error).response(headers)
@@ -65,6 +80,8 @@ def problem_of(error: Exception) -> Problem:
             return INVALID_REQUEST.problem("Mend what `errors` lists, then send the request again.", *faults)
         case RubricError():
             return INVALID_RUBRIC.problem("Mend the rubric, then send the request again.", rubric_fault(error))
+        case Overloaded():
+            return OVERLOADED.problem(str(error))
         case Paused():
             return JUDGE_PAUSED.problem(str(error))
         case SetupError():

@@ -64,6 +64,7 @@ INVALID_REQUEST = Kind("invalid-request", 422, "The request is not one that can 
 KEY_REUSED = Kind("idempotency-key-reused", 422, "The idempotency key belongs to another request")
 INVALID_RUBRIC = Kind("invalid-rubric", 422, "The rubric cannot be used")
 JUDGE_SETUP = Kind("judge-setup", 422, "The judge cannot be asked as it is set up")
+OVERLOADED = Kind("overloaded", 429, "Too much waits to be graded")
 INTERNAL = Kind("internal", 500, "The service failed")
 JUDGE_PAUSED = Kind("judge-paused", 503, "The judge cannot be asked for now")
 STORE_UNAVAILABLE = Kind("store-unavailable", 503, "The store cannot be used")

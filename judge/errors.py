@@ -5,6 +5,7 @@
     ├── SetupError       the judge, a key, a price, a setting: grading cannot start
     ├── StoreError       the database: full, read-only, newer than this program, busy
     │   └── RunBusy      another live process is at work on the run
+    ├── Overloaded       more was submitted than can be graded soon
     └── Paused           the judge cannot be asked for now; what is not graded is still open
 
 Every message is one line that says what to do next. What a single call or a single item suffers is not an
@@ -32,6 +33,10 @@ class StoreError(JudgeError):
 
 class RunBusy(StoreError):
     """Another live process is grading this run."""
+
+
+class Overloaded(JudgeError):
+    """Too much is waiting to be graded; what was accepted is not affected."""
 
 
 class Paused(JudgeError):

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from judge.datasets import Given
-from judge.errors import InputError, JudgeError, Paused, RunBusy, SetupError, StoreError
+from judge.errors import InputError, JudgeError, Overloaded, Paused, RunBusy, SetupError, StoreError
 from judge.items import Item
 from judge.judges import Judge
 from judge.runs import Options, Run, checked, submit
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Runs that are graded at once; their calls share the judge's own limits.
 MOST_RUNS = 16
+#: Runs that may be wanted at once, being graded or waiting.
+MOST_WANTED = 100
 #: How often the store is asked for what others submitted, cancelled, or left behind.
 POLL_S = 0.5
 #: A run that another process has, or that the store could not be read for, is tried again after this long.
@@ -75,7 +77,11 @@ class Worker:
         ------
         InputError, SetupError, StoreError
             Before anything is kept.
+        Overloaded
+            While as many runs wait as may.
         """
+        if self._store.ask(self._store.submissions.count) >= MOST_WANTED:
+            raise Overloaded(f"{MOST_WANTED} runs wait to be graded; submit this one when some are done")
         session = await self._sessions.get(judge, options.samples)
         calibration = None if by is None else checked(self._store, by, rubric, session)
         dataset = Given(name, items, judge.takes_images)

@@ -28,6 +28,7 @@ from api.problems import (
     KEY_REUSED,
     NO_SUCH_RUN,
     NOT_JSON,
+    OVERLOADED,
     STORE_UNAVAILABLE,
     TOO_LARGE,
     Fault,
@@ -67,7 +68,7 @@ LOCATION = {"Location": {"description": "Where the run is.", "schema": {"type": 
     response_model=RunStatus,
     responses={
         202: {**answer(RUN.model_dump(mode="json")), "headers": LOCATION},
-        **problems(*REFUSALS, INVALID_KEY, INVALID_RUBRIC, KEY_IN_USE, KEY_REUSED),
+        **problems(*REFUSALS, INVALID_KEY, INVALID_RUBRIC, KEY_IN_USE, KEY_REUSED, OVERLOADED),
     },
 )
 async def submit_run(

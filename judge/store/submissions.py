@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from judge.ledger import now
 from judge.owner import this_process
@@ -76,6 +76,12 @@ def waiting(connection: Connection, tenant: str, but: Collection[str], limit: in
     wanted = select(submission).where(submission.c.tenant == tenant, submission.c.state == Wish.WANTED)
     ordered = wanted.where(submission.c.run.not_in(but)).order_by(submission.c.at, submission.c.run).limit(limit)
     return [_submission(row) for row in connection.execute(ordered)]
+
+
+def count(connection: Connection, tenant: str) -> int:
+    """How many runs are wanted."""
+    wanted = select(func.count()).where(submission.c.tenant == tenant, submission.c.state == Wish.WANTED)
+    return int(connection.execute(wanted).scalar_one())
 
 
 def tenants(connection: Connection, tenant: str) -> list[str]:

@@ -1,0 +1,193 @@
+"""What the service adds to grading: `python -m benchmarks.service`.
+
+Runs of 100 items over HTTP, beside `judge grade` of as many items in the same run of this benchmark: all at once, then
+as they come at half the rate that this reached, then at one and a half times it. A stub judge of 50 ms, and everything
+on the same cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+from benchmarks.harness import JUDGE, Check, Stub, report, run, table
+from benchmarks.postgres import SERVER, database
+from benchmarks.work import Work, prose_items
+
+LATENCY_MS, CONCURRENCY, ITEMS = 50.0, 64, 100
+RUNS, SECONDS = 40, 20.0
+Items = list[dict[str, str]]
+JSON = {"Content-Type": "application/json"}
+
+
+class Client:
+    """Asks one service, each time over a connection of its own."""
+
+    def __init__(self, port: int, work: Work) -> None:
+        self._port, self._rubric = port, work.rubric.stem
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
+        """Status and JSON."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)) as connection:
+            connection.request(method, path, body, JSON)
+            reply = connection.getresponse()
+            return reply.status, json.loads(reply.read())
+
+    def there(self) -> bool:
+        """Whether the service answers."""
+        try:
+            return self.ask("GET", "/healthz")[0] == 200
+        except ConnectionRefusedError:
+            return False
+
+    def submitted(self, items: Items, name: str) -> bytes:
+        """The body of a submission; its name makes the items others than those of another name."""
+        told = [{**item, "metadata": {"of": name}, "input": f"{item['input']} {name}"} for item in items]
+        return json.dumps({"items": told, "rubric": self._rubric, "judge": "stub", "name": name}).encode()
+
+    def wait(self, runs: list[str]) -> int:
+        """How many grades the runs have in the end."""
+        graded = 0
+        for one in runs:
+            while (found := self.ask("GET", f"/v1/runs/{one}")[1])["status"] != "completed":
+                time.sleep(0.05)
+            graded += found["graded"]
+        return graded
+
+
+@contextmanager
+def serving(work: Work, stub: Stub, url: str) -> Iterator[tuple[Client, subprocess.Popen[bytes]]]:
+    """`judge serve` on a free port."""
+    judges = work.folder / "judges"
+    judges.mkdir(exist_ok=True)
+    (judges / "bench.yaml").write_bytes(work.judge(stub.url, CONCURRENCY).read_bytes())
+    rubrics = work.folder / "rubrics"
+    rubrics.mkdir(exist_ok=True)
+    (rubrics / work.rubric.name).write_bytes(work.rubric.read_bytes())
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = int(free.getsockname()[1])
+    folders = {"JUDGE_JUDGES_DIR": str(judges), "JUDGE_RUBRICS_DIR": str(rubrics), "JUDGE_DATABASE_URL": url}
+    command = [JUDGE, "serve", "--no-keys", "--port", str(port)]
+    with subprocess.Popen(
+        command, env=os.environ | folders, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    ) as process:
+        client = Client(port, work)
+        try:
+            while not client.there():
+                time.sleep(0.05)
+            yield client, process
+        finally:
+            process.terminate()
+
+
+def at_once(client: Client, items: Items, runs: int, name: str) -> float:
+    """Grades a second, where all runs are submitted one after the other and then graded to the end."""
+    client.wait([client.ask("POST", "/v1/runs", client.submitted(items[:1], f"{name} warm"))[1]["id"]])
+    bodies = [client.submitted(items, f"{name} {n}") for n in range(runs)]
+    begun = time.perf_counter()
+    made = [client.ask("POST", "/v1/runs", body)[1]["id"] for body in bodies]
+    graded = client.wait(made)
+    assert graded == runs * ITEMS, f"{graded} of {runs * ITEMS} graded"
+    return graded / (time.perf_counter() - begun)
+
+
+def as_they_come(client: Client, items: Items, a_second: float, name: str) -> tuple[list[float], int, list[str]]:
+    """Seconds of each submission, how many were refused, and the runs that were accepted; submitted at a fixed rate."""
+    count = max(int(a_second * SECONDS), 1)
+    bodies = [client.submitted(items, f"{name} {n}") for n in range(count)]
+    took, refused, made, lock = [], [0], [], threading.Lock()
+
+    def submit(body: bytes) -> None:
+        begun = time.perf_counter()
+        status, told = client.ask("POST", "/v1/runs", body)
+        with lock:
+            took.append(time.perf_counter() - begun)
+            refused[0] += status == 429
+            made.extend([told["id"]] if status == 202 else [])
+
+    began, threads = time.perf_counter(), []
+    for n, body in enumerate(bodies):
+        time.sleep(max(began + n / a_second - time.perf_counter(), 0))
+        thread = threading.Thread(target=submit, args=(body,))
+        thread.start()
+        threads.append(thread)
+    for thread in threads:
+        thread.join()
+    return took, refused[0], made
+
+
+def resident_mb(pid: int) -> float:
+    """Memory of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def measure(
+    name: str, url: str, plain: float, work: Work, stub: Stub, reps: int
+) -> tuple[list[Check], dict[str, float]]:
+    """Checks and figures of the service on one database, where `judge grade` reaches `plain` grades a second."""
+    items = list(prose_items(ITEMS))
+    with serving(work, stub, url) as (client, process):
+        rate = median(at_once(client, items, RUNS, f"{name} {rep}") for rep in range(reps))
+        before = resident_mb(process.pid)
+        took, refused, made = as_they_come(client, items, rate / 2 / ITEMS, f"{name} half")
+        assert not refused, "refused at half the load"
+        client.wait(made)
+        p99 = quantiles(took, n=100)[98]
+        _, refusals, accepted = as_they_come(client, items, rate * 1.5 / ITEMS, f"{name} beyond")
+        graded = client.wait(accepted)
+        after = resident_mb(process.pid)
+    figures = {
+        "grades a second": rate,
+        "submit p50, ms": median(took) * 1000,
+        "submit p99, ms": p99 * 1000,
+        "refused beyond": float(refusals),
+        "accepted beyond": float(len(accepted)),
+        "memory before, MB": before,
+        "memory after, MB": after,
+    }
+    table((name, "value"), list(figures.items()))
+    checks = [
+        Check(f"{name}: judge grade beside it", plain / rate, most=1 / 0.7),
+        Check(f"{name}: submit p99 at half the load, ms", p99 * 1000, most=100),
+        Check(f"{name}: accepted and not graded beyond it", len(accepted) * ITEMS - graded, exactly=0),
+        Check(f"{name}: memory gained beyond it, MB", after - before, most=50),
+    ]
+    return checks, figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--reps", type=int, default=3)
+    parser.add_argument("--server", default=SERVER, help="a server on which databases may be created")
+    given = parser.parse_args()
+    checks: list[Check] = []
+    found: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as folder, Stub(latency_ms=LATENCY_MS) as stub:
+        work = Work.write(Path(folder), prose_items(RUNS * ITEMS))
+        plain = median(
+            RUNS * ITEMS / run("ours", stub, work, RUNS * ITEMS, CONCURRENCY).wall_s for _ in range(given.reps)
+        )
+        table(("judge grade", "value"), [("grades a second", plain)])
+        with database(given.server) as url:
+            for name, at in (("sqlite", f"sqlite:///{folder}/service.db"), ("postgresql", url)):
+                more, figures = measure(name, at, plain, work, stub, given.reps)
+                checks += more
+                found[name] = figures
+    report("service", checks, plain=plain, figures=found)
+
+
+if __name__ == "__main__":
+    main()
