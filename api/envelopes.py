@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from judge import Grade, Item
 from judge.grades import JudgeRef, RubricRef, Usage
+from judge.statuses import RunStatus
 from rubrics import Rubric
 
 MOST_ITEMS, MOST_RUN_ITEMS = 100, 20_000
@@ -75,33 +76,6 @@ class Resumption(BaseModel):
     budget_usd: float | None = Field(None, gt=0, le=1e9, description="What it may cost, all together; null as before.")
     resend_lost: bool = Field(False, description="Ask again where an answer was lost, though it may have been paid.")
     retry_failed: bool = Field(False, description="Grade again what failed.")
-
-
-RunState = Literal["queued", "running", "paused", "cancelled", "completed"]
-
-
-class RunStatus(BaseModel):
-    """A run, and how far it is. `why` says what paused it.
-
-    `graded` items have their grades, `held` ones an answer that is lost; `open` ones are still to be graded.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    object: Literal["run"] = "run"
-    id: str
-    status: RunState
-    why: str | None = None
-    name: str
-    rubric: RubricRef
-    judge: JudgeRef
-    samples: int
-    items: int
-    graded: int
-    held: int
-    open: int
-    cost_usd: float | None = Field(description="So far; lost answers at their worst. Null where a price is unknown.")
-    created_at: float = Field(description="Seconds since 1970.")
 
 
 class RunList(BaseModel):

@@ -236,6 +236,10 @@ class Given(Dataset):
         for number, item in enumerate(self._given, 1):
             yield number, item if self.images or not any(urls(item.fences)) else NOT_SEEN
 
+    def unchanged_since(self, scan: Scan) -> Iterator[Item]:
+        """The items once more: nobody writes to them."""
+        yield from self
+
 
 def _not_read(column: str) -> str:
     return f"column {column!r} holds bytes and is not read; if they are images, add --images {shlex.quote(column)}"

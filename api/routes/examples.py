@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from api.envelopes import Grades, RunStatus
+from api.envelopes import Grades
 from judge import Grade, Outcome
 from judge.grades import CriterionGrade, JudgeRef, RubricRef, Usage
+from judge.statuses import RunStatus
 from rubrics import Rubric
 
 RUBRIC = Rubric.load("helpfulness")

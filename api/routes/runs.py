@@ -13,7 +13,7 @@ from starlette.responses import Response
 from api import idempotency
 from api.bodies import StrictRoute
 from api.desk import ToGrade, ToRead
-from api.envelopes import GradePage, Resumption, RunList, RunRequest, RunState, RunStatus
+from api.envelopes import GradePage, Resumption, RunList, RunRequest
 from api.errors import Refused
 from api.openapi import answer, problems
 from api.problems import (
@@ -37,9 +37,10 @@ from api.requested import check_items, judge_of, rubric_of
 from api.routes.examples import GRADE, RUN, RUN_REQUEST
 from judge.errors import InputError
 from judge.runs import Options
+from judge.statuses import RunStatus
 from judge.store.results import RunInfo
 from judge.store.store import Store
-from judge.store.submissions import Standing, Wish
+from judge.store.submissions import Standing
 from judge.trust import applier
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
@@ -118,7 +119,7 @@ def list_runs(
     last = None if after is None else _standing(desk.store, after).info
     found: list[RunInfo] = desk.store.ask(desk.store.results.runs, limit=limit + 1, after=last)
     told = desk.store.ask(desk.store.submissions.standing, [one.id for one in found[:limit]])
-    return RunList(data=tuple(map(_told, told)), has_more=len(found) > limit)
+    return RunList(data=tuple(map(RunStatus.of, told)), has_more=len(found) > limit)
 
 
 @router.get(
@@ -208,35 +209,4 @@ def _standing(store: Store, run: str) -> Standing:
 
 
 def _status(store: Store, run: str) -> RunStatus:
-    return _told(_standing(store, run))
-
-
-def _told(one: Standing) -> RunStatus:
-    info = one.info
-    return RunStatus(
-        id=info.id,
-        status=_state(one),
-        why=None if one.submission is None else one.submission.why,
-        name=info.dataset,
-        rubric=info.rubric,
-        judge=info.judge,
-        samples=info.samples,
-        items=info.items,
-        graded=info.finished,
-        held=info.held,
-        open=info.items - info.finished - info.held,
-        cost_usd=info.cost_usd,
-        created_at=info.created_at,
-    )
-
-
-def _state(one: Standing) -> RunState:
-    """Of a run that nobody submitted, such as one of `judge grade`, by whether somebody is at work on it."""
-    wish = None if one.submission is None else one.submission.wish
-    if wish is Wish.PAUSED or wish is Wish.CANCELLED:
-        return "paused" if wish is Wish.PAUSED else "cancelled"
-    if one.info.state == "done" and wish is not Wish.WANTED:
-        return "completed"
-    if one.owner is not None:
-        return "running"
-    return "queued" if wish is Wish.WANTED else "paused"
+    return RunStatus.of(_standing(store, run))

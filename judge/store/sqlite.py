@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -29,6 +30,7 @@ class SQLite:
         self._engine = create_engine(
             url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, hide_parameters=True
         )
+        self._turn = threading.Lock()
         self._reading = self._engine.execution_options(reading=True)
         event.listen(self._engine, "connect", _configure)
         event.listen(self._engine, "begin", _begin)
@@ -47,7 +49,8 @@ class SQLite:
 
     def transact(self, work: Callable[[Connection], R], patient: bool = False) -> R:
         """See `Backend`. There is no server that could go away."""
-        with self._engine.begin() as connection:
+        # SQLite itself sleeps until the file is free; threads of this process need not.
+        with self._turn, self._engine.begin() as connection:
             return work(connection)
 
     def read(self, query: Callable[[Connection], R], patient: bool = False) -> R:

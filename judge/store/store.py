@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, select, update
@@ -36,6 +37,8 @@ R = TypeVar("R")
 
 #: Items loaded in one transaction, at most, and bytes of outputs.
 CHUNK_ITEMS, CHUNK_BYTES = 500, 4_000_000
+#: Rubrics and judges that are remembered as kept.
+MOST_KEPT = 10_000
 
 
 class Store:
@@ -49,6 +52,7 @@ class Store:
     def __init__(self, database: Database, tenant: str) -> None:
         self.tenant = tenant
         self._database = database
+        self._kept: set[tuple[str, str]] = set()
         self._claim = calls.claim_for(tenant)
         self._settle = calls.settle_for(tenant)
         self._finish = lru_cache(16)(lambda run: runs.finish_for(tenant, run))
@@ -109,15 +113,20 @@ class Store:
         return self._database.write_now(lambda connection: operation(connection, self.tenant, *args, **options))
 
     def create_run(self, row: dict[str, Any], items: Iterable[Item], lowest: float = 0.0) -> None:
-        """A run and its items, a chunk in each transaction so that others can write meanwhile; whole or not at all.
+        """A run and its items; of many a chunk in each transaction, so that others can write meanwhile. All or nothing.
 
         `lowest` is the lowest overall that the run's rubric allows.
         """
         row = {**row, "tenant": self.tenant, "created_at": now(), "owner": this_process()}
+        chunks = _chunks(items)
+        ahead = list(islice(chunks, 2))
+        if len(ahead) < 2:
+            self._database.write_now(lambda connection: self._create_at_once(connection, row, lowest, *ahead))
+            return
         self._database.write_now(lambda connection: runs.begin(connection, row))
         try:
             first = 0
-            for chunk in _chunks(items):
+            for chunk in chain(ahead, chunks):
                 self.change(runs.load, row["id"], lowest, first, chunk)
                 first += len(chunk)
         except BaseException:
@@ -125,15 +134,29 @@ class Store:
             raise
         self.change(runs.loaded, row["id"])
 
+    def _create_at_once(
+        self, connection: Connection, row: dict[str, Any], lowest: float, items: Sequence[Item] = ()
+    ) -> None:
+        runs.begin(connection, row)
+        if items:
+            runs.load(connection, self.tenant, row["id"], lowest, 0, items)
+        runs.loaded(connection, self.tenant, row["id"])
+
     def begin_copy(self, source: str, changed: dict[str, Any], lowest: float) -> None:
         """A run with the items of another one, all open, in the state `loading`."""
         row = {**changed, "rescored_from": source, "created_at": now(), "owner": this_process()}
         self.change(runs.copy, source, row, lowest)
 
     def keep(self, table: Any, **columns: Any) -> None:
-        """Adds a rubric or a judge, unless it is there."""
+        """Adds a rubric or a judge, unless it is there. None is ever deleted."""
+        known = (table.name, columns.get("hash") or columns["fingerprint"])
+        if known in self._kept:
+            return
         row = {**columns, "tenant": self.tenant, "created_at": now()}
         self._database.write_now(lambda connection: connection.execute(ignoring(connection, table), row))
+        if len(self._kept) >= MOST_KEPT:
+            self._kept.clear()
+        self._kept.add(known)
 
     def probed(self, description_hash: str) -> dict[str, Any] | None:
         """How a described judge can be asked, if that was found out."""

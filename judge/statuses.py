@@ -1,0 +1,75 @@
+"""How a run stands, for whoever asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from judge.grades import JudgeRef, RubricRef
+
+if TYPE_CHECKING:
+    from judge.store.submissions import Standing
+
+RunState = Literal["queued", "running", "paused", "cancelled", "completed"]
+
+
+class RunStatus(BaseModel):
+    """A run, and how far it is. `why` says what paused it.
+
+    `graded` items have their grades, `held` ones an answer that is lost; `open` ones are still to be graded.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    object: Literal["run"] = "run"
+    id: str
+    status: RunState
+    why: str | None = None
+    name: str
+    rubric: RubricRef
+    judge: JudgeRef
+    samples: int
+    items: int
+    graded: int
+    held: int
+    open: int
+    cost_usd: float | None = Field(description="So far; lost answers at their worst. Null where a price is unknown.")
+    created_at: float = Field(description="Seconds since 1970.")
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens to it unasked."""
+        return self.status not in ("queued", "running")
+
+    @classmethod
+    def of(cls, one: Standing) -> RunStatus:
+        """The status of a run as it is stored."""
+        info = one.info
+        return cls(
+            id=info.id,
+            status=_state(one),
+            why=None if one.submission is None else one.submission.why,
+            name=info.dataset,
+            rubric=info.rubric,
+            judge=info.judge,
+            samples=info.samples,
+            items=info.items,
+            graded=info.finished,
+            held=info.held,
+            open=info.items - info.finished - info.held,
+            cost_usd=info.cost_usd,
+            created_at=info.created_at,
+        )
+
+
+def _state(one: Standing) -> RunState:
+    """Of a run that nobody submitted, such as one of `judge grade`, by whether somebody is at work on it."""
+    wish = None if one.submission is None else one.submission.wish
+    if wish == "paused" or wish == "cancelled":
+        return "paused" if wish == "paused" else "cancelled"
+    if one.info.state == "done" and wish != "wanted":
+        return "completed"
+    if one.owner is not None:
+        return "running"
+    return "queued" if wish == "wanted" else "paused"
