@@ -66,3 +66,4 @@ RUN = RunStatus(
     cost_usd=0.0,
     created_at=1795688000.0,
 )
+SUMMARY = {"run": {"id": RUN.id, "items": 1}, "overall": {"criterion": "overall", "n": 1, "scored": 1, "mean": 1.0}}

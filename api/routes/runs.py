@@ -13,7 +13,7 @@ from starlette.responses import Response
 from api import idempotency
 from api.bodies import StrictRoute
 from api.desk import ToGrade, ToRead
-from api.envelopes import GradePage, Resumption, RunList, RunRequest
+from api.envelopes import Resumption, RunList, RunRequest
 from api.errors import Refused
 from api.openapi import answer, problems
 from api.problems import (
@@ -34,20 +34,18 @@ from api.problems import (
     Fault,
 )
 from api.requested import check_items, judge_of, rubric_of
-from api.routes.examples import GRADE, RUN, RUN_REQUEST
+from api.routes.examples import RUN, RUN_REQUEST
 from judge.errors import InputError
 from judge.runs import Options
 from judge.statuses import RunStatus
 from judge.store.results import RunInfo
 from judge.store.store import Store
 from judge.store.submissions import Standing
-from judge.trust import applier
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 bodied = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=StrictRoute)
 
-MOST_RUNS, MOST_GRADES = 100, 500
-LARGEST_SEQ = 2**31 - 1
+MOST_RUNS = 100
 ID = "^[0-9a-f]{12}$"
 RunId = Annotated[str, Path(pattern=ID, examples=[RUN.id], description="The id of a run.")]
 REFUSALS = (
@@ -116,7 +114,7 @@ def list_runs(
     limit: Annotated[int, Query(ge=1, le=MOST_RUNS, examples=[20])] = 20,
 ) -> RunList:
     """Runs, the newest first. The next page is that `after` the last one of this."""
-    last = None if after is None else _standing(desk.store, after).info
+    last = None if after is None else standing_of(desk.store, after).info
     found: list[RunInfo] = desk.store.ask(desk.store.results.runs, limit=limit + 1, after=last)
     told = desk.store.ask(desk.store.submissions.standing, [one.id for one in found[:limit]])
     return RunList(data=tuple(map(RunStatus.of, told)), has_more=len(found) > limit)
@@ -143,7 +141,7 @@ def get_run(run: RunId, desk: ToRead) -> RunStatus:
 )
 async def cancel_run(run: RunId, desk: ToGrade) -> RunStatus:
     """Sends nothing more for a run. Answers under way are kept; `resume` goes on with what is open."""
-    await asyncio.to_thread(_standing, desk.store, run)
+    await asyncio.to_thread(standing_of, desk.store, run)
     desk.worker.cancel(run)
     return await asyncio.to_thread(_status, desk.store, run)
 
@@ -162,7 +160,7 @@ async def resume_run(
 ) -> Response:
     """Goes on with a run that was paused or cancelled, or grades again what is lost or failed."""
     store = desk.store
-    one = await asyncio.to_thread(_standing, store, run)
+    one = await asyncio.to_thread(standing_of, store, run)
     info, before = one.info, one.submission
     name = info.judge.name if before is None else before.judge
     judge_of(desk.shelf, name)
@@ -173,35 +171,13 @@ async def resume_run(
     return _accepted(await asyncio.to_thread(_status, store, run))
 
 
-@router.get(
-    "/{run}/grades",
-    responses={
-        200: answer(GradePage(data=(GRADE,), has_more=True, next=0).model_dump(mode="json", by_alias=True)),
-        **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, JUDGE_SETUP, STORE_UNAVAILABLE),
-    },
-)
-def get_grades(
-    run: RunId,
-    desk: ToRead,
-    after: Annotated[int, Query(ge=-1, le=LARGEST_SEQ, description="`next` of the page before.", examples=[99])] = -1,
-    limit: Annotated[int, Query(ge=1, le=MOST_GRADES, examples=[100])] = 100,
-) -> GradePage:
-    """The grades of a run so far, in the order of its items, by the calibration that it was submitted with, if any."""
-    info, store = _standing(desk.store, run).info, desk.store
-    found = store.ask(store.results.grades, info, after, limit + 1)
-    page = [grade for _, grade in found[:limit]]
-    by = applier(store, info)
-    more = len(found) > limit
-    told = tuple(page if by is None else by.apply(page))
-    return GradePage(data=told, has_more=more, next=found[limit - 1][0] if more else None)
-
-
 def _accepted(status: RunStatus) -> Response:
     headers = {"Location": f"/v1/runs/{status.id}", "Retry-After": "1"}
     return Response(status.model_dump_json(by_alias=True), 202, headers, "application/json")
 
 
-def _standing(store: Store, run: str) -> Standing:
+def standing_of(store: Store, run: str) -> Standing:
+    """How a run stands. Raises Refused where there is none."""
     found: list[Standing] = store.ask(store.submissions.standing, [run])
     if not found:
         raise Refused(NO_SUCH_RUN, "GET /v1/runs lists the runs that there are.")
@@ -209,4 +185,4 @@ def _standing(store: Store, run: str) -> Standing:
 
 
 def _status(store: Store, run: str) -> RunStatus:
-    return RunStatus.of(_standing(store, run))
+    return RunStatus.of(standing_of(store, run))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import time
 from collections.abc import Callable
@@ -173,7 +175,14 @@ def test_a_run_pauses_at_its_budget_and_says_so(
 
 
 def test_what_is_not_there_is_told(service: Client) -> None:
-    for method, path in (("GET", ""), ("GET", "/grades"), ("POST", "/cancel"), ("POST", "/resume")):
+    for method, path in (
+        ("GET", ""),
+        ("GET", "/grades"),
+        ("GET", "/summary"),
+        ("GET", "/export"),
+        ("POST", "/cancel"),
+        ("POST", "/resume"),
+    ):
         missing = service.send(method, f"/v1/runs/{'0' * 12}{path}", "{}", JSON)
         assert (missing.status, missing.json["type"]) == (404, "urn:judge:problem:no-such-run"), path
         odd = service.send(method, f"/v1/runs/latest{path}", "{}", JSON)
@@ -199,3 +208,23 @@ def test_what_cannot_be_graded_is_refused_by_its_place(service: Client, fields: 
     assert refused.status == 422
     assert refused.json["errors"][0]["pointer"] == pointer
     assert service.get("/v1/runs?limit=1").json == before
+
+
+def test_a_run_is_summed_up_and_exported(service: Client) -> None:
+    run = submit(service, body(12, "exported")).json["id"]
+    ended(service, run)
+    summary = service.get(f"/v1/runs/{run}/summary").json
+    assert (summary["run"]["id"], summary["overall"]["n"], summary["overall"]["scored"]) == (run, 12, 12)
+    grades = service.get(f"/v1/runs/{run}/grades").json["data"]
+    lines = service.get(f"/v1/runs/{run}/export")
+    assert lines.headers["Content-Type"] == "application/jsonl"
+    assert [json.loads(line) for line in lines.raw.splitlines()] == grades
+    table = service.get(f"/v1/runs/{run}/export?format=csv")
+    assert table.headers["Content-Disposition"] == f'attachment; filename="{run}.csv"'
+    rows = list(csv.DictReader(io.StringIO(table.raw.decode())))
+    assert [row["item"] for row in rows] == [grade["item"] for grade in grades]
+    assert [float(row["helpfulness.score"]) for row in rows] == [g["criteria"]["helpfulness"]["score"] for g in grades]
+    parquet = pytest.importorskip("pyarrow.parquet", reason="Parquet needs the extra `parquet`")
+    columns = parquet.read_table(io.BytesIO(service.get(f"/v1/runs/{run}/export?format=parquet").raw))
+    assert columns["item"].to_pylist() == [grade["item"] for grade in grades]
+    assert service.get(f"/v1/runs/{run}/export?format=xlsx").status == 422

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from judge.cli import COMMANDS
+from tests.e2e.test_serve import serving
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Terminal
@@ -42,8 +43,10 @@ def test_every_command_and_every_option_of_grade_is_named(terminal: Terminal) ->
 
 
 def test_the_python_of_the_readme_runs(terminal: Terminal) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert "uncalibrated" in run(terminal, "-c", block)
+    alone, asking = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert "uncalibrated" in run(terminal, "-c", alone)
+    with serving(terminal) as service:
+        assert "completed [" in run(terminal, "-c", asking.replace("8400", str(service.port)))
 
 
 def test_the_python_examples_run(terminal: Terminal) -> None:

@@ -1,0 +1,130 @@
+"""`/v1/runs/{run}/...`: what a run came to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from enum import StrEnum
+from io import TextIOWrapper
+from tempfile import TemporaryFile
+from typing import IO, Annotated, Any
+
+from fastapi import APIRouter, Query
+from starlette.responses import StreamingResponse
+
+from api.desk import ToRead
+from api.envelopes import GradePage
+from api.openapi import answer, problems
+from api.problems import ACCESS, INVALID_REQUEST, JUDGE_SETUP, NO_SUCH_RUN, STORE_UNAVAILABLE
+from api.routes.examples import GRADE, SUMMARY
+from api.routes.runs import RunId, standing_of
+from judge.exports import grades_of, write_csv, write_parquet
+from judge.store.results import RunInfo
+from judge.store.store import Store
+from judge.summary import summarise
+from judge.trust import applier
+
+router = APIRouter(prefix="/v1/runs", tags=["results"])
+
+MOST_GRADES = 500
+LARGEST_SEQ = 2**31 - 1
+CHUNK_BYTES = 64 * 1024
+REFUSALS = (*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, JUDGE_SETUP, STORE_UNAVAILABLE)
+
+
+class Format(StrEnum):
+    """A file of grades."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+MEDIA = {
+    Format.JSONL: "application/jsonl",
+    Format.CSV: "text/csv",
+    Format.PARQUET: "application/vnd.apache.parquet",
+}
+
+
+@router.get("/{run}/summary", responses={200: answer(SUMMARY), **problems(*REFUSALS)})
+def get_summary(run: RunId, desk: ToRead) -> dict[str, Any]:
+    """What a run comes to: each criterion's mean with its bounds, outcomes, causes, tokens and cost.
+
+    By the calibration that it was submitted with, if any, each criterion also with its finding.
+    """
+    return summarise(desk.store, standing_of(desk.store, run).info.id).as_dict()
+
+
+@router.get(
+    "/{run}/grades",
+    responses={
+        200: answer(GradePage(data=(GRADE,), has_more=True, next=0).model_dump(mode="json", by_alias=True)),
+        **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, JUDGE_SETUP, STORE_UNAVAILABLE),
+    },
+)
+def get_grades(
+    run: RunId,
+    desk: ToRead,
+    after: Annotated[int, Query(ge=-1, le=LARGEST_SEQ, description="`next` of the page before.", examples=[99])] = -1,
+    limit: Annotated[int, Query(ge=1, le=MOST_GRADES, examples=[100])] = 100,
+) -> GradePage:
+    """The grades of a run so far, in the order of its items, by the calibration that it was submitted with, if any."""
+    info, store = standing_of(desk.store, run).info, desk.store
+    found = store.ask(store.results.grades, info, after, limit + 1)
+    page = [grade for _, grade in found[:limit]]
+    by = applier(store, info)
+    more = len(found) > limit
+    told = tuple(page if by is None else by.apply(page))
+    return GradePage(data=told, has_more=more, next=found[limit - 1][0] if more else None)
+
+
+@router.get(
+    "/{run}/export",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "All grades so far, as a file.",
+            "content": {media: {"schema": {"type": "string"}, "example": "..."} for media in MEDIA.values()},
+        },
+        **problems(*REFUSALS),
+    },
+)
+def export_grades(
+    run: RunId,
+    desk: ToRead,
+    as_format: Annotated[Format, Query(alias="format", examples=["csv"], description="Of the file.")] = Format.JSONL,
+) -> StreamingResponse:
+    """All grades of a run so far as one file, a row an item, in the order of its items."""
+    store, info = desk.store, standing_of(desk.store, run).info
+    if as_format is Format.JSONL:
+        lines = grades_of(store, info)
+        rows: Iterator[bytes] = (f"{grade.model_dump_json()}\n".encode() for grade in lines)
+    elif as_format is Format.CSV:
+        rows = _written(_csv, store, info)
+    else:
+        rows = _written(write_parquet, store, info)
+    named = {"Content-Disposition": f'attachment; filename="{run}.{as_format}"', "X-Content-Type-Options": "nosniff"}
+    return StreamingResponse(rows, headers=named, media_type=MEDIA[as_format])
+
+
+def _csv(file: IO[bytes], store: Store, info: RunInfo) -> None:
+    text = TextIOWrapper(file, "utf-8", newline="")
+    write_csv(text, store, info)
+    text.detach()  # which writes what is left, and leaves the file open
+
+
+def _written(write: Callable[[IO[bytes], Store, RunInfo], None], store: Store, info: RunInfo) -> Iterator[bytes]:
+    """A file, written aside first: what cannot be written must be said before the answer begins."""
+    with ExitStack() as open_files:
+        file = open_files.enter_context(TemporaryFile())
+        write(file, store, info)
+        file.seek(0)
+        kept = open_files.pop_all()
+
+    def chunks() -> Iterator[bytes]:
+        with kept:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+
+    return chunks()
