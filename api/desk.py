@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -51,8 +52,7 @@ class Desks:
 
     async def close(self) -> None:
         """Waits for the answers under way."""
-        for desk in self._desks.values():
-            await desk.worker.close()
+        await asyncio.gather(*(desk.worker.close() for desk in self._desks.values()))
         for desk in self._desks.values():
             await desk.sessions.close()
 

@@ -73,7 +73,9 @@ class Resumption(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    budget_usd: float | None = Field(None, gt=0, le=1e9, description="What it may cost, all together; null as before.")
+    budget_usd: float | None = Field(
+        None, gt=0, le=1e9, description="What it may cost; null: as when it was submitted."
+    )
     resend_lost: bool = Field(False, description="Ask again where an answer was lost, though it may have been paid.")
     retry_failed: bool = Field(False, description="Grade again what failed.")
 

@@ -29,7 +29,7 @@ from api.problems import (
 from api.request_ids import HEADER
 from judge import Paused, RubricError, SetupError, StoreError
 from judge.endpoint import BREAKER_COOLS_S
-from judge.errors import Overloaded
+from judge.errors import InputError, Overloaded
 from judge.items import PAIRS
 from judge.messages import TAGS
 
@@ -47,6 +47,7 @@ def install(app: FastAPI) -> None:
         HTTPException,
         RequestValidationError,
         RubricError,
+        InputError,
         Overloaded,
         Paused,
         SetupError,
@@ -80,6 +81,8 @@ def problem_of(error: Exception) -> Problem:
             return INVALID_REQUEST.problem("Mend what `errors` lists, then send the request again.", *faults)
         case RubricError():
             return INVALID_RUBRIC.problem("Mend the rubric, then send the request again.", rubric_fault(error))
+        case InputError():
+            return INVALID_REQUEST.problem(str(error))
         case Overloaded():
             return OVERLOADED.problem(str(error))
         case Paused():

@@ -1,6 +1,6 @@
 """`Idempotency-Key`: a request that comes again with its key gets the answer of the first, and does nothing.
 
-As draft-ietf-httpapi-idempotency-key-header-07 has it. The key belongs to the caller and the route; it is kept for
+As draft-ietf-httpapi-idempotency-key-header-07 has it. The key belongs to the tenant and the route; it is kept for
 seven days. A request that was refused leaves no answer: mended or not, it may come again with its key.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import re
 from collections.abc import Awaitable, Callable
 
@@ -17,12 +18,35 @@ from starlette.responses import Response
 
 from api.errors import Refused
 from api.problems import INVALID_KEY, KEY_IN_USE, KEY_REUSED
+from judge import StoreError
 from judge.store.replays import Found, Replay
 from judge.store.store import Store
 
 HEADER, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
 #: A string as structured headers write it, or the bare text that many clients send.
 _QUOTED, _BARE = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"'), re.compile(r"[\x21-\x7e]{1,255}")
+
+
+#: The header, as the description of an operation has it.
+PARAMETER = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "With it the request is worked on once: sent again, it gets the first answer, for seven days.",
+    "schema": {"type": "string", "maxLength": 257, "examples": ['"8e03978e-40d5-43dd-bc93-6894a57f9324"']},
+}
+#: Keys of requests that this process is working on, by tenant.
+_at_work: dict[str, set[str]] = {}
+
+log = logging.getLogger(__name__)
+
+
+class Busy(Refused):
+    """The first request with a key is still being worked on."""
+
+    def __init__(self) -> None:
+        super().__init__(KEY_IN_USE, "The first request with this key is still being worked on; try again in a second.")
+        self.headers = {"Retry-After": "1"}
 
 
 def key_of(request: Request) -> str | None:
@@ -50,18 +74,31 @@ async def once(
     if key is None:
         return await work()
     fingerprint = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
-    found, before = await asyncio.to_thread(store.change, store.replays.begin, route, key, fingerprint)
+    working = _at_work.setdefault(store.tenant, set())
+    found, before = await asyncio.to_thread(store.change, store.replays.begin, route, key, fingerprint, set(working))
     if found is Found.OTHER:
         raise Refused(KEY_REUSED, "The key belongs to a request with another body; send a new key.")
-    if found is Found.BUSY:
-        raise Refused(KEY_IN_USE, "The first request with this key is still being worked on; try again in a second.")
+    if found is Found.BUSY or key in working:
+        raise Busy()
     if before is not None:
         return Response(before.body, before.status, {**before.headers, REPLAYED: "true"}, "application/json")
+    working.add(key)
     try:
         response = await work()
     except BaseException:
-        await asyncio.to_thread(store.change, store.replays.forget, route, key)
+        await _kept(store, store.replays.forget, route, key)
         raise
-    told = Replay(response.status_code, {"Location": response.headers["Location"]}, bytes(response.body))
-    await asyncio.to_thread(store.change, store.replays.answer, route, key, told)
-    return response
+    else:
+        told = Replay(response.status_code, {"Location": response.headers["Location"]}, bytes(response.body))
+        await _kept(store, store.replays.answer, route, key, told)
+        return response
+    finally:
+        working.discard(key)
+
+
+async def _kept(store: Store, change: Callable[..., None], *told: object) -> None:
+    """Writes down what became of a key. Where that fails the work stands, and the next request with it is worked on."""
+    try:
+        await asyncio.to_thread(store.change, change, *told)
+    except StoreError as error:
+        log.error("%s", error)

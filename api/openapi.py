@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from api.access import OPEN_TO_ALL
 from api.problems import INTERNAL, MEDIA_TYPE, Kind, Problem
 
 Responses = dict[int | str, dict[str, Any]]
@@ -41,9 +42,11 @@ class Service(FastAPI):
         """The OpenAPI document."""
         if self.openapi_schema is None:
             document = super().openapi()
-            for path in document["paths"].values():
+            document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            for name, path in document["paths"].items():
                 for operation in path.values():
                     _declare(operation["responses"])
+                    operation["security"] = [] if name in OPEN_TO_ALL else [{"key": []}]
         return super().openapi()
 
 

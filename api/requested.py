@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from api.envelopes import Requested
 from api.errors import Refused
-from api.handlers import rubric_fault
+from api.handlers import MOST_FAULTS, rubric_fault
 from api.problems import INVALID_REQUEST, INVALID_RUBRIC, JUDGE_SETUP, Fault
 from api.shelf import Shelf
 from judge import Item, Judge
@@ -63,7 +63,7 @@ def _refuse_duplicates(items: Sequence[Item]) -> None:
         if first.setdefault(item.id, place) != place
     ]
     if faults:
-        raise Refused(INVALID_REQUEST, "Every item needs an id of its own.", *faults)
+        raise Refused(INVALID_REQUEST, "Every item needs an id of its own.", *faults[:MOST_FAULTS])
 
 
 def _check(item: Item, pointer: str, judge: Judge, max_output_bytes: int) -> None:

@@ -28,7 +28,7 @@ from judge.items import Item
 from judge.statuses import RunStatus
 from rubrics import Rubric
 
-ATTEMPTS = 5
+ATTEMPTS = 8
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 30.0
 #: What may be better a moment later.
 PASSING = frozenset({409, 429, 502, 503, 504})
@@ -132,7 +132,7 @@ class Client:
         """
         asked = _asked(items, rubric, judge, samples) | {"name": name, "fresh": fresh}
         asked |= {"calibration": calibration, "budget_usd": budget_usd}
-        told = await self._send("POST", "/v1/runs", asked, headers={"Idempotency-Key": f'"{uuid4()}"'})
+        told = await self._send("POST", "/v1/runs", asked, headers=_once())
         return RunStatus.model_validate(told)
 
     async def status(self, run: str) -> RunStatus:
@@ -166,7 +166,8 @@ class Client:
     ) -> RunStatus:
         """Goes on with a run, or asks again for what is lost or failed. Raises ServiceError."""
         asked = {"budget_usd": budget_usd, "resend_lost": resend_lost, "retry_failed": retry_failed}
-        return RunStatus.model_validate(await self._send("POST", f"/v1/runs/{run}/resume", asked))
+        told = await self._send("POST", f"/v1/runs/{run}/resume", asked, headers=_once())
+        return RunStatus.model_validate(told)
 
     async def grades(self, run: str) -> AsyncIterator[Grade]:
         """The grades of a run so far, in the order of its items, a page in memory at a time. Raises ServiceError."""
@@ -210,6 +211,11 @@ class Client:
         if reply.status < 300:
             return json.loads(raw)
         raise _problem(reply, raw)
+
+
+def _once() -> dict[str, str]:
+    """A key by which a request that is sent again is known to be the same."""
+    return {"Idempotency-Key": f'"{uuid4()}"'}
 
 
 def _asked(items: Iterable[Item], rubric: str | Rubric, judge: str, samples: int) -> dict[str, Any]:

@@ -72,17 +72,26 @@ class Progress:
 
 
 class Run:
-    """A run of this process. Made by `open`, or by `take`; close it in the end."""
+    """A run of this process. Made by `open`, or of one that this process has taken; close it in the end."""
 
-    def __init__(self, store: Store, session: Session, rubric: Rubric, row: dict[str, Any], options: Options) -> None:
+    def __init__(
+        self,
+        store: Store,
+        session: Session,
+        rubric: Rubric,
+        row: dict[str, Any],
+        options: Options,
+        own_session: bool = False,
+    ) -> None:
         self._store, self._session, self._options = store, session, options
-        self._own_session = False
+        self._own_session = own_session
         self.id: str = row["id"]
         self.items: int = row["items"]
         self.judge_fingerprint: str = row["judge_fingerprint"]
         if options.budget_usd is not None:
             store.change(store.runs.commit_spent, self.id)
-        budget = None if options.budget_usd is None else max(options.budget_usd - session.probe_usd, 0.0)
+        probed = session.probe_usd if own_session else 0.0  # a shared one was paid for by whoever came first
+        budget = None if options.budget_usd is None else max(options.budget_usd - probed, 0.0)
         self._ledger = Ledger(store, self.id, row["round"], options.resend_lost, budget)
         spent = store.ask(store.runs.spent, self.id)
         self._caller: Caller | None = session.caller(self._ledger, Budget(budget, spent))
@@ -129,27 +138,16 @@ class Run:
         )
         try:
             by = None if calibration is None else checked(store, calibration, rubric, session)
-            run = cls.take(store, session, rubric, submit(store, dataset, scan, rubric, session, options), options)
+            run_id = submit(store, dataset, scan, rubric, session, options)
+            store.change(store.runs.take, run_id, this_process(), by_force=options.take_over)
+            store.change(store.runs.reopen, run_id, lost=options.resend_lost, failed=options.retry_failed)
+            run = cls(store, session, rubric, store.ask(store.runs.row, run_id), options, own_session=True)
             if by is not None:
                 store.change(store.calibrations.show_by, run.id, by)
         except BaseException:
             await session.close()
             raise
-        run._own_session = True
         return run
-
-    @classmethod
-    def take(cls, store: Store, session: Session, rubric: Rubric, run_id: str, options: Options) -> Run:
-        """Takes a run that is there, with a session that whoever opened it closes.
-
-        Raises
-        ------
-        RunBusy
-            While another live process has it.
-        """
-        store.change(store.runs.take, run_id, this_process(), by_force=options.take_over)
-        store.change(store.runs.reopen, run_id, lost=options.resend_lost, failed=options.retry_failed)
-        return cls(store, session, rubric, store.ask(store.runs.row, run_id), options)
 
     @property
     def troubles(self) -> Counter[str]:

@@ -10,15 +10,17 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
 from judge.datasets import Given
-from judge.errors import InputError, JudgeError, Overloaded, Paused, RunBusy, SetupError, StoreError
+from judge.errors import JudgeError, Overloaded, RunBusy, SetupError, StoreError
 from judge.items import Item
 from judge.judges import Judge
+from judge.owner import this_process
 from judge.runs import Options, Run, checked, submit
+from judge.session import Session
 from judge.sessions import Sessions
 from judge.store.submissions import Submission, Wish
 from rubrics import Rubric
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 MOST_RUNS = 16
 #: Runs that may be wanted at once, being graded or waiting.
 MOST_WANTED = 100
+#: Submissions that may wait for their turn, each with its items in memory.
+MOST_SUBMITTING = 64
 #: How often the store is asked for what others submitted, cancelled, or left behind.
 POLL_S = 0.5
 #: A run that another process has, or that the store could not be read for, is tried again after this long.
@@ -56,7 +60,7 @@ class Worker:
         self._later: dict[str, float] = {}
         self._loop = asyncio.get_running_loop()
         self._woken, self._closing = asyncio.Event(), False
-        self._making = asyncio.Lock()
+        self._making, self._submitting = asyncio.Lock(), 0
         self._work = asyncio.create_task(self._go())
 
     async def submit(
@@ -80,34 +84,40 @@ class Worker:
         Overloaded
             While as many runs wait as may.
         """
-        if self._store.ask(self._store.submissions.count) >= MOST_WANTED:
-            raise Overloaded(f"{MOST_WANTED} runs wait to be graded; submit this one when some are done")
-        session = await self._sessions.get(judge, options.samples)
-        calibration = None if by is None else checked(self._store, by, rubric, session)
-        dataset = Given(name, items, judge.takes_images)
+        if self._submitting >= MOST_SUBMITTING:
+            raise Overloaded("too many runs are being submitted; submit this one in a moment")
+        self._submitting += 1
+        try:
+            session = await self._sessions.get(judge, options.samples)
+            run_id = await self._made(Given(name, items, judge.takes_images), rubric, session, options, by)
+        finally:
+            self._submitting -= 1
+        self.wake()
+        return run_id
 
+    async def _made(self, dataset: Given, rubric: Rubric, session: Session, options: Options, by: str | None) -> str:
         def made() -> str:
+            if self._store.ask(self._store.submissions.count) >= MOST_WANTED:
+                raise Overloaded(f"{MOST_WANTED} runs wait to be graded; submit this one when some are done")
+            calibration = None if by is None else checked(self._store, by, rubric, session)
             run_id = submit(self._store, dataset, dataset.scan(), rubric, session, options)
             if calibration is not None:
                 self._store.change(self._store.calibrations.show_by, run_id, calibration)
-            self._store.change(self._store.submissions.add, run_id, judge.name, asdict(options))
+            self._store.change(self._store.submissions.add, run_id, session.judge.name, asdict(options))
             return run_id
 
         begun = time.monotonic()
         while True:
             try:
                 async with self._making:  # equal submissions of this process must not meet half-way
-                    run_id = await asyncio.to_thread(made)
-                break
+                    return await asyncio.to_thread(made)
             except RunBusy:
                 if time.monotonic() - begun > MAKING_S:
                     raise
                 await asyncio.sleep(MAKING_STEP_S)
-        self.wake()
-        return run_id
 
     def resume(self, run_id: str, judge: str, options: Options) -> None:
-        """Wants a run graded that is there. One that is wanted already goes on as it was asked for."""
+        """Wants a run graded that is there, with these options."""
         self._store.change(self._store.submissions.add, run_id, judge, asdict(options))
         self._loop.call_soon_threadsafe(self.wake)
 
@@ -115,9 +125,10 @@ class Worker:
         """Looks at once for what is wanted."""
         self._woken.set()
 
-    def cancel(self, run_id: str) -> bool:
+    async def cancel(self, run_id: str) -> bool:
         """Sends no more calls for a run; what is under way is still awaited and kept. False where it is not wanted."""
-        settled: bool = self._store.change(self._store.submissions.settle, run_id, Wish.CANCELLED)
+        settle = self._store.submissions.settle
+        settled: bool = await asyncio.to_thread(self._store.change, settle, run_id, Wish.CANCELLED)
         if run_id in self._active:
             self._active[run_id].stop("it was cancelled")
         return settled
@@ -134,23 +145,28 @@ class Worker:
         while not self._closing:
             self._woken.clear()
             try:
-                self._look()
+                await self._look()
             except StoreError as error:
                 log.error("%s", error)
+            except Exception:
+                log.exception("looking for runs")  # and looking again: nobody else would
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), POLL_S)
 
-    def _look(self) -> None:
+    async def _look(self) -> None:
         """Begins what is wanted, and stops what is not any more."""
         store, now = self._store, time.monotonic()
         self._later = {run_id: until for run_id, until in self._later.items() if until > now}
-        for one in store.ask(store.submissions.of_runs, list(self._active)).values():
-            if one.wish is not Wish.WANTED:
-                self._active[one.run].stop("it was cancelled")
+        if self._active:
+            known = await asyncio.to_thread(store.ask, store.submissions.of_runs, list(self._active))
+            for one in known.values():
+                if one.wish is not Wish.WANTED and one.run in self._active:
+                    self._active[one.run].stop("it was cancelled")
         room = MOST_RUNS - len(self._runs)
         if room <= 0:
             return
-        for one in store.ask(store.submissions.waiting, [*self._runs, *self._later], room):
+        found = await asyncio.to_thread(store.ask, store.submissions.waiting, [*self._runs, *self._later], room)
+        for one in () if self._closing else found:
             task = self._runs[one.run] = asyncio.create_task(self._one(one))
             task.add_done_callback(partial(self._ended, one.run))
 
@@ -164,43 +180,53 @@ class Worker:
         except (RunBusy, StoreError) as trouble:  # another process has it, or nobody can write: it stays wanted
             log.warning("run %s: %s", submission.run, trouble)
             self._later[submission.run] = time.monotonic() + LATER_S
-        except (SetupError, InputError, Paused) as trouble:
-            self._pause(submission.run, str(trouble))
-        except JudgeError as error:
-            log.error("run %s: %s", submission.run, error)
-            self._pause(submission.run, str(error))
+        except JudgeError as trouble:
+            await self._settle(submission, Wish.PAUSED, str(trouble))
         except Exception:
             log.exception("run %s", submission.run)
-            self._pause(submission.run, "the service failed; its log has the particulars")
+            await self._settle(submission, Wish.PAUSED, "the service failed; its log has the particulars")
 
     async def _graded(self, submission: Submission) -> None:
-        store, options = self._store, Options(**submission.options)
-        if submission.begun:  # what was lost since is not asked again unasked
-            options = replace(options, resend_lost=False, retry_failed=False)
+        store, run_id = self._store, submission.run
         judge = self._judge_of(submission.judge)
         if judge is None:
             raise SetupError(f"there is no judge {submission.judge!r} any more; put it back, then resume the run")
-        session = await self._sessions.get(judge, options.samples)
-        (info,) = store.ask(store.results.runs, submission.run)
+        session = await self._sessions.get(judge, int(submission.options["samples"]))
+        info = await asyncio.to_thread(store.ask, store.results.run_info, run_id)
+        if info is None:  # it was deleted
+            return
         if info.judge.fingerprint != session.fingerprint:
             raise SetupError(
                 f"the judge {judge.name} is not asked as it was when the run was submitted; submit it anew, or put the "
                 "judge back and resume this run"
             )
-        rubric = store.ask(store.verdicts.stored_rubric, info.rubric.hash)
-        run = Run.take(store, session, rubric, submission.run, options)
+        rubric = await asyncio.to_thread(store.ask, store.verdicts.stored_rubric, info.rubric.hash)
+        await asyncio.to_thread(store.change, store.runs.take, run_id, this_process())
+        state = "open"
+        try:
+            begun = await asyncio.to_thread(store.change, store.submissions.begin, run_id)
+            if begun is not None and not self._closing:
+                await self._execute(session, rubric, begun)
+        finally:
+            state = await asyncio.to_thread(store.change, store.runs.release, run_id)
+        if begun is not None and state == "done":
+            await self._settle(begun, Wish.DONE)
+
+    async def _execute(self, session: Session, rubric: Rubric, begun: Submission) -> None:
+        """Grades what is open of a run that is this process's."""
+        # What was opened again for its lost answers is asked once; what is lost since is not asked again unasked.
+        again = bool(begun.options["resend_lost"]) and not begun.begun
+        options = Options(**{**begun.options, "resend_lost": again, "retry_failed": False})
+        row = await asyncio.to_thread(self._store.ask, self._store.runs.row, begun.run)
+        run = Run(self._store, session, rubric, row, options)
         self._active[run.id] = run
         try:
-            store.change(store.submissions.begin, run.id)
-            if self._closing:
-                run.stop("the service stops")
             await run.execute()
         finally:
             del self._active[run.id]
-            state = await run.close()
-        if state == "done":
-            store.change(store.submissions.settle, run.id, Wish.DONE)
 
-    def _pause(self, run_id: str, why: str) -> None:
+    async def _settle(self, submission: Submission, wish: Wish, why: str | None = None) -> None:
+        """Says what became of a submission, unless it was made anew since."""
         with suppress(StoreError):  # it stays wanted, and is tried again
-            self._store.change(self._store.submissions.settle, run_id, Wish.PAUSED, why)
+            settle = self._store.submissions.settle
+            await asyncio.to_thread(self._store.change, settle, submission.run, wish, why, submission.turn)

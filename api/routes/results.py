@@ -98,6 +98,7 @@ def export_grades(
     """All grades of a run so far as one file, a row an item, in the order of its items."""
     store, info = desk.store, standing_of(desk.store, run).info
     if as_format is Format.JSONL:
+        applier(store, info)  # what cannot be shown is refused before the answer begins
         lines = grades_of(store, info)
         rows: Iterator[bytes] = (f"{grade.model_dump_json()}\n".encode() for grade in lines)
     elif as_format is Format.CSV:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from api.desk import ToRead
 from api.errors import Refused
 from api.openapi import answer, problems
-from api.problems import ACCESS, NO_SUCH_RUBRIC
+from api.problems import ACCESS, NO_SUCH_RUBRIC, STORE_UNAVAILABLE
 from api.routes.examples import RUBRIC
 from rubrics import Rubric
 
@@ -53,7 +53,7 @@ class RubricList(BaseModel):
     "",
     responses={
         200: answer(RubricList(data=(RubricEntry.of(RUBRIC),)).model_dump(mode="json")),
-        **problems(*ACCESS),
+        **problems(*ACCESS, STORE_UNAVAILABLE),
     },
 )
 async def list_rubrics(desk: ToRead) -> RubricList:
@@ -61,7 +61,10 @@ async def list_rubrics(desk: ToRead) -> RubricList:
     return RubricList(data=tuple(map(RubricEntry.of, desk.shelf.rubrics.values())))
 
 
-@router.get("/{name}", responses={200: answer(RUBRIC.model_dump(mode="json")), **problems(*ACCESS, NO_SUCH_RUBRIC)})
+@router.get(
+    "/{name}",
+    responses={200: answer(RUBRIC.model_dump(mode="json")), **problems(*ACCESS, NO_SUCH_RUBRIC, STORE_UNAVAILABLE)},
+)
 async def get_rubric(name: Annotated[str, Path(examples=[RUBRIC.name])], desk: ToRead) -> Rubric:
     """The whole of a rubric. Sent back with a request for grades, it grades as its name does."""
     found = desk.shelf.rubrics.get(name)

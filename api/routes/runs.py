@@ -28,6 +28,7 @@ from api.problems import (
     KEY_REUSED,
     NO_SUCH_RUN,
     NOT_JSON,
+    NOT_NOW,
     OVERLOADED,
     STORE_UNAVAILABLE,
     TOO_LARGE,
@@ -58,15 +59,23 @@ REFUSALS = (
     JUDGE_PAUSED,
     STORE_UNAVAILABLE,
 )
-LOCATION = {"Location": {"description": "Where the run is.", "schema": {"type": "string"}}}
+HEADERS = {
+    "Location": {"description": "Where the run is.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds until it is worth a look.", "schema": {"type": "string"}},
+    idempotency.REPLAYED: {
+        "description": "`true` where this is the answer of an earlier request.",
+        "schema": {"type": "string"},
+    },
+}
 
 
 @bodied.post(
     "",
     status_code=202,
     response_model=RunStatus,
+    openapi_extra={"parameters": [idempotency.PARAMETER]},
     responses={
-        202: {**answer(RUN.model_dump(mode="json")), "headers": LOCATION},
+        202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS},
         **problems(*REFUSALS, INVALID_KEY, INVALID_RUBRIC, KEY_IN_USE, KEY_REUSED, OVERLOADED),
     },
 )
@@ -76,7 +85,8 @@ async def submit_run(
     """Takes items to be graded in the background. What is accepted is on disk, and is graded whatever happens.
 
     Equal items, rubric, judge and samples are one run: submitted again it goes on with what is open, and pays for
-    nothing twice. `fresh` makes a run of its own. An `Idempotency-Key` gives the first answer again, for seven days.
+    nothing twice. `fresh` makes a run of its own, or goes on with an earlier such one that is not done. An
+    `Idempotency-Key` gives the first answer again, for seven days.
     """
     rubric, judge = rubric_of(desk.shelf, body), judge_of(desk.shelf, body.judge)
     check_items(body.items, judge, desk.max_output_bytes)
@@ -91,9 +101,9 @@ async def submit_run(
     async def work() -> Response:
         try:
             run_id = await desk.worker.submit(body.name, judge, rubric, body.items, options, body.calibration)
-        except InputError:  # the items were checked: what is left is the calibration
-            fault = Fault(detail="Name one that `judge calibrations list` shows.", pointer="/calibration")
-            raise Refused(INVALID_REQUEST, "There is no such calibration.", fault) from None
+        except InputError as error:  # the items were checked: what is left is the calibration
+            fault = Fault(detail=str(error), pointer="/calibration")
+            raise Refused(INVALID_REQUEST, "The calibration cannot be used.", fault) from None
         return _accepted(await asyncio.to_thread(_status, desk.store, run_id))
 
     return await idempotency.once(desk.store, request, "POST /v1/runs", body, work)
@@ -136,39 +146,52 @@ def get_run(run: RunId, desk: ToRead) -> RunStatus:
     "/{run}/cancel",
     responses={
         200: answer(RUN.model_copy(update={"status": "cancelled"}).model_dump(mode="json")),
-        **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, STORE_UNAVAILABLE),
+        **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, NOT_NOW, STORE_UNAVAILABLE),
     },
 )
 async def cancel_run(run: RunId, desk: ToGrade) -> RunStatus:
     """Sends nothing more for a run. Answers under way are kept; `resume` goes on with what is open."""
     await asyncio.to_thread(standing_of, desk.store, run)
-    desk.worker.cancel(run)
-    return await asyncio.to_thread(_status, desk.store, run)
+    settled = await desk.worker.cancel(run)
+    found = await asyncio.to_thread(_status, desk.store, run)
+    if not settled and not found.ended:
+        raise Refused(NOT_NOW, "The run was not submitted here; stop the program that grades it.")
+    return found
 
 
 @bodied.post(
     "/{run}/resume",
     status_code=202,
     response_model=RunStatus,
+    openapi_extra={"parameters": [idempotency.PARAMETER]},
     responses={
-        202: {**answer(RUN.model_dump(mode="json")), "headers": LOCATION},
-        **problems(*REFUSALS, NO_SUCH_RUN),
+        202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS},
+        **problems(*REFUSALS, INVALID_KEY, NO_SUCH_RUN, NOT_NOW, KEY_IN_USE, KEY_REUSED),
     },
 )
 async def resume_run(
-    run: RunId, body: Annotated[Resumption, Body(examples=[{}, {"retry_failed": True}])], desk: ToGrade
+    run: RunId,
+    body: Annotated[Resumption, Body(examples=[{}, {"retry_failed": True}])],
+    desk: ToGrade,
+    request: Request,
 ) -> Response:
     """Goes on with a run that was paused or cancelled, or grades again what is lost or failed."""
     store = desk.store
-    one = await asyncio.to_thread(standing_of, store, run)
-    info, before = one.info, one.submission
-    name = info.judge.name if before is None else before.judge
-    judge_of(desk.shelf, name)
-    options = Options(samples=info.samples) if before is None else Options(**before.options)
-    budget = options.budget_usd if body.budget_usd is None else body.budget_usd
-    options = replace(options, budget_usd=budget, resend_lost=body.resend_lost, retry_failed=body.retry_failed)
-    await asyncio.to_thread(desk.worker.resume, run, name, options)
-    return _accepted(await asyncio.to_thread(_status, store, run))
+
+    async def work() -> Response:
+        one = await asyncio.to_thread(standing_of, store, run)
+        info, before = one.info, one.submission
+        if info.state == "loading" or info.rescored_from is not None:
+            raise Refused(NOT_NOW, "It is being loaded, or counts the verdicts of another run anew; resume that one.")
+        name = info.judge.name if before is None else before.judge
+        judge_of(desk.shelf, name)
+        options = Options(samples=info.samples) if before is None else Options(**before.options)
+        budget = options.budget_usd if body.budget_usd is None else body.budget_usd
+        options = replace(options, budget_usd=budget, resend_lost=body.resend_lost, retry_failed=body.retry_failed)
+        await asyncio.to_thread(desk.worker.resume, run, name, options)
+        return _accepted(await asyncio.to_thread(_status, store, run))
+
+    return await idempotency.once(store, request, f"POST /v1/runs/{run}/resume", body, work)
 
 
 def _accepted(status: RunStatus) -> Response:

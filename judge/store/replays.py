@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -34,20 +35,27 @@ class Replay:
     body: bytes
 
 
-def begin(connection: Connection, tenant: str, route: str, key: str, fingerprint: str) -> tuple[Found, Replay | None]:
-    """Takes a key for a request, or says why not. What a dead process had begun with it is begun anew."""
+def begin(
+    connection: Connection, tenant: str, route: str, key: str, fingerprint: str, at_work: Collection[str]
+) -> tuple[Found, Replay | None]:
+    """Takes a key for a request, or says why not.
+
+    What a dead process had begun with it is begun anew, and what this one had that is not `at_work` on it any more.
+    """
     connection.execute(delete(replay).where(replay.c.tenant == tenant, replay.c.at < now() - KEPT_S))
     row = {"tenant": tenant, "route": route, "key": key, "fingerprint": fingerprint, "owner": this_process()}
     added = connection.execute(ignoring(connection, replay).returning(replay.c.key), {**row, "at": now()}).first()
     if added is not None:
         return Found.NEW, None
     here = _here(tenant, route, key)
-    held = connection.execute(select(replay).where(here).with_for_update()).one()
+    held = connection.execute(select(replay).where(here).with_for_update()).first()
+    if held is None:  # it was just given back
+        return Found.BUSY, None
     if held.fingerprint != fingerprint:
         return Found.OTHER, None
     if held.status is not None:
         return Found.ANSWERED, Replay(held.status, json.loads(held.headers), held.body)
-    if not is_dead(held.owner):
+    if key in at_work if held.owner == this_process() else not is_dead(held.owner):
         return Found.BUSY, None
     connection.execute(update(replay).where(here).values(owner=this_process(), at=now()))
     return Found.NEW, None

@@ -122,6 +122,12 @@ def runs(
     return [_info(connection, tenant, row) for row in connection.execute(wanted).all()]
 
 
+def run_info(connection: Connection, tenant: str, run_id: str) -> RunInfo | None:
+    """The run of this very id."""
+    row = connection.execute(_runs(tenant).where(run.c.id == run_id)).first()
+    return None if row is None else _info(connection, tenant, row)
+
+
 def _runs(tenant: str) -> Select[Any]:
     """Runs with the names of their rubrics and judges, newest first."""
     return (

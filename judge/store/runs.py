@@ -154,9 +154,12 @@ def _place(tenant: str, run_id: str, seq: int, one: Item, size: int) -> dict[str
 
 
 def loaded(connection: Connection, tenant: str, run_id: str) -> None:
-    """All items are there: the run is open. Raises RunBusy where it is no longer this process's."""
+    """All items are there: the run is open, and whoever takes it first has it.
+
+    Raises RunBusy where it is no longer this process's.
+    """
     _still_ours(connection, tenant, run_id)
-    connection.execute(update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(state="open"))
+    connection.execute(update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(state="open", owner=None))
 
 
 def row(connection: Connection, tenant: str, run_id: str) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from judge.ledger import now
-from judge.owner import this_process
+from judge.owner import is_dead
 from judge.store import results, runs
 from judge.store.conflicts import replacing
 from judge.store.results import RunInfo
@@ -39,6 +39,8 @@ class Submission:
         As JSON has them.
     begun
         Whether somebody has begun to grade it.
+    turn
+        How often it was submitted anew.
     """
 
     run: str
@@ -47,6 +49,7 @@ class Submission:
     wish: Wish
     why: str | None
     begun: bool
+    turn: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +62,18 @@ class Standing:
 
 
 def add(connection: Connection, tenant: str, run_id: str, judge: str, options: dict[str, Any]) -> None:
-    """Wants a run graded, and lets go of it, so that any process may. One that is wanted already stays as it is."""
-    here = (submission.c.tenant == tenant, submission.c.run == run_id)
-    held = select(run.c.id).where(run.c.tenant == tenant, run.c.id == run_id).with_for_update()
-    connection.execute(held)
-    before = connection.execute(select(submission.c.state).where(*here)).scalar()
-    if before != Wish.WANTED:
-        row = {"tenant": tenant, "run": run_id, "judge": judge, "options": json.dumps(options), "begun": False}
-        connection.execute(replacing(connection, submission), {**row, "state": Wish.WANTED, "why": None, "at": now()})
-        ours = update(run).where(run.c.tenant == tenant, run.c.id == run_id, run.c.owner == this_process())
-        connection.execute(ours.values(owner=None))
+    """Wants a run graded. One that is wanted with these very options stays as it is; else the newest ones hold.
+
+    Whoever grades it already ends with the options that it began with; then it is taken up again with the new ones.
+    """
+    connection.execute(select(run.c.id).where(run.c.tenant == tenant, run.c.id == run_id).with_for_update())
+    before = connection.execute(select(submission).where(*_here(tenant, run_id))).first()
+    told = json.dumps(options)
+    if before is not None and (before.state, before.judge, before.options) == (Wish.WANTED, judge, told):
+        return
+    turn = 0 if before is None else before.turn + 1
+    row = {"tenant": tenant, "run": run_id, "judge": judge, "options": told, "begun": False, "turn": turn}
+    connection.execute(replacing(connection, submission), {**row, "state": Wish.WANTED, "why": None, "at": now()})
 
 
 def waiting(connection: Connection, tenant: str, but: Collection[str], limit: int) -> list[Submission]:
@@ -101,22 +106,43 @@ def standing(connection: Connection, tenant: str, ids: Sequence[str]) -> list[St
     wanted = of_runs(connection, tenant, ids)
     found = []
     for run_id in ids:
-        infos = [one for one in results.runs(connection, tenant, run_id) if one.id == run_id]
-        found += [Standing(one, wanted.get(run_id), runs.owner(connection, tenant, run_id)) for one in infos]
+        info = results.run_info(connection, tenant, run_id)
+        if info is not None:
+            owner = runs.owner(connection, tenant, run_id)
+            alive = None if owner is None or is_dead(owner) else owner
+            found.append(Standing(info, wanted.get(run_id), alive))
     return found
 
 
-def begin(connection: Connection, tenant: str, run_id: str) -> None:
-    """Says that somebody has begun to grade a run."""
-    here = (submission.c.tenant == tenant, submission.c.run == run_id)
-    connection.execute(update(submission).where(*here).values(begun=True))
+def begin(connection: Connection, tenant: str, run_id: str) -> Submission | None:
+    """Says that this process, which has taken the run, begins to grade it. None where it is not wanted any more.
+
+    What failed, or was lost, is opened again where that was asked for, once: in the same transaction.
+    """
+    row = connection.execute(select(submission).where(*_here(tenant, run_id)).with_for_update()).first()
+    if row is None or row.state != Wish.WANTED:
+        return None
+    found = _submission(row)
+    if not found.begun:
+        lost, failed = (bool(found.options.get(name)) for name in ("resend_lost", "retry_failed"))
+        runs.reopen(connection, tenant, run_id, lost=lost, failed=failed)
+        connection.execute(update(submission).where(*_here(tenant, run_id)).values(begun=True))
+    return found
 
 
-def settle(connection: Connection, tenant: str, run_id: str, wish: Wish, why: str | None = None) -> bool:
-    """Changes what is to become of a run that is wanted. False where it is not wanted any more."""
-    here = (submission.c.tenant == tenant, submission.c.run == run_id, submission.c.state == Wish.WANTED)
+def settle(
+    connection: Connection, tenant: str, run_id: str, wish: Wish, why: str | None = None, turn: int | None = None
+) -> bool:
+    """Changes what is to become of a run that is wanted. False where it is not, or was submitted again since a turn."""
+    here = [*_here(tenant, run_id), submission.c.state == Wish.WANTED]
+    if turn is not None:
+        here.append(submission.c.turn == turn)
     return connection.execute(update(submission).where(*here).values(state=wish, why=why)).rowcount > 0
 
 
+def _here(tenant: str, run_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return submission.c.tenant == tenant, submission.c.run == run_id
+
+
 def _submission(row: Any) -> Submission:
-    return Submission(row.run, row.judge, json.loads(row.options), Wish(row.state), row.why, row.begun)
+    return Submission(row.run, row.judge, json.loads(row.options), Wish(row.state), row.why, row.begun, row.turn)

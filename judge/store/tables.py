@@ -324,6 +324,7 @@ submission = Table(
     Column("state", String(16), nullable=False),  # wanted | paused | cancelled | done
     Column("why", Text),  # it is paused
     Column("begun", Boolean, nullable=False),  # whether somebody has begun to grade it
+    Column("turn", Integer, nullable=False),  # how often it was submitted anew
     Column("at", Double, nullable=False),
     PrimaryKeyConstraint("tenant", "run"),
     Index("submission_state", "tenant", "state", "at"),
@@ -343,4 +344,5 @@ replay = Table(
     Column("body", LargeBinary),
     Column("at", Double, nullable=False),
     PrimaryKeyConstraint("tenant", "route", "key"),
+    Index("replay_at", "tenant", "at"),
 )

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from judge import Rubric
+from judge.rescoring import rescore
+from judge.store import open_store
 from tests.api.conftest import JSON, Client, Reply
 
 if TYPE_CHECKING:
@@ -115,6 +118,7 @@ def test_a_key_gives_the_first_answer_again(service: Client, key: str) -> None:
     assert (first.headers["Idempotency-Replayed"], again.headers["Idempotency-Replayed"]) == (None, "true")
     other = submit(service, asked | {"samples": 3}, **{"Idempotency-Key": key})
     assert (other.status, other.json["type"]) == (422, "urn:judge:problem:idempotency-key-reused")
+    ended(service, first.json["id"])
     assert submit(service, asked, **{"Idempotency-Key": f"{key[:-1]}x{key[-1]}"}).json["id"] != first.json["id"]
 
 
@@ -122,6 +126,34 @@ def test_a_key_gives_the_first_answer_again(service: Client, key: str) -> None:
 def test_a_key_that_cannot_be_kept_is_refused(service: Client, key: str) -> None:
     refused = submit(service, body(1), **{"Idempotency-Key": key})
     assert (refused.status, refused.json["type"]) == (400, "urn:judge:problem:invalid-idempotency-key")
+
+
+def test_a_run_that_goes_on_takes_the_newest_wishes(
+    serve: Callable[..., Client], stub: Callable[..., Stub], tmp_path: Path
+) -> None:
+    client = serve(JUDGES_DIR=judges(tmp_path / "judges", stub("--latency-ms", "100"), concurrency=1, max_tokens=1000))
+    run = submit(client, body(6, judge="local", budget_usd=0.006)).json["id"]
+    while client.get(f"/v1/runs/{run}").json["graded"] < 1:
+        time.sleep(0.02)
+    raised = client.send("POST", f"/v1/runs/{run}/resume", json.dumps({"budget_usd": 5}), JSON)
+    assert raised.status == 202
+    assert (found := ended(client, run))["status"] == "completed", found
+
+
+def test_what_was_loaded_or_graded_elsewhere_is_not_changed(serve: Callable[..., Client], database_url: str) -> None:
+    client = serve()
+    run = submit(client, body(2, "elsewhere")).json["id"]
+    ended(client, run)
+    with open_store(database_url) as store:
+        store.change(store.submissions.settle, run, "done")
+        (info,) = store.ask(store.results.runs, run)
+        rubric = Rubric.load("helpfulness")
+        heavier = (rubric.criteria[0].model_copy(update={"weight": 2.0}), *rubric.criteria[1:])
+        again = rescore(store, info, rubric.model_copy(update={"criteria": heavier}))
+        assert again != run
+        refused = client.send("POST", f"/v1/runs/{again}/resume", "{}", JSON)
+        assert (refused.status, refused.json["type"]) == (409, "urn:judge:problem:not-now"), refused.json
+    assert client.send("POST", f"/v1/runs/{run}/cancel").json["status"] == "completed"
 
 
 def test_a_refused_request_gives_its_key_back(service: Client) -> None:

@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("why", sa.Text(), nullable=True),
         sa.Column("begun", sa.Boolean(), nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "run"),
     )
@@ -55,3 +56,4 @@ def upgrade() -> None:
         sa.Column("at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "route", "key"),
     )
+    op.create_index("replay_at", "replay", ["tenant", "at"])
