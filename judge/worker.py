@@ -194,6 +194,7 @@ class Worker:
         session = await self._sessions.get(judge, int(submission.options["samples"]))
         info = await asyncio.to_thread(store.ask, store.results.run_info, run_id)
         if info is None:  # it was deleted
+            await self._settle(submission, Wish.CANCELLED)
             return
         if info.judge.fingerprint != session.fingerprint:
             raise SetupError(
@@ -202,7 +203,6 @@ class Worker:
             )
         rubric = await asyncio.to_thread(store.ask, store.verdicts.stored_rubric, info.rubric.hash)
         await asyncio.to_thread(store.change, store.runs.take, run_id, this_process())
-        state = "open"
         try:
             begun = await asyncio.to_thread(store.change, store.submissions.begin, run_id)
             if begun is not None and not self._closing:
@@ -220,6 +220,8 @@ class Worker:
         row = await asyncio.to_thread(self._store.ask, self._store.runs.row, begun.run)
         run = Run(self._store, session, rubric, row, options)
         self._active[run.id] = run
+        if self._closing:
+            run.stop("the service stops")
         try:
             await run.execute()
         finally:

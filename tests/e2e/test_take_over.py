@@ -117,9 +117,9 @@ def test_only_who_has_a_run_writes_into_it(store: Store) -> None:
     writes: list[Callable[[], object]] = [
         lambda: asyncio.run(store.finish("r", 0, 0, given)),
         lambda: store.change(runs.finish_now, "r", [(0, 0, given)]),
-        lambda: store.change(runs.loaded, "r"),
         lambda: store.change(runs.reopen, "r", lost=True, failed=True),
         lambda: store.change(runs.commit_spent, "r"),
+        lambda: store.change(runs.loaded, "r"),  # after which nobody has it
         lambda: store.change(runs.remove, "r"),
     ]
     for write in writes:
