@@ -60,13 +60,13 @@ class Desks:
 class _For:
     """The desk of the caller, who must be allowed to use it so."""
 
-    def __init__(self, use: Scope | None) -> None:
+    def __init__(self, use: Scope) -> None:
         self._use = use
 
     async def __call__(self, request: Request) -> Desk:
         """See FastAPI's dependencies."""
         caller: Caller = request.state.caller
-        if self._use is not None and not caller.may(self._use):
+        if not caller.may(self._use):
             raise Refused(NOT_ALLOWED, f"The key lacks the scope `{self._use}`; ask with one that has it.")
         desks: Desks = request.state.desks
         return desks.of(caller.tenant)

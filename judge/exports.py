@@ -85,8 +85,7 @@ def flat(grade: Grade, meta: str = META) -> dict[str, object]:
     """
     row: dict[str, object] = {name: getattr(grade, name) for name in FIRST} | {"outcome": grade.outcome.value}
     if grade.calibration is not None:
-        row |= {"calibration": grade.calibration.name, "calibrated_score": grade.calibrated_score}
-        row["finding"] = grade.finding
+        row |= {name: getattr(grade, name) for name in CALIBRATED} | {"calibration": grade.calibration.name}
     for id, one in grade.criteria.items():
         row |= {f"{id}.{name}": value for name, value in _cells(one).items()}
     row |= {f"{meta}.{name}": _text(value) for name, value in grade.metadata.items()}

@@ -58,7 +58,6 @@ class Worker:
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._active: dict[str, Run] = {}
         self._later: dict[str, float] = {}
-        self._loop = asyncio.get_running_loop()
         self._woken, self._closing = asyncio.Event(), False
         self._making, self._submitting = asyncio.Lock(), 0
         self._work = asyncio.create_task(self._go())
@@ -116,10 +115,11 @@ class Worker:
                     raise
                 await asyncio.sleep(MAKING_STEP_S)
 
-    def resume(self, run_id: str, judge: str, options: Options) -> None:
+    async def resume(self, run_id: str, judge: str, options: Options) -> None:
         """Wants a run graded that is there, with these options."""
-        self._store.change(self._store.submissions.add, run_id, judge, asdict(options))
-        self._loop.call_soon_threadsafe(self.wake)
+        add = self._store.submissions.add
+        await asyncio.to_thread(self._store.change, add, run_id, judge, asdict(options))
+        self.wake()
 
     def wake(self) -> None:
         """Looks at once for what is wanted."""

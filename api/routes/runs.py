@@ -118,9 +118,7 @@ async def submit_run(
 )
 def list_runs(
     desk: ToRead,
-    after: Annotated[
-        str | None, Query(pattern="^[0-9a-f]{12}$", description="The last run of a page.", examples=[RUN.id])
-    ] = None,
+    after: Annotated[str | None, Query(pattern=ID, description="The last run of a page.", examples=[RUN.id])] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_RUNS, examples=[20])] = 20,
 ) -> RunList:
     """Runs, the newest first. The next page is that `after` the last one of this."""
@@ -188,7 +186,7 @@ async def resume_run(
         options = Options(samples=info.samples) if before is None else Options(**before.options)
         budget = options.budget_usd if body.budget_usd is None else body.budget_usd
         options = replace(options, budget_usd=budget, resend_lost=body.resend_lost, retry_failed=body.retry_failed)
-        await asyncio.to_thread(desk.worker.resume, run, name, options)
+        await desk.worker.resume(run, name, options)
         return _accepted(await asyncio.to_thread(_status, store, run))
 
     return await idempotency.once(store, request, f"POST /v1/runs/{run}/resume", body, work)

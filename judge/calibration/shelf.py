@@ -108,6 +108,5 @@ def _changed(before: Rubric, now: Rubric) -> str:
 
 def _resampled(store: Store, made: Calibration, samples: int) -> str:
     """How often the judge was asked then and now, where that differs."""
-    runs: list[RunInfo] = [] if made.binding.run is None else store.ask(store.results.runs, made.binding.run)
-    before = next((one.samples for one in runs), samples)
-    return "" if before == samples else f"--samples {before} then, {samples} now"
+    run: RunInfo | None = None if made.binding.run is None else store.ask(store.results.run_info, made.binding.run)
+    return "" if run is None or run.samples == samples else f"--samples {run.samples} then, {samples} now"
