@@ -19,6 +19,7 @@ from api.settings import ServiceSettings
 from api.shelf import Shelf
 from judge.settings import Settings
 from judge.store import open_store
+from judge.workers import Workers
 
 
 def create_app(store_url: str | None = None) -> FastAPI:
@@ -35,12 +36,13 @@ def create_app(store_url: str | None = None) -> FastAPI:
     @asynccontextmanager
     async def serving(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         with open_store(store_url or settings.database_url) as store:
-            desks = Desks(store, shelf, settings.max_output_bytes)
-            desks.take_up()
+            workers = Workers(store, shelf.judge)
+            if service.grading:
+                workers.start()
             try:
-                yield {"store": store, "desks": desks}
+                yield {"store": store, "desks": Desks(workers, shelf, settings.max_output_bytes)}
             finally:
-                await desks.close()
+                await workers.close()
 
     app = Service(
         title="Calibrated judge",

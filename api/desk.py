@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from judge.keys import Scope
 from judge.sessions import Sessions
 from judge.store.store import Store
 from judge.worker import Worker
+from judge.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,32 +29,18 @@ class Desk:
     max_output_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
 class Desks:
-    """A desk for each tenant, made when it is first needed. Close them in the end."""
+    """A desk for each tenant."""
 
-    def __init__(self, store: Store, shelf: Shelf, max_output_bytes: int) -> None:
-        self._store, self._shelf, self._max_output_bytes = store, shelf, max_output_bytes
-        self._desks: dict[str, Desk] = {}
+    workers: Workers
+    shelf: Shelf
+    max_output_bytes: int
 
     def of(self, tenant: str) -> Desk:
         """The desk of a tenant."""
-        if tenant not in self._desks:
-            store = self._store.of(tenant)
-            sessions = Sessions(store)
-            worker = Worker(store, sessions, self._shelf.judge)
-            self._desks[tenant] = Desk(store, self._shelf, sessions, worker, self._max_output_bytes)
-        return self._desks[tenant]
-
-    def take_up(self) -> None:
-        """Goes on with what is wanted, whoever's it is."""
-        for tenant in self._store.ask(self._store.submissions.tenants):
-            self.of(tenant)
-
-    async def close(self) -> None:
-        """Waits for the answers under way."""
-        await asyncio.gather(*(desk.worker.close() for desk in self._desks.values()))
-        for desk in self._desks.values():
-            await desk.sessions.close()
+        worker = self.workers.of(tenant)
+        return Desk(worker.store, self.shelf, worker.sessions, worker, self.max_output_bytes)
 
 
 class _For:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 #: Set by `judge serve --no-keys`, which sees to it that this machine alone can ask.
 KEYLESS = "JUDGE_KEYLESS"
+#: Set by `judge serve --no-worker`: runs are taken in here, and graded by `judge worker`.
+NO_WORKER = "JUDGE_NO_WORKER"
 
 
 def _folder(name: str) -> Path | None:
@@ -22,3 +24,4 @@ class ServiceSettings:
     rubrics_dir: Path | None = field(default_factory=lambda: _folder("RUBRICS_DIR"))
     judges_dir: Path | None = field(default_factory=lambda: _folder("JUDGES_DIR"))
     keyless: bool = field(default_factory=lambda: os.environ.get(KEYLESS) == "1")
+    grading: bool = field(default_factory=lambda: os.environ.get(NO_WORKER) != "1")

@@ -200,7 +200,8 @@ class Caller:
 
     async def _claimed(self, call: _Call) -> Held:
         """A claim, given back where nobody is left to send it."""
-        claim = asyncio.ensure_future(self._ledger.claim(call.key, self._provider.endpoint, call.worst_usd))
+        wish = self._ledger.claim(call.key, self._provider.endpoint, call.worst_usd, self._judge.timeout_s)
+        claim = asyncio.ensure_future(wish)
         try:
             held = await asyncio.shield(claim)
         except asyncio.CancelledError:

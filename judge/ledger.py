@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import time
 import zlib
 from collections.abc import Coroutine
@@ -24,6 +25,8 @@ from judge.owner import this_process
 
 #: Replies are a few kilobytes of JSON: the fastest level takes most of what there is to take.
 COMPRESSION = 1
+#: A process settles a call within the call's own time and this; one that has not was killed, or is frozen.
+SETTLING_S = 30.0
 
 
 class CallState(StrEnum):
@@ -63,7 +66,8 @@ class Claim:
     owner: str
     run: str | None
     reserved_usd: float | None
-    resend_lost: bool
+    resend_before: float | None = None  #: what was sent before this moment and lost is sent again
+    silent_before: float = 0.0  #: nobody awaits an answer any more that was asked for before this moment
     budget_usd: float | None = None
 
 
@@ -116,6 +120,7 @@ class Ledger:
     """The ledger of one run, or of single grades where there is no run.
 
     A run's `budget_usd` is reserved in the transaction that makes the row of a call, whoever else spends on the run.
+    With `resend_lost` what was sent before `sent_before`, by default before now, and lost is sent again.
     `broken` is the first error of a write that was begun: what cannot be written down must not be asked for.
     """
 
@@ -126,8 +131,10 @@ class Ledger:
         round_: int = 0,
         resend_lost: bool = False,
         budget_usd: float | None = None,
+        sent_before: float | None = None,
     ) -> None:
-        self._rows, self._run, self._round, self._resend_lost = rows, run, round_, resend_lost
+        self._rows, self._run, self._round = rows, run, round_
+        self._resend_before = (now() if sent_before is None else sent_before) if resend_lost else None
         self._budget_usd = budget_usd
         self._owner = this_process()
         self._in_flight: dict[str, asyncio.Event] = {}
@@ -138,11 +145,23 @@ class Ledger:
         """The key of a call in this ledger's round."""
         return call_key(self._rows.tenant, endpoint, body, sample, self._round)
 
-    async def claim(self, key: str, endpoint: str, reserved_usd: float | None) -> Held:
-        """The right to send, on disk when this returns; or what is there already."""
-        held = await self._rows.claim(
-            Claim(key, endpoint, self._owner, self._run, reserved_usd, self._resend_lost, self._budget_usd)
+    async def claim(self, key: str, endpoint: str, reserved_usd: float | None, timeout_s: float = math.inf) -> Held:
+        """The right to send, on disk when this returns; or what is there already.
+
+        An equal call of another process that has not been settled for `timeout_s`, the most that one takes, is lost.
+        """
+        silent_before = now() - timeout_s - SETTLING_S
+        wish = Claim(
+            key,
+            endpoint,
+            self._owner,
+            self._run,
+            reserved_usd,
+            self._resend_before,
+            silent_before,
+            self._budget_usd,
         )
+        held = await self._rows.claim(wish)
         if held.claimed is Claimed.NEW:
             self._in_flight[key] = asyncio.Event()
         return held

@@ -17,6 +17,10 @@ def _started(pid: int) -> str:
     return stat.rpartition(")")[2].split()[19]
 
 
+#: Has a run that any worker of the service may grade a chunk of.
+WORKERS = "workers"
+
+
 @lru_cache(maxsize=1)
 def _named(pid: int) -> str:
     return f"{socket.gethostname()}:{pid}:{_started(pid)}"
@@ -29,6 +33,8 @@ def this_process() -> str:
 
 def is_dead(owner: str) -> bool:
     """True where the owner is known to have ended. A process of another machine is never known to have."""
+    if owner == WORKERS:
+        return False
     host, pid, started = owner.rsplit(":", 2)
     if host != socket.gethostname():
         return False
@@ -43,5 +49,7 @@ def is_dead(owner: str) -> bool:
 
 def describe(owner: str) -> str:
     """For people."""
+    if owner == WORKERS:
+        return "the workers of a service"
     host, pid, _ = owner.rsplit(":", 2)
     return f"process {pid} on {host}"

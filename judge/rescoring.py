@@ -13,6 +13,7 @@ from judge.costs import Receipt
 from judge.errors import InputError, RunBusy
 from judge.grades import Grade, Graded, Judged, RubricRef, Usage
 from judge.grading import weighed
+from judge.owner import this_process
 from judge.pages import PAGE
 from judge.runs import fingerprint, keep_rubric
 from judge.verdicts import Verdict
@@ -60,11 +61,11 @@ def rescore(store: Store, info: RunInfo, rubric: Rubric) -> str:
     try:
         for page in _pages(store, info):
             finished = [(said.seq, 0, _counted(said, info, said.own_rubric or rubric, made)) for said in page]
-            store.change(store.runs.finish_now, made, finished)
+            store.change(store.finishing.finish_now, made, finished)
     except BaseException:
         store.change(store.runs.remove, made)
         raise
-    store.change(store.runs.release, made)
+    store.change(store.runs.release, made, this_process())
     return made
 
 

@@ -71,8 +71,32 @@ class Progress:
     cost_usd: float | None = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of a run is graded here, and for whom: all that is open of it, for this process, unless told otherwise.
+
+    Attributes
+    ----------
+    owner
+        Who has the run: a process, or the workers of a service.
+    after, before
+        Places of items: those between them are graded.
+    sent_before
+        What was sent before this moment and lost is sent again, where that is asked for: in seconds since 1970; None
+        for now.
+    """
+
+    owner: str = field(default_factory=this_process)
+    after: int = -1
+    before: int | None = None
+    sent_before: float | None = None
+
+
 class Run:
-    """A run of this process. Made by `open`, or of one that this process has taken; close it in the end."""
+    """A run, or a part of it, that is graded here. Made by `open`, or of one that was taken; close it in the end.
+
+    `row` is the run as it is stored; with a budget it says what was spent.
+    """
 
     def __init__(
         self,
@@ -81,20 +105,19 @@ class Run:
         rubric: Rubric,
         row: dict[str, Any],
         options: Options,
+        part: Part | None = None,
         own_session: bool = False,
     ) -> None:
         self._store, self._session, self._options = store, session, options
+        self._part = part or Part()
         self._own_session = own_session
         self.id: str = row["id"]
         self.items: int = row["items"]
         self.judge_fingerprint: str = row["judge_fingerprint"]
-        if options.budget_usd is not None:
-            store.change(store.runs.commit_spent, self.id)
         probed = session.probe_usd if own_session else 0.0  # a shared one was paid for by whoever came first
         budget = None if options.budget_usd is None else max(options.budget_usd - probed, 0.0)
-        self._ledger = Ledger(store, self.id, row["round"], options.resend_lost, budget)
-        spent = store.ask(store.runs.spent, self.id)
-        self._caller: Caller | None = session.caller(self._ledger, Budget(budget, spent))
+        self._ledger = Ledger(store, self.id, row["round"], options.resend_lost, budget, self._part.sent_before)
+        self._caller: Caller | None = session.caller(self._ledger, Budget(budget, row["committed_usd"] or 0.0))
         self._grader: Grader = session.grader(rubric, self._caller, self.id)
         self.progress = Progress(self.items)
         self.stopped: str | None = None
@@ -139,9 +162,13 @@ class Run:
         try:
             by = None if calibration is None else checked(store, calibration, rubric, session)
             run_id = submit(store, dataset, scan, rubric, session, options)
-            store.change(store.runs.take, run_id, this_process(), by_force=options.take_over)
-            store.change(store.runs.reopen, run_id, lost=options.resend_lost, failed=options.retry_failed)
+            me = this_process()
+            store.change(store.runs.take, run_id, me, by_force=options.take_over)
+            store.change(store.runs.reopen, run_id, me, lost=options.resend_lost, failed=options.retry_failed)
+            if options.budget_usd is not None:
+                store.change(store.runs.commit_spent, run_id, me)
             run = cls(store, session, rubric, store.ask(store.runs.row, run_id), options, own_session=True)
+            run.progress.done = run.items - store.ask(store.runs.count_open, run_id)
             if by is not None:
                 store.change(store.calibrations.show_by, run.id, by)
         except BaseException:
@@ -210,15 +237,13 @@ class Run:
         """Gives the run up, if nobody took it over. Returns its state: `done`, or `open` where items are left."""
         if self._own_session:
             await self._session.close()
-        state: str = self._store.change(self._store.runs.release, self.id)
+        state: str = self._store.change(self._store.runs.release, self.id, self._part.owner)
         return state
 
     async def _open_items(self) -> AsyncIterator[tuple[int, int, Item]]:
-        after = -1
-        while page := await self._store.open_page(self.id, after):
-            if after == -1:
-                self.progress.done = self.items - self._store.ask(self._store.runs.count_open, self.id)
-                self.progress.began = time.monotonic()
+        after = self._part.after
+        self.progress.began = time.monotonic()
+        while page := await self._store.open_page(self.id, after, self._part.before):
             for seq, revision, item in page:
                 yield seq, revision, item
             after = page[-1][0]
@@ -237,7 +262,8 @@ class Run:
 
     async def _one(self, seq: int, revision: int, item: Item) -> None:
         graded = await self._grader.grade(item)
-        await asyncio.gather(self._store.finish(self.id, seq, revision, graded), *graded.receipt.writes)
+        finish = self._store.finish(self.id, self._part.owner, seq, revision, graded)
+        await asyncio.gather(finish, *graded.receipt.writes)
         self._count(graded)
 
     def _count(self, graded: Graded) -> None:

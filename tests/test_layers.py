@@ -20,6 +20,7 @@ BY_NAME = {
     "judge/store/__init__.py",
     "judge/single.py",
     "judge/trust.py",
+    "judge/workers.py",
     "judge/providers/__init__.py",
     "judge/cli/__init__.py",
 }

@@ -20,6 +20,7 @@ class Backend(Protocol):
     name: str  #: for people: where it is, without a password
     path: Path | None  #: its file, where it is one of this machine
     ballast: Ballast | None  #: on the disk of that file
+    queue_url: str | None  #: of the queue beside the tables, with its password; None where there is none
 
     def prepare(self) -> None:
         """Makes what must be there before the first connection. Raises StoreError."""

@@ -13,7 +13,15 @@ from judge.store.conflicts import inserted
 from judge.store.tables import call, run
 
 _EARLIER = (
-    select(call.c.key, call.c.attempt, call.c.state, call.c.usable, call.c.owner, call.c.raw)
+    select(
+        call.c.key,
+        call.c.attempt,
+        call.c.state,
+        call.c.usable,
+        call.c.owner,
+        call.c.raw,
+        call.c.sent_at,
+    )
     .where(call.c.tenant == bindparam("tenant"), call.c.key.in_(bindparam("keys", expanding=True)))
     .order_by(call.c.key, call.c.attempt)
 )
@@ -40,7 +48,8 @@ def claim_for(tenant: str) -> Callable[[Connection, Sequence[Claim]], list[Held]
 
     def claim(connection: Connection, claims: Sequence[Claim]) -> list[Held]:
         earlier = _earlier(connection, tenant, claims)
-        orphans = [_orphan(tenant, row) for rows in earlier.values() for row in rows if _is_orphan(row, claims[0])]
+        met = [(wish, row) for wish in claims for row in earlier.get(wish.key, [])]
+        orphans = [_orphan(tenant, row) for wish, row in met if _is_orphan(row, wish)]
         if orphans:
             connection.execute(_LOSE, orphans)
             # Read again: one may have been answered just before its process ended.
@@ -142,8 +151,13 @@ def _earlier(connection: Connection, tenant: str, claims: Sequence[Claim]) -> di
 
 
 def _is_orphan(row: Row[Any], wish: Claim) -> bool:
-    """Whether a call's process has ended: its answer can no longer come. Those of our own are in flight."""
-    return row.state == CallState.SENT and row.owner != wish.owner and is_dead(row.owner)
+    """Whether a call's process has ended, or is silent for too long to be awaited. Those of our own are in flight.
+
+    A silent one may only be frozen: an answer that it brings after all is kept.
+    """
+    if row.state != CallState.SENT or row.owner == wish.owner:
+        return False
+    return row.sent_at < wish.silent_before or is_dead(row.owner)
 
 
 def _orphan(tenant: str, row: Row[Any]) -> dict[str, Any]:
@@ -161,7 +175,7 @@ def _decide(wish: Claim, rows: list[Any]) -> Held:
     last = rows[-1]
     if last.state == CallState.SENT:
         return Held(Claimed.ELSEWHERE, last.attempt)
-    if last.state == CallState.LOST and not wish.resend_lost:
+    if last.state == CallState.LOST and (wish.resend_before is None or last.sent_at > wish.resend_before):
         return Held(Claimed.HELD, last.attempt)
     return Held(Claimed.NEW, last.attempt + 1, possible_duplicate=last.state == CallState.LOST)
 

@@ -71,6 +71,11 @@ class Database:
         """Where it is, for people: never with a password."""
         return self._backend.name
 
+    @property
+    def queue_url(self) -> str | None:
+        """Of the queue that lies beside the tables, with its password; None where there is none."""
+        return self._backend.queue_url
+
     async def write(self, operation: Write, payload: Any, owed: bool = False) -> Any:
         """See `Writer.write`."""
         return await self._writer.write(operation, payload, owed)

@@ -59,6 +59,7 @@ class Postgres:
             )
         self._url = url
         self.name = f"postgresql://{_at(url)}"
+        self.queue_url: str | None = url.set(drivername="postgresql").render_as_string(hide_password=False)
         options = {name: value for name, value in CONNECTING.items() if name not in url.query}
         try:
             self._engine = create_engine(

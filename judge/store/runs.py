@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
     Connection,
     Row,
-    bindparam,
     case,
     delete,
     exists,
@@ -18,15 +17,15 @@ from sqlalchemy import (
     literal,
     null,
     select,
+    true,
     update,
 )
 
-from judge.costs import Receipt
 from judge.errors import RunBusy
-from judge.grades import OVERALL, Grade, Graded
+from judge.grades import OVERALL
 from judge.items import Item
 from judge.ledger import CallState, now
-from judge.owner import describe, is_dead, this_process
+from judge.owner import WORKERS, describe, is_dead, this_process
 from judge.store.conflicts import ignoring
 from judge.store.locks import Lock, hold
 from judge.store.tables import call, grade, item, rubric, run, run_item, submission, verdict
@@ -37,15 +36,7 @@ from rubrics import lowest as lowest_of
 PAGE_ITEMS, PAGE_BYTES = 128, 4_000_000
 
 #: What an earlier revision cost stays counted; what is lost is only what the newest one lacks.
-_SUMMED = ("calls", "reused", "possible_duplicates", "prompt_tokens", "completion_tokens", "cost_usd", "latency_s")
-_FINISH = (
-    update(run_item)
-    .where(run_item.c.tenant == bindparam("b_tenant"), run_item.c.run == bindparam("b_run"))
-    # Where it was done before, it is not added up again.
-    .where(run_item.c.seq == bindparam("b_seq"), run_item.c.revision == bindparam("b_revision"))
-    .where(run_item.c.state == "open")
-    .values({name: run_item.c[name] + bindparam(f"b_{name}") for name in _SUMMED})
-)
+SUMMED = ("calls", "reused", "possible_duplicates", "prompt_tokens", "completion_tokens", "cost_usd", "latency_s")
 
 
 def find(connection: Connection, tenant: str, fingerprint: str, by_force: bool = False) -> Row[Any] | None:
@@ -101,7 +92,7 @@ def copy(connection: Connection, tenant: str, source: str, changed: dict[str, An
     hold(connection, Lock.ITEMS, shared=True)
     original = connection.execute(select(run).where(run.c.tenant == tenant, run.c.id == source)).one()
     begin(connection, {**original._mapping, "finished_at": None, "committed_usd": None, **changed})
-    fresh: dict[str, Any] = {name: literal(0) for name in (*_SUMMED, "revision", "lost")}
+    fresh: dict[str, Any] = {name: literal(0) for name in (*SUMMED, "revision", "lost")}
     fresh |= {"run": literal(changed["id"]), "state": literal("open"), "model": null(), "call_keys": null()}
     fresh["lowest"] = case((run_item.c.rubric_hash.is_(None), literal(lowest)), else_=run_item.c.lowest)
     items = select(*(fresh.get(column.name, column).label(column.name) for column in run_item.c)).where(
@@ -158,18 +149,18 @@ def loaded(connection: Connection, tenant: str, run_id: str) -> None:
 
     Raises RunBusy where it is no longer this process's.
     """
-    _still_ours(connection, tenant, run_id)
+    check_owned(connection, tenant, run_id, this_process())
     connection.execute(update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(state="open", owner=None))
 
 
-def row(connection: Connection, tenant: str, run_id: str) -> dict[str, Any]:
-    """A run as it is stored."""
-    found = connection.execute(select(run).where(run.c.tenant == tenant, run.c.id == run_id)).one()
-    return dict(found._mapping)
+def row(connection: Connection, tenant: str, run_id: str) -> dict[str, Any] | None:
+    """A run as it is stored; None where there is none."""
+    found = connection.execute(select(run).where(run.c.tenant == tenant, run.c.id == run_id)).first()
+    return None if found is None else dict(found._mapping)
 
 
 def owner(connection: Connection, tenant: str, run_id: str) -> str | None:
-    """The process that has a run, if one has."""
+    """The process that has a run, or WORKERS, if one has."""
     held: str | None = connection.execute(
         select(run.c.owner).where(run.c.tenant == tenant, run.c.id == run_id)
     ).scalar()
@@ -208,23 +199,32 @@ def _check_free(connection: Connection, tenant: str, run_id: str, new_owner: str
         )
 
 
-def _still_ours(connection: Connection, tenant: str, run_id: str) -> None:
-    """Raises RunBusy where this process has lost a run."""
-    if (held := _holder(connection, tenant, run_id)) != this_process():
-        raise _taken_over(run_id, held)
+def lost_by(connection: Connection, tenant: str, run_id: str, by: str) -> RunBusy | None:
+    """What to raise where an owner has lost a run. Nobody can take it from a process before the transaction ends."""
+    if by == WORKERS:  # several write at once, and what is written twice comes to the same
+        held = owner(connection, tenant, run_id)
+        if held is None:  # stopped, and this was still under way
+            return None
+    else:
+        held = _holder(connection, tenant, run_id)
+    if held == by:
+        return None
+    whose = "another process" if held is None else describe(held)
+    return RunBusy(f"run {run_id} was taken over by {whose}; wait for that one, or stop it")
 
 
-def _taken_over(run_id: str, held: str | None) -> RunBusy:
-    by = "another process" if held is None else describe(held)
-    return RunBusy(f"run {run_id} was taken over by {by}; wait for that one, or stop it")
+def check_owned(connection: Connection, tenant: str, run_id: str, by: str) -> None:
+    """Raises RunBusy where an owner has lost a run."""
+    if (lost := lost_by(connection, tenant, run_id, by)) is not None:
+        raise lost
 
 
-def reopen(connection: Connection, tenant: str, run_id: str, lost: bool, failed: bool) -> int:
+def reopen(connection: Connection, tenant: str, run_id: str, by: str, lost: bool, failed: bool) -> int:
     """Opens items with a lost answer, or failed ones, for a new revision. Returns how many.
 
-    Raises RunBusy where the run is no longer this process's.
+    Raises RunBusy where the run is no longer the owner's.
     """
-    _still_ours(connection, tenant, run_id)
+    check_owned(connection, tenant, run_id, by)
     here = (run_item.c.tenant == tenant, run_item.c.run == run_id)
     reopened = 0
     values = {"state": "open", "revision": run_item.c.revision + 1}
@@ -248,16 +248,21 @@ def reopen(connection: Connection, tenant: str, run_id: str, lost: bool, failed:
     return reopened
 
 
-def release(connection: Connection, tenant: str, run_id: str) -> str:
-    """Gives a run up where it is still this process's. Returns its state: `done` when no item is open."""
+def release(connection: Connection, tenant: str, run_id: str, by: str) -> str:
+    """Gives a run up where it is still the owner's. Returns its state: `done` when no item is open.
+
+    Workers keep one that is not done: others of them may be at work on it.
+    """
     open_items = select(run_item.c.seq).where(
         run_item.c.tenant == tenant, run_item.c.run == run_id, run_item.c.state == "open"
     )
     state = "open" if connection.execute(open_items.limit(1)).first() else "done"
+    if state == "open" and by == WORKERS:
+        return state
     ended = now() if state == "done" else None
     connection.execute(
         update(run)
-        .where(run.c.tenant == tenant, run.c.id == run_id, run.c.owner == this_process())
+        .where(run.c.tenant == tenant, run.c.id == run_id, run.c.owner == by)
         .values(state=state, owner=None, finished_at=func.coalesce(run.c.finished_at, ended) if ended else None)
     )
     return state
@@ -269,13 +274,15 @@ def count_open(connection: Connection, tenant: str, run_id: str) -> int:
     return int(connection.execute(select(func.count()).where(*here)).scalar_one())
 
 
-def open_page(connection: Connection, tenant: str, run_id: str, after: int) -> list[tuple[int, int, Item]]:
-    """The next open items after a place, as (seq, revision, item): a page of bounded size."""
+def open_page(
+    connection: Connection, tenant: str, run_id: str, after: int, before: int | None = None
+) -> list[tuple[int, int, Item]]:
+    """The next open items after a place, and before another, as (seq, revision, item): a page of bounded size."""
     columns = (run_item.c.seq, run_item.c.revision, run_item.c.item_id, run_item.c.item_hash, run_item.c.bytes)
     places = connection.execute(
         select(*columns, run_item.c.metadata)
         .where(run_item.c.tenant == tenant, run_item.c.run == run_id, run_item.c.state == "open")
-        .where(run_item.c.seq > after)
+        .where(run_item.c.seq > after, true() if before is None else run_item.c.seq < before)
         .order_by(run_item.c.seq)
         .limit(PAGE_ITEMS)
     ).all()
@@ -298,106 +305,6 @@ def open_page(connection: Connection, tenant: str, run_id: str, after: int) -> l
         )
         for place in taken
     ]
-
-
-def finish_for(
-    tenant: str, run_id: str
-) -> Callable[[Connection, Sequence[tuple[int, int, Graded]]], list[RunBusy] | None]:
-    """The batch operation that writes an item's verdicts and grades and ends it, all or nothing.
-
-    Returns what to raise where the run is no longer this process's: raised here, it would undo the rest of the batch.
-    """
-
-    def finish(connection: Connection, finished: Sequence[tuple[int, int, Graded]]) -> list[RunBusy] | None:
-        if (held := _holder(connection, tenant, run_id)) != this_process():
-            return [_taken_over(run_id, held) for _ in finished]
-        verdicts: list[dict[str, Any]] = []
-        grades: list[dict[str, Any]] = []
-        places: list[dict[str, Any]] = []
-        for seq, revision, graded in finished:
-            at = {"tenant": tenant, "run": run_id, "seq": seq, "revision": revision}
-            verdicts += _verdict_rows(at, graded)
-            grades += _grade_rows(at, graded.grade)
-            places.append(_place_row(at, graded.grade.outcome, graded.receipt))
-        connection.execute(ignoring(connection, verdict), verdicts)
-        connection.execute(ignoring(connection, grade), grades)
-        connection.execute(_FINISH, places)
-        return None
-
-    return finish
-
-
-def finish_now(connection: Connection, tenant: str, run_id: str, finished: Sequence[tuple[int, int, Graded]]) -> None:
-    """See `finish_for`, outside the flow of grading. Raises RunBusy where the run is no longer this process's."""
-    _still_ours(connection, tenant, run_id)
-    finish_for(tenant, run_id)(connection, finished)
-
-
-def _verdict_rows(at: dict[str, Any], graded: Graded) -> Iterator[dict[str, Any]]:
-    for said in graded.judged:
-        for one in said.verdicts:
-            yield {
-                **at,
-                "member": 0,
-                "sample": said.sample,
-                "criterion": one.criterion,
-                "outcome": one.outcome,
-                "level": None if one.level is None else json.dumps(one.level, ensure_ascii=False),
-                "value": one.value,
-                "reason": one.reason,
-                "cause": one.cause,
-                "distribution": None if one.distribution is None else one.distribution.model_dump_json(),
-                "call_key": said.call_key,
-                "call_attempt": said.call_attempt,
-            }
-
-
-def _grade_rows(at: dict[str, Any], result: Grade) -> Iterator[dict[str, Any]]:
-    for id, one in result.criteria.items():
-        yield {
-            **at,
-            "criterion": id,
-            "outcome": one.outcome,
-            "score": one.score,
-            "level": None if one.level is None else json.dumps(one.level, ensure_ascii=False),
-            "low": None,
-            "high": None,
-            "passed": None,
-            "cause": one.cause,
-            "scored_samples": one.scored_samples,
-        }
-    yield {
-        **at,
-        "criterion": OVERALL,
-        "outcome": result.outcome,
-        "score": result.score,
-        "level": None,
-        "low": result.low,
-        "high": result.high,
-        "passed": result.passed,
-        "cause": None,
-        "scored_samples": None,
-    }
-
-
-def _place_row(at: dict[str, Any], outcome: Outcome, receipt: Receipt) -> dict[str, Any]:
-    return {
-        "b_tenant": at["tenant"],
-        "b_run": at["run"],
-        "b_seq": at["seq"],
-        "b_revision": at["revision"],
-        "state": "held" if outcome is Outcome.LOST else "finished",
-        "b_calls": receipt.calls,
-        "b_reused": receipt.reused,
-        "b_possible_duplicates": receipt.possible_duplicates,
-        "b_prompt_tokens": receipt.prompt_tokens,
-        "b_completion_tokens": receipt.completion_tokens,
-        "b_cost_usd": receipt.cost_usd,
-        "b_latency_s": receipt.latency_s,
-        "lost": receipt.lost,
-        "model": receipt.model,
-        "call_keys": json.dumps(receipt.keys),
-    }
 
 
 def remove(connection: Connection, tenant: str, run_id: str, by_force: bool = False) -> None:
@@ -432,19 +339,15 @@ def next_round(connection: Connection, tenant: str, dataset: str, rubric: str, j
     return int(highest or 0) + 1
 
 
-def commit_spent(connection: Connection, tenant: str, run_id: str) -> None:
+def commit_spent(connection: Connection, tenant: str, run_id: str, by: str) -> float:
     """Begins to keep a run's budget: what was spent, and what is reserved for calls in flight, is committed.
 
-    Raises RunBusy where the run is no longer this process's.
+    Returns dollars. Raises RunBusy where the run is no longer the owner's.
     """
-    _still_ours(connection, tenant, run_id)
+    _holder(connection, tenant, run_id)  # before the calls are added up: whoever claims one must wait
+    check_owned(connection, tenant, run_id, by)
     cost = func.coalesce(call.c.cost_usd, call.c.reserved_usd, 0.0)
     committed = select(func.coalesce(func.sum(cost), 0.0)).where(call.c.tenant == tenant, call.c.run == run_id)
-    here = (run.c.tenant == tenant, run.c.id == run_id)
-    connection.execute(update(run).where(*here).values(committed_usd=committed.scalar_subquery()))
-
-
-def spent(connection: Connection, tenant: str, run_id: str) -> float:
-    """Dollars of a run so far, lost calls at their worst."""
-    cost = select(func.coalesce(func.sum(call.c.cost_usd), 0.0)).where(call.c.tenant == tenant, call.c.run == run_id)
-    return float(connection.execute(cost).scalar_one())
+    usd = float(connection.execute(committed).scalar_one())
+    connection.execute(update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(committed_usd=usd))
+    return usd

@@ -26,6 +26,7 @@ class SQLite:
     def __init__(self, url: URL) -> None:
         self.path: Path | None = Path(url.database) if url.database else None
         self.name = url.database or "the database"
+        self.queue_url: str | None = None
         self.ballast: Ballast | None = Ballast(self.path.parent) if self.path else None
         self._engine = create_engine(
             url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, hide_parameters=True

@@ -20,6 +20,8 @@ from judge.store import (
     calls,
     changes,
     figures,
+    finishing,
+    jobs,
     keys,
     labels,
     replays,
@@ -45,8 +47,9 @@ class Store:
     """Everything kept for a tenant. Close it, or use it as a context manager."""
 
     # The questions and tables, for callers that must not import SQLAlchemy before a store is open.
-    calibrations, changes, figures, keys, labels = calibrations, changes, figures, keys, labels
-    replays, results, runs, submissions = replays, results, runs, submissions
+    calibrations, changes, figures, finishing = calibrations, changes, figures, finishing
+    jobs, keys, labels, replays = jobs, keys, labels, replays
+    results, runs, submissions = results, runs, submissions
     tables, verdicts, watches = tables, verdicts, watches
 
     def __init__(self, database: Database, tenant: str) -> None:
@@ -55,7 +58,7 @@ class Store:
         self._kept: set[tuple[str, str]] = set()
         self._claim = calls.claim_for(tenant)
         self._settle = calls.settle_for(tenant)
-        self._finish = lru_cache(16)(lambda run: runs.finish_for(tenant, run))
+        self._finish = lru_cache(64)(lambda run, by: finishing.finish_for(tenant, run, by))
 
     @classmethod
     def open(cls, url: str, tenant: str, must_exist: bool = False) -> Store:
@@ -77,6 +80,11 @@ class Store:
         """Where the database is, for people: never with a password."""
         return self._database.name
 
+    @property
+    def queue_url(self) -> str | None:
+        """Of the queue that brings work to several processes, with its password; None where there is none."""
+        return self._database.queue_url
+
     def close(self) -> None:
         """Finishes what is being written."""
         self._database.close()
@@ -94,15 +102,15 @@ class Store:
         """The usable answer under a key."""
         return await self._database.read(lambda connection: calls.find(connection, self.tenant, key))
 
-    async def finish(self, run: str, seq: int, revision: int, graded: Graded) -> None:
-        """Writes one item's verdicts and grades, and ends it. Raises RunBusy where the run is another process's now."""
-        refused: RunBusy | None = await self._database.write(self._finish(run), (seq, revision, graded), owed=True)
+    async def finish(self, run: str, by: str, seq: int, revision: int, graded: Graded) -> None:
+        """Writes one item's verdicts and grades, and ends it. Raises RunBusy where the run is no longer the owner's."""
+        refused: RunBusy | None = await self._database.write(self._finish(run, by), (seq, revision, graded), owed=True)
         if refused is not None:
             raise refused
 
-    async def open_page(self, run: str, after: int) -> list[tuple[int, int, Item]]:
-        """The next open items of a run."""
-        return await self._database.read(lambda connection: runs.open_page(connection, self.tenant, run, after))
+    async def open_page(self, run: str, after: int, before: int | None = None) -> list[tuple[int, int, Item]]:
+        """The next open items of a run, between two places."""
+        return await self._database.read(lambda connection: runs.open_page(connection, self.tenant, run, after, before))
 
     def ask(self, query: Callable[..., R], *args: Any, **options: Any) -> R:
         """The answer to one of the questions in `results` or `runs`, about this tenant."""

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from judge.ledger import now
-from judge.owner import is_dead
-from judge.store import results, runs
+from judge.owner import WORKERS, is_dead
+from judge.store import jobs, results, runs
 from judge.store.conflicts import replacing
 from judge.store.results import RunInfo
 from judge.store.tables import run, submission
@@ -41,6 +41,8 @@ class Submission:
         Whether somebody has begun to grade it.
     turn
         How often it was submitted anew.
+    at
+        When it was submitted, or submitted anew, in seconds since 1970.
     """
 
     run: str
@@ -50,6 +52,7 @@ class Submission:
     why: str | None
     begun: bool
     turn: int
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def add(connection: Connection, tenant: str, run_id: str, judge: str, options: d
 
     Whoever grades it already ends with the options that it began with; then it is taken up again with the new ones.
     """
-    connection.execute(select(run.c.id).where(run.c.tenant == tenant, run.c.id == run_id).with_for_update())
+    _lock_run(connection, tenant, run_id)
     before = connection.execute(select(submission).where(*_here(tenant, run_id))).first()
     told = json.dumps(options)
     if before is not None and (before.state, before.judge, before.options) == (Wish.WANTED, judge, told):
@@ -74,6 +77,8 @@ def add(connection: Connection, tenant: str, run_id: str, judge: str, options: d
     turn = 0 if before is None else before.turn + 1
     row = {"tenant": tenant, "run": run_id, "judge": judge, "options": told, "begun": False, "turn": turn}
     connection.execute(replacing(connection, submission), {**row, "state": Wish.WANTED, "why": None, "at": now()})
+    again = bool(options.get("resend_lost") or options.get("retry_failed"))
+    jobs.enqueue(connection, tenant, run_id, every=again)
 
 
 def waiting(connection: Connection, tenant: str, but: Collection[str], limit: int) -> list[Submission]:
@@ -114,30 +119,55 @@ def standing(connection: Connection, tenant: str, ids: Sequence[str]) -> list[St
     return found
 
 
-def begin(connection: Connection, tenant: str, run_id: str) -> Submission | None:
-    """Says that this process, which has taken the run, begins to grade it. None where it is not wanted any more.
+def begin(connection: Connection, tenant: str, run_id: str, by: str) -> Submission | None:
+    """Gives a run to an owner, who begins to grade it. None where it is not wanted any more.
 
-    What failed, or was lost, is opened again where that was asked for, once: in the same transaction.
+    What failed, or was lost, is opened again where that was asked for, once: in the same transaction. Raises RunBusy
+    while another live process has it.
     """
-    row = connection.execute(select(submission).where(*_here(tenant, run_id)).with_for_update()).first()
-    if row is None or row.state != Wish.WANTED:
+    found = of_runs(connection, tenant, [run_id]).get(run_id)
+    if found is None or found.wish is not Wish.WANTED:
         return None
-    found = _submission(row)
+    if found.begun and by == WORKERS and runs.owner(connection, tenant, run_id) == by:
+        return found
+    _lock_run(connection, tenant, run_id)
+    found = of_runs(connection, tenant, [run_id])[run_id]
+    if found.wish is not Wish.WANTED:
+        return None
+    runs.take(connection, tenant, run_id, by)
     if not found.begun:
         lost, failed = (bool(found.options.get(name)) for name in ("resend_lost", "retry_failed"))
-        runs.reopen(connection, tenant, run_id, lost=lost, failed=failed)
+        runs.reopen(connection, tenant, run_id, by, lost=lost, failed=failed)
         connection.execute(update(submission).where(*_here(tenant, run_id)).values(begun=True))
+    if found.options.get("budget_usd") is not None and not (found.begun and by == WORKERS):
+        runs.commit_spent(connection, tenant, run_id, by)
     return found
+
+
+def end(connection: Connection, tenant: str, run_id: str, by: str, turn: int) -> None:
+    """Gives a run up that was begun in a turn. It is done where no item is open, unless it was submitted again."""
+    if runs.release(connection, tenant, run_id, by) == "done":
+        settle(connection, tenant, run_id, Wish.DONE, turn=turn)
 
 
 def settle(
     connection: Connection, tenant: str, run_id: str, wish: Wish, why: str | None = None, turn: int | None = None
 ) -> bool:
     """Changes what is to become of a run that is wanted. False where it is not, or was submitted again since a turn."""
+    _lock_run(connection, tenant, run_id)
     here = [*_here(tenant, run_id), submission.c.state == Wish.WANTED]
     if turn is not None:
         here.append(submission.c.turn == turn)
-    return connection.execute(update(submission).where(*here).values(state=wish, why=why)).rowcount > 0
+    changed = connection.execute(update(submission).where(*here).values(state=wish, why=why)).rowcount > 0
+    if changed:  # workers are told by the wish; what they have under way they still write down
+        of_workers = (run.c.tenant == tenant, run.c.id == run_id, run.c.owner == WORKERS)
+        connection.execute(update(run).where(*of_workers).values(owner=None))
+    return changed
+
+
+def _lock_run(connection: Connection, tenant: str, run_id: str) -> None:
+    """Whoever changes a run and its submission locks the run first, so that two never wait for each other."""
+    connection.execute(select(run.c.id).where(run.c.tenant == tenant, run.c.id == run_id).with_for_update())
 
 
 def _here(tenant: str, run_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
@@ -145,4 +175,5 @@ def _here(tenant: str, run_id: str) -> tuple[ColumnElement[bool], ColumnElement[
 
 
 def _submission(row: Any) -> Submission:
-    return Submission(row.run, row.judge, json.loads(row.options), Wish(row.state), row.why, row.begun, row.turn)
+    options, wish = json.loads(row.options), Wish(row.state)
+    return Submission(row.run, row.judge, options, wish, row.why, row.begun, row.turn, row.at)

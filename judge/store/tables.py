@@ -1,4 +1,4 @@
-"""The tables. `tenant` stands in every one; the natural keys are hashes of what a row is about.
+"""The tables. `tenant` stands in every one that is about somebody; natural keys are hashes of what a row is about.
 
 A change here needs a migration, and a test compares the two.
 """
@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 #: The migration that these tables belong to.
-REVISION = "0005"
+REVISION = "0006"
 
 metadata = MetaData()
 
@@ -345,4 +345,13 @@ replay = Table(
     Column("at", Double, nullable=False),
     PrimaryKeyConstraint("tenant", "route", "key"),
     Index("replay_at", "tenant", "at"),
+)
+
+#: When the next request, or token, of a server and key is due, whoever asks it. Of no tenant.
+pace = Table(
+    "pace",
+    metadata,
+    Column("of", String(80), nullable=False),  # a hash of server and key, and what is counted
+    Column("due", Double, nullable=False),  # seconds since 1970, by the database's clock
+    PrimaryKeyConstraint("of"),
 )

@@ -115,21 +115,21 @@ def test_only_who_has_a_run_writes_into_it(store: Store) -> None:
     store.change(runs.take, "r", GONE, by_force=True)
     before = kept(store)
     writes: list[Callable[[], object]] = [
-        lambda: asyncio.run(store.finish("r", 0, 0, given)),
-        lambda: store.change(runs.finish_now, "r", [(0, 0, given)]),
-        lambda: store.change(runs.reopen, "r", lost=True, failed=True),
-        lambda: store.change(runs.commit_spent, "r"),
+        lambda: asyncio.run(store.finish("r", this_process(), 0, 0, given)),
+        lambda: store.change(store.finishing.finish_now, "r", [(0, 0, given)]),
+        lambda: store.change(runs.reopen, "r", this_process(), lost=True, failed=True),
+        lambda: store.change(runs.commit_spent, "r", this_process()),
         lambda: store.change(runs.loaded, "r"),  # after which nobody has it
         lambda: store.change(runs.remove, "r"),
     ]
     for write in writes:
         with pytest.raises(RunBusy, match=r"run r .* process 7 on another-machine"):
             write()
-    assert store.change(runs.release, "r") == "open"
+    assert store.change(runs.release, "r", this_process()) == "open"
     assert kept(store) == before
     store.change(runs.take, "r", this_process(), by_force=True)
     for write in writes[:-1]:
         write()
-    assert store.change(runs.release, "r") == "done"
+    assert store.change(runs.release, "r", this_process()) == "done"
     store.change(runs.remove, "r")
     assert kept(store) == [[]] * 5

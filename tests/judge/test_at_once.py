@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 
 from judge import Item, RunBusy
 from judge.ledger import Claimed, Held, Ledger, packed
+from judge.owner import this_process
 from judge.store import open_store
 from judge.store.postgres import Postgres
 from judge.store.store import Store
@@ -120,7 +121,7 @@ async def test_a_call_that_is_answered_just_before_its_process_ends_is_not_taken
 
 async def test_of_two_who_take_a_run_at_once_one_gets_it(store: Store, other: Store) -> None:
     run_of(store, "r", ["x"])
-    store.change(store.runs.release, "r")
+    store.change(store.runs.release, "r", this_process())
     first = Begun(other, other.runs.take, "r", "machine-a:1:1")
     second = asyncio.ensure_future(asyncio.to_thread(store.change, store.runs.take, "r", "machine-b:1:1"))
     await asyncio.sleep(0.2)

@@ -173,14 +173,14 @@ from rubrics import Rubric
 url, run, rubric, pages = sys.argv[1:]
 rescoring.PAGE = 8
 store = open_store(url)
-finish, done = store.runs.finish_now, []
+finish, done = store.finishing.finish_now, []
 
 def finish_now(*args):
     if len(done) == int(pages):
         os.kill(os.getpid(), signal.SIGKILL)
     done.append(finish(*args))
 
-store.runs.finish_now = finish_now
+store.finishing.finish_now = finish_now
 rescoring.rescore(store, find_run(store, run), Rubric.loads(rubric))
 """
 
@@ -190,7 +190,7 @@ async def test_a_copy_that_another_machine_may_be_making_is_not_waited_for(
 ) -> None:
     first = await graded(store, dataset, rubric, Judge.load("simulated"))
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(store.runs, "finish_now", lambda *_: pytest.fail("the machine is gone"))
+        elsewhere.setattr(store.finishing, "finish_now", lambda *_: pytest.fail("the machine is gone"))
         elsewhere.setattr(store.runs, "remove", lambda *_: None)
         elsewhere.setattr("judge.store.store.this_process", lambda: "elsewhere:1:1")
         with pytest.raises(pytest.fail.Exception):

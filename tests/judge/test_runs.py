@@ -16,6 +16,7 @@ from judge import InputError, Judge, Paused, RunBusy, SetupError
 from judge.datasets import Dataset
 from judge.exports import find_run, grades_of
 from judge.ledger import Ledger
+from judge.owner import this_process
 from judge.runs import Options, Run
 from judge.session import Session
 from judge.store.store import Store
@@ -138,7 +139,7 @@ async def test_an_item_that_is_finished_twice_is_counted_once(
         graded = await grader.grade(item)
         await asyncio.gather(*graded.receipt.writes)
         for _ in range(2):  # as where the answer to the first did not arrive
-            await store.finish(run.id, seq, revision, graded)
+            await store.finish(run.id, this_process(), seq, revision, graded)
     await session.close()
     await run.close()
     grades = list(grades_of(store, find_run(store, run.id)))

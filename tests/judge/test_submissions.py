@@ -46,8 +46,7 @@ def test_equal_wishes_are_one_and_another_one_is_taken_up_after_it(store: Store,
     add(store, run)
     (first,) = store.ask(store.submissions.waiting, [], 10)
     assert (first.run, first.turn, first.begun, store.ask(store.submissions.count)) == (run, 0, False, 1)
-    store.change(store.runs.take, run, this_process())
-    assert store.change(store.submissions.begin, run) == first
+    assert store.change(store.submissions.begin, run, this_process()) == first
     assert store.ask(store.submissions.waiting, [], 10)[0].begun
     add(store, run, budget_usd=3.0)
     assert not store.change(store.submissions.settle, run, Wish.DONE, None, first.turn)  # it is wanted otherwise now
@@ -59,9 +58,8 @@ def test_equal_wishes_are_one_and_another_one_is_taken_up_after_it(store: Store,
 
 def test_what_was_cancelled_is_not_begun(store: Store, run: str) -> None:
     add(store, run)
-    store.change(store.runs.take, run, this_process())
     assert store.change(store.submissions.settle, run, Wish.CANCELLED)
-    assert store.change(store.submissions.begin, run) is None
+    assert store.change(store.submissions.begin, run, this_process()) is None
     assert not store.change(store.submissions.settle, run, Wish.DONE)
 
 

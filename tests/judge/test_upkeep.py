@@ -66,12 +66,20 @@ def older(connection: Connection) -> None:
 
 
 def differences(connection: Connection) -> list[Any]:
-    """Between the tables that are there and those of the program. PostgreSQL keeps every text without a limit."""
+    """Between the tables that are there and those of the program, the queue's aside, which are not ours.
+
+    PostgreSQL keeps every text without a limit.
+    """
+
+    def ours(name: str | None, kind: str, _: Any) -> bool:
+        return kind != "table" or not str(name).startswith("procrastinate_")
 
     def other_type(_: Any, __: Any, ___: Any, there: Any, ours: Any) -> bool | None:
         return False if isinstance(there, String) and isinstance(ours, String) else None
 
-    found = compare_metadata(MigrationContext.configure(connection, opts={"compare_type": other_type}), tables.metadata)
+    found = compare_metadata(
+        MigrationContext.configure(connection, opts={"compare_type": other_type, "include_name": ours}), tables.metadata
+    )
     return list(found)
 
 

@@ -1,0 +1,54 @@
+"""Jobs of the queue that lies beside our tables on a PostgreSQL: "grade this chunk of that run", for any worker.
+
+The queue is procrastinate's, and is written to in the transaction that a job belongs to, by the function that
+procrastinate itself calls. It delivers; what is wanted and what is graded stands in our own tables.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select, text
+
+from judge.store.locks import Lock, hold
+from judge.store.tables import submission
+
+QUEUE, TASK = "judge", "grade_chunk"
+#: Items that are graded by one worker at a time: many chunks share a run out evenly, few cost less.
+CHUNK_ITEMS = 25
+
+_ENQUEUE = """
+    SELECT procrastinate_defer_jobs_v1(ARRAY(
+        SELECT CAST(ROW(
+            :queue, :task, 0, NULL, NULL, jsonb_build_object('tenant', :tenant, 'run', :run, 'chunk', chunk), NULL
+        ) AS procrastinate_job_to_defer_v1)
+        FROM (
+            SELECT seq / :size AS chunk FROM run_item WHERE tenant = :tenant AND run = :run {which} UNION SELECT 0
+        ) AS chunks ORDER BY chunk
+    ))
+"""
+_EVERY, _OPEN = text(_ENQUEUE.format(which="")), text(_ENQUEUE.format(which="AND state = 'open'"))
+_QUEUED = text("SELECT DISTINCT args->>'tenant', args->>'run' FROM procrastinate_jobs WHERE queue_name = :queue")
+
+
+def enqueue(connection: Connection, tenant: str, run_id: str, every: bool = False) -> None:
+    """Has the chunks of a run graded that have open items, or every chunk; the first in any case, to end the run.
+
+    On SQLite there is no queue: the process that serves looks for what is wanted.
+    """
+    if connection.dialect.name == "postgresql":
+        what = {"queue": QUEUE, "task": TASK, "tenant": tenant, "run": run_id, "size": CHUNK_ITEMS}
+        connection.execute(_EVERY if every else _OPEN, what)
+
+
+def enqueue_missing(connection: Connection, tenant: str) -> list[tuple[str, str]]:
+    """Has every run graded that is wanted, of any tenant, and that no job is about. Returns (tenant, run) of these.
+
+    None should be missing: this is for those that were submitted before there was a queue, or whose jobs somebody
+    deleted.
+    """
+    hold(connection, Lock.JOBS)
+    queued = {(one, other) for one, other in connection.execute(_QUEUED, {"queue": QUEUE})}
+    wanted = connection.execute(select(submission.c.tenant, submission.c.run).where(submission.c.state == "wanted"))
+    missing = [(row.tenant, row.run) for row in wanted if (row.tenant, row.run) not in queued]
+    for whose, run_id in missing:
+        enqueue(connection, whose, run_id)
+    return missing

@@ -1,0 +1,69 @@
+"""The workers of all tenants at one database, and what brings them their work."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Protocol
+
+from judge.judges import Judge
+from judge.polling import Polling
+from judge.sessions import Sessions
+from judge.store.store import Store
+from judge.worker import Worker
+
+
+class Delivery(Protocol):
+    """Brings workers their work."""
+
+    def wake(self, tenant: str) -> None:
+        """A tenant wants something more."""
+
+    async def close(self) -> None:
+        """Brings nothing more, and waits for what was brought."""
+
+
+class Workers:
+    """A worker for each tenant, made when it is first needed. Start them in a running loop; close them in the end.
+
+    Parameters
+    ----------
+    judge_of
+        The judge of a name; None where there is none.
+    """
+
+    def __init__(self, store: Store, judge_of: Callable[[str], Judge | None]) -> None:
+        self._store, self._judge_of = store, judge_of
+        self._workers: dict[str, Worker] = {}
+        self._delivery: Delivery | None = None
+
+    def of(self, tenant: str) -> Worker:
+        """The worker of a tenant."""
+        if tenant not in self._workers:
+            store = self._store.of(tenant)
+            self._workers[tenant] = Worker(store, Sessions(store), self._judge_of, self._wake)
+        return self._workers[tenant]
+
+    def start(self, **options: int) -> None:
+        """Begins to grade what is wanted, whoever's it is; without this it is taken in and left to others.
+
+        `options` are those of the queue, on a PostgreSQL: `at_once`, the chunks that are graded at a time.
+        """
+        url = self._store.queue_url
+        if url is None:
+            self._delivery = Polling(self._store, self.of)
+        else:  # by name: procrastinate is an extra
+            self._delivery = importlib.import_module("judge.queue").Queue(url, self._store, self.of, **options)
+
+    async def close(self) -> None:
+        """Waits for the answers under way. What is open stays wanted."""
+        for worker in self._workers.values():
+            worker.stop()
+        if self._delivery is not None:
+            await self._delivery.close()
+        for worker in self._workers.values():
+            await worker.sessions.close()
+
+    def _wake(self, tenant: str) -> None:
+        if self._delivery is not None:
+            self._delivery.wake(tenant)
