@@ -16,8 +16,8 @@ from api.openapi import Service
 from api.request_ids import RequestIds
 from api.routes import grades, health, results, rubrics, runs
 from api.settings import ServiceSettings
-from api.shelf import Shelf
 from judge.settings import Settings
+from judge.shelf import Shelf
 from judge.store import open_store
 from judge.workers import Workers
 
@@ -31,7 +31,7 @@ def create_app(store_url: str | None = None) -> FastAPI:
         When the operator's settings, rubrics or judges cannot be used.
     """
     settings, service = Settings(), ServiceSettings()
-    shelf = Shelf.read(service.rubrics_dir, service.judges_dir)
+    shelf = Shelf.read(settings.rubrics_dir, settings.judges_dir)
 
     @asynccontextmanager
     async def serving(_: FastAPI) -> AsyncIterator[dict[str, object]]:

@@ -10,9 +10,9 @@ from fastapi import Depends, Request
 from api.access import Caller
 from api.errors import Refused
 from api.problems import NOT_ALLOWED
-from api.shelf import Shelf
 from judge.keys import Scope
 from judge.sessions import Sessions
+from judge.shelf import Shelf
 from judge.store.store import Store
 from judge.worker import Worker
 from judge.workers import Workers

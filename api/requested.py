@@ -8,10 +8,10 @@ from api.envelopes import Requested
 from api.errors import Refused
 from api.handlers import MOST_FAULTS, rubric_fault
 from api.problems import INVALID_REQUEST, INVALID_RUBRIC, JUDGE_SETUP, Fault
-from api.shelf import Shelf
 from judge import Item, Judge
 from judge.fences import urls
 from judge.items import PAIRS
+from judge.shelf import Shelf
 from rubrics import Rubric, RubricError
 
 

@@ -9,14 +9,20 @@ from pathlib import Path
 
 
 def _started(pid: int) -> str:
-    """When a process began, in ticks since boot, so that a reused pid is another process; "" where unknown."""
+    """When a process began, in ticks since boot, so that a reused pid is another process.
+
+    "" where unknown, and where it has ended and its parent has not yet looked.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    return stat.rpartition(")")[2].split()[19]
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] in ENDED else fields[19]
 
 
+#: States of a process of which nothing is left but its number.
+ENDED = frozenset("ZX")
 #: Has a run that any worker of the service may grade a chunk of.
 WORKERS = "workers"
 

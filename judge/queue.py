@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from procrastinate import App, BaseRetryStrategy, PsycopgConnector, RetryDecision
 from procrastinate.exceptions import ConnectorException
-from procrastinate.jobs import Job
+from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager
+from psycopg.errors import RaiseException
 
 from judge.errors import StoreError
 from judge.store.jobs import QUEUE, TASK
@@ -35,6 +38,8 @@ MISSING_S = 10.0
 LOOK_S = 0.5
 #: A queue that went away is asked again after this.
 AGAIN_S = 0.5
+#: How often it is told of a job that ended, before another process takes that for lost.
+TELLS = 60
 MOST_CONNECTIONS = 4
 FAILED_S = 5.0
 
@@ -73,7 +78,7 @@ class Queue:
             try:
                 await self._serve()
             except (ConnectorException, OSError) as error:
-                log.warning("the queue cannot be reached, and is asked again: %s", _told(error))
+                log.warning("the queue cannot be reached, and is asked again: %s", _why(error))
             except Exception:
                 log.exception("taking jobs")  # and taking them again: nobody else would
             await self._rest(AGAIN_S)
@@ -81,6 +86,7 @@ class Queue:
     async def _serve(self) -> None:
         """Takes jobs until this process stops, or the connection is lost."""
         app = App(connector=PsycopgConnector(conninfo=self._url, min_size=1, max_size=MOST_CONNECTIONS))
+        app.job_manager = _Jobs(app.connector)
         app.task(name=TASK, queue=QUEUE, retry=_Again())(self._grade)
         async with app.open_async():
             taking = asyncio.create_task(
@@ -119,8 +125,7 @@ class Queue:
         looked = 0.0
         while True:
             for job in await app.job_manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=SILENCE_S):
-                with suppress(ConnectorException):  # another process was first
-                    await app.job_manager.retry_job(job)
+                await app.job_manager.retry_job(job)
             if time.monotonic() - looked > MISSING_S:
                 looked = time.monotonic()
                 with suppress(StoreError):  # it is tried again
@@ -149,6 +154,39 @@ class Later(Exception):
         self.seconds = seconds
 
 
+class _Jobs(JobManager):
+    """Tells the queue what became of a job, also where the database is away for a moment."""
+
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        """See procrastinate."""
+        await _told(partial(super().finish_job, job, status, delete_job))
+
+    async def retry_job(
+        self,
+        job: Job,
+        retry_at: datetime | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        lock: str | None = None,
+    ) -> None:
+        """See procrastinate."""
+        await _told(partial(super().retry_job, job, retry_at, priority, queue, lock))
+
+
+async def _told(tell: Callable[[], Awaitable[None]]) -> None:
+    for left in reversed(range(TELLS)):
+        try:
+            return await tell()
+        except ConnectorException as error:
+            # Another process had the job meanwhile, since this one was silent for too long, and has ended it.
+            if isinstance(error.__cause__, RaiseException):
+                return None
+            if not left:
+                raise
+            await asyncio.sleep(AGAIN_S)
+    return None
+
+
 class _Again(BaseRetryStrategy):
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
         """No job is given up: what ends a run stands in its submission."""
@@ -156,6 +194,6 @@ class _Again(BaseRetryStrategy):
         return RetryDecision(retry_at=datetime.now(UTC) + timedelta(seconds=seconds))
 
 
-def _told(error: BaseException) -> str:
+def _why(error: BaseException) -> str:
     cause = error.__cause__ or error
     return " ".join(str(cause).split()) or type(cause).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from judge.errors import SetupError
 
@@ -13,6 +14,11 @@ MAX_OUTPUT_BYTES = 8_000_000
 
 def _variable(name: str, default: str) -> str:
     return os.environ.get(f"JUDGE_{name}", "").strip() or default
+
+
+def _folder(name: str) -> Path | None:
+    given = _variable(name, "")
+    return Path(given) if given else None
 
 
 def _max_output_bytes() -> int:
@@ -33,3 +39,6 @@ class Settings:
         default_factory=lambda: _variable("DATABASE_URL", "sqlite:///.judge/judge.db"), repr=False
     )
     max_output_bytes: int = field(default_factory=_max_output_bytes)
+    #: Files of rubrics and judges that callers of the service may name.
+    rubrics_dir: Path | None = field(default_factory=lambda: _folder("RUBRICS_DIR"))
+    judges_dir: Path | None = field(default_factory=lambda: _folder("JUDGES_DIR"))

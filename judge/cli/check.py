@@ -19,8 +19,9 @@ from judge.calibration.drift.regrading import judge_of, regrade
 from judge.calibration.shelf import find
 from judge.cli import draw
 from judge.cli.exits import Exit, expected, say
-from judge.cli.grade import confirm, quoted, stop_on_signals
+from judge.cli.grade import confirm, quoted
 from judge.cli.progress import watch
+from judge.cli.signals import stop_on_signals
 from judge.datasets import Given
 from judge.errors import InputError
 from judge.exports import find_run
@@ -106,7 +107,7 @@ def check(
 def _around(quiet: bool) -> Callable[[Run], AbstractContextManager[None]]:
     @contextmanager
     def around(run: Run) -> Iterator[None]:
-        stop_on_signals(run)
+        stop_on_signals(lambda: run.stop("interrupted"), lambda: run.stopped)
         with watch(run, quiet):
             yield
 

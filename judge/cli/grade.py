@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +16,7 @@ from judge.cli import draw
 from judge.cli.exits import Exit, expected, say
 from judge.cli.output import Output
 from judge.cli.progress import watch
+from judge.cli.signals import stop_on_signals
 from judge.datasets import Dataset, Scan
 from judge.errors import Paused, SetupError, StoreError
 from judge.grading import refuse_pairs
@@ -189,7 +188,7 @@ async def _graded(
         try:
             if out is not None:
                 out.check(run.id, rubric.hash, run.judge_fingerprint)
-            stop_on_signals(run)
+            stop_on_signals(lambda: run.stop("interrupted"), lambda: run.stopped)
             with watch(run, quiet):
                 await run.execute()
             stopped = run.stopped
@@ -206,20 +205,6 @@ async def _graded(
         if out is not None:
             out.write(store, summary.run)
     return summary, stopped
-
-
-def stop_on_signals(run: Run) -> None:
-    """The first Ctrl-C stops sending, and waits for answers under way; the second leaves at once."""
-
-    def stop() -> None:
-        if run.stopped:
-            os._exit(Exit.STOPPED)
-        run.stop("interrupted")
-        say("stopping: waiting for answers under way; press Ctrl-C again to leave at once")
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
 
 
 def _report(summary: Summary, as_json: bool, quiet: bool, stopped: str | None) -> None:

@@ -31,18 +31,21 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8400,
     no_keys: Annotated[bool, typer.Option("--no-keys", help="All on this machine may ask, without a key.")] = False,
+    no_worker: Annotated[bool, typer.Option("--no-worker", help="Take runs in, for `judge worker` to grade.")] = False,
 ) -> None:
     """Serve grading over HTTP, to those who have a key."""
     if no_keys and not _is_loopback(host):
         raise SetupError(f"{host} can be reached from other machines; listen on 127.0.0.1, or leave --no-keys out")
-    if not no_keys:
-        with open_store() as store:
-            if not any(key.stands_at(time.time()) for key in store.ask(store.keys.every)):
-                raise SetupError(
-                    "there is no key to ask with; make one with: judge keys create NAME, or serve this machine alone "
-                    "with --no-keys"
-                )
+    with open_store() as store:
+        if no_worker and store.queue_url is None:
+            raise SetupError("no other process grades what lies in a SQLite file; leave --no-worker out")
+        if not no_keys and not any(key.stands_at(time.time()) for key in store.ask(store.keys.every)):
+            raise SetupError(
+                "there is no key to ask with; make one with: judge keys create NAME, or serve this machine alone with "
+                "--no-keys"
+            )
     os.environ["JUDGE_KEYLESS"] = "1" if no_keys else ""
+    os.environ["JUDGE_NO_WORKER"] = "1" if no_worker else ""
     import uvicorn  # noqa: PLC0415 - only this command serves
 
     # By name: `judge` does not import `api`, which builds on it.

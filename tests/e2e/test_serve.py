@@ -54,10 +54,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(terminal: Terminal) -> Iterator[Service]:
+def serving(terminal: Terminal, *flags: str) -> Iterator[Service]:
     """`judge serve`, as long as the block lasts."""
     port = free_port()
-    with terminal.start("serve", "--no-keys", "--port", str(port)) as process:
+    with terminal.start("serve", "--no-keys", "--port", str(port), *flags) as process:
         service = Service(process, port)
         try:
             terminal.wait(process, lambda: service.ask("GET", "/healthz") is not None)
@@ -74,15 +74,20 @@ def steady(stub: Callable[..., Stub]) -> Stub:
     return stub("--seed-regex", r"ITEM-\d+", "--latency-ms", "100")
 
 
+def offering(terminal: Terminal, stub: Stub, **judge: object) -> Terminal:
+    """A folder whose rubric and judge a service offers, too."""
+    (terminal.folder / "judges").mkdir()
+    (terminal.folder / "rubrics").mkdir()
+    terminal.write("rubrics/reply.yaml", (terminal.folder / "reply.yaml").read_bytes())
+    terminal.judge(stub, "judges/local.yaml", **{"concurrency": 4, **judge})
+    offered = {"JUDGE_JUDGES_DIR": "judges", "JUDGE_RUBRICS_DIR": "rubrics"}
+    return replace(terminal, environment=terminal.environment | offered)
+
+
 @pytest.fixture
 def place(anywhere: Terminal, steady: Stub) -> Terminal:
-    """A folder whose rubric and judge a service offers, too."""
-    (anywhere.folder / "judges").mkdir()
-    (anywhere.folder / "rubrics").mkdir()
-    anywhere.write("rubrics/reply.yaml", (anywhere.folder / "reply.yaml").read_bytes())
-    anywhere.judge(steady, "judges/local.yaml", concurrency=4)
-    offered = {"JUDGE_JUDGES_DIR": "judges", "JUDGE_RUBRICS_DIR": "rubrics"}
-    return replace(anywhere, environment=anywhere.environment | offered)
+    """A folder with a service's rubric and judge, and a database of each kind."""
+    return offering(anywhere, steady)
 
 
 def sent(stub: Stub) -> Counter[str]:

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from judge import Judge, Rubric, SetupError
-from judge.judges import SOURCES
+from judge.errors import SetupError
+from judge.judges import SOURCES, Judge
 from judge.providers import BUILT_IN
-from rubrics import shipped
+from rubrics import Rubric, shipped
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 #: Providers whose models can be named as provider/model.
