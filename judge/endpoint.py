@@ -7,9 +7,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from aiolimiter import AsyncLimiter
-
 from judge.errors import Paused
+from judge.paces import Paces
 
 #: A refusal for rate takes this share of the limit, once for each response time ...
 SHRINK = 0.1
@@ -36,18 +35,21 @@ class Endpoint:
         Most calls in flight.
     rpm, tpm
         Requests and tokens a minute; None for no limit.
+    paces
+        Who keeps them: this process, or several together.
     """
 
-    def __init__(self, concurrency: int, rpm: float | None = None, tpm: float | None = None) -> None:
+    def __init__(
+        self, concurrency: int, rpm: float | None = None, tpm: float | None = None, paces: Paces | None = None
+    ) -> None:
         self.concurrency = concurrency
         self.in_flight = 0
         self.waiting = 0
         self.limit = float(concurrency)
         self.broken: Paused | None = None
         self._queue: deque[asyncio.Future[None]] = deque()
-        self._rpm, self._tpm = rpm, tpm
-        self._requests = _bucket(rpm)
-        self._tokens = AsyncLimiter(tpm, 60.0) if tpm else None
+        self._rpm, self._tpm, self._paces = rpm, tpm, paces or Paces()
+        self._requests, self._tokens = self._paces.requests(rpm), self._paces.tokens(tpm)
         self._response_s: float | None = None
         self._shrunk_at = 0.0
         self._calls = self._retries = self._failures = 0
@@ -60,8 +62,7 @@ class Endpoint:
         self.concurrency = min(self.concurrency, concurrency)
         self.limit = min(self.limit, float(concurrency))
         self._rpm, self._tpm = _stricter(self._rpm, rpm), _stricter(self._tpm, tpm)
-        self._requests = _bucket(self._rpm)
-        self._tokens = AsyncLimiter(self._tpm, 60.0) if self._tpm else None
+        self._requests, self._tokens = self._paces.requests(self._rpm), self._paces.tokens(self._tpm)
 
     @property
     def metered(self) -> bool:
@@ -168,10 +169,3 @@ class Endpoint:
 
 def _stricter(one: float | None, other: float | None) -> float | None:
     return min((limit for limit in (one, other) if limit is not None), default=None)
-
-
-def _bucket(rpm: float | None) -> AsyncLimiter | None:
-    """Requests spread over the minute, rather than a minute's worth at its start."""
-    if rpm is None:
-        return None
-    return AsyncLimiter(1, 60.0 / rpm) if rpm < 60 else AsyncLimiter(rpm / 60.0, 1.0)

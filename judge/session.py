@@ -20,6 +20,7 @@ from judge.grading import GRADE_DEADLINE_S, Grader
 from judge.items import Item
 from judge.judges import Asking, Judge, Price
 from judge.ledger import Ledger
+from judge.paces import Paces
 from judge.prices import price_of
 from judge.probing import probe, round_of_probe
 from judge.providers import Provider, Source, connect
@@ -32,12 +33,16 @@ if TYPE_CHECKING:
 _endpoints: WeakValueDictionary[tuple[int, str, str], Endpoint] = WeakValueDictionary()
 
 
-def _endpoint(provider: Provider, judge: Judge, concurrency: int, rpm: float | None, tpm: float | None) -> Endpoint:
+def _endpoint(
+    store: Store, provider: Provider, judge: Judge, concurrency: int, rpm: float | None, tpm: float | None
+) -> Endpoint:
     secret = os.environ.get(judge.key_variable, "") if judge.key_variable else ""
-    key = (id(asyncio.get_running_loop()), provider.endpoint, hashlib.sha256(secret.encode()).hexdigest())
+    of = hashlib.sha256(f"{provider.endpoint} {hashlib.sha256(secret.encode()).hexdigest()}".encode()).hexdigest()
+    key = (id(asyncio.get_running_loop()), store.name, of)
     shared = _endpoints.get(key)
     if shared is None:
-        shared = _endpoints[key] = Endpoint(concurrency, rpm, tpm)
+        paces = Paces(of, store.turn if store.queue_url else None)
+        shared = _endpoints[key] = Endpoint(concurrency, rpm, tpm, paces)
     else:
         shared.restrict(concurrency, rpm, tpm)
     return shared
@@ -91,7 +96,8 @@ class Session:
         spent = 0.0
         try:
             price = price_of(judge, allow_unpriced)
-            endpoint = _endpoint(adapter, judge, concurrency or judge.concurrency, rpm or judge.rpm, tpm or judge.tpm)
+            limits = (concurrency or judge.concurrency, rpm or judge.rpm, tpm or judge.tpm)
+            endpoint = _endpoint(store, adapter, judge, *limits)
             known = None if fresh else store.probed(judge.description_hash)
             if known is None:
                 ledger = Ledger(store, round_=round_of_probe())

@@ -15,6 +15,7 @@ from judge.grades import Graded
 from judge.items import Item
 from judge.ledger import Claim, Held, Settlement, now
 from judge.owner import this_process
+from judge.paces import Turn
 from judge.store import (
     calibrations,
     calls,
@@ -24,6 +25,7 @@ from judge.store import (
     jobs,
     keys,
     labels,
+    paces,
     replays,
     results,
     runs,
@@ -107,6 +109,11 @@ class Store:
         refused: RunBusy | None = await self._database.write(self._finish(run, by), (seq, revision, graded), owed=True)
         if refused is not None:
             raise refused
+
+    async def turn(self, wish: Turn) -> float:
+        """After how many seconds a turn comes, among all processes at this database, which is a PostgreSQL."""
+        wait: float = await self._database.write(paces.turns, wish)
+        return wait
 
     async def open_page(self, run: str, after: int, before: int | None = None) -> list[tuple[int, int, Item]]:
         """The next open items of a run, between two places."""

@@ -194,3 +194,14 @@ def test_a_file_is_graded_by_the_process_that_has_it(terminal: Terminal) -> None
         told = terminal.run(*command)
         assert (told.status, told.out) == (2, "")
         assert "SQLite" in told.err
+
+
+def test_requests_a_minute_hold_for_all_workers_together(on_postgres: Terminal, stub: Callable[..., Stub]) -> None:
+    place = offering(on_postgres, stub("--seed-regex", r"ITEM-\d+"), concurrency=32, rpm=1200)
+    with serving(place, "--no-worker") as service, working(place) as (one, _):
+        run = service.ask("POST", "/v1/runs", {**ASKED, "items": items(75)})["id"]
+        place.wait(one, ended(service, run))
+        ((first, last),) = place.sql("SELECT min(sent_at), max(sent_at) FROM call WHERE run IS NOT NULL")
+        assert len(senders(place)) == 2
+    # Twenty a second, and twenty at once in the beginning; each alone would have sent twice as many.
+    assert last - first >= (75 - 20) / 20 - 0.5
