@@ -12,7 +12,7 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,8 @@ from judge.verdicts import Outcome
 from rubrics import Rubric, lowest
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from judge.store.store import Store
 
 #: Items begun beyond those in flight: enough to prepare one while another is written down.
@@ -291,8 +293,18 @@ def fingerprint(dataset: str, rubric: str, judge: str, round_: int) -> str:
     return hashlib.sha256(json.dumps([dataset, rubric, judge, round_]).encode()).hexdigest()
 
 
-def submit(store: Store, dataset: Dataset, scan: Scan, rubric: Rubric, session: Session, options: Options) -> str:
+def submit(
+    store: Store,
+    dataset: Dataset,
+    scan: Scan,
+    rubric: Rubric,
+    session: Session,
+    options: Options,
+    also: Callable[[Connection, str, str], None] | None = None,
+) -> str:
     """The id of the run of this dataset, rubric and judge: made with all its items, unless it is there.
+
+    `also` is done with tenant and run, in the transaction that makes the run or, where it is there, in one of its own.
 
     Raises
     ------
@@ -304,9 +316,14 @@ def submit(store: Store, dataset: Dataset, scan: Scan, rubric: Rubric, session: 
         mending = options.resend_lost or options.retry_failed
         round_ = store.ask(store.runs.next_round, scan.hash, rubric.hash, session.fingerprint, mending)
     wanted = fingerprint(scan.hash, rubric.hash, session.fingerprint, round_)
-    found = store.change(store.runs.find, wanted, by_force=options.take_over)
-    if found is not None:
-        return str(found.id)
+    there: str | None = store.ask(store.runs.loaded_id, wanted)
+    if there is None:
+        found = store.change(store.runs.find, wanted, by_force=options.take_over)
+        there = None if found is None else str(found.id)
+    if there is not None:
+        if also is not None:
+            store.change(also, there)
+        return there
     _keep(store, rubric, session)
     row: dict[str, Any] = {
         "id": uuid.uuid4().hex[:12],
@@ -319,7 +336,7 @@ def submit(store: Store, dataset: Dataset, scan: Scan, rubric: Rubric, session: 
         "samples": options.samples,
         "items": scan.count,
     }
-    store.create_run(row, dataset.unchanged_since(scan), lowest(rubric))
+    store.create_run(row, dataset.unchanged_since(scan), lowest(rubric), also)
     return str(row["id"])
 
 

@@ -26,6 +26,8 @@ from judge.store.submissions import Submission, Wish
 from rubrics import Rubric
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from judge.store.store import Store
 
 R = TypeVar("R")
@@ -103,11 +105,13 @@ class Worker:
             if self.store.ask(self.store.submissions.count) >= MOST_WANTED:
                 raise Overloaded(f"{MOST_WANTED} runs wait to be graded; submit this one when some are done")
             calibration = None if by is None else checked(self.store, by, rubric, session)
-            run_id = submit(self.store, dataset, dataset.scan(), rubric, session, options)
-            if calibration is not None:
-                self.store.change(self.store.calibrations.show_by, run_id, calibration)
-            self.store.change(self.store.submissions.add, run_id, session.judge.name, asdict(options))
-            return run_id
+
+            def wanted(connection: Connection, tenant: str, run_id: str) -> None:
+                if calibration is not None:
+                    self.store.calibrations.show_by(connection, tenant, run_id, calibration)
+                self.store.submissions.add(connection, tenant, run_id, session.judge.name, asdict(options))
+
+            return submit(self.store, dataset, dataset.scan(), rubric, session, options, wanted)
 
         begun = time.monotonic()
         while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import chain, islice
 from typing import Any, TypeVar
@@ -127,16 +127,36 @@ class Store:
         """One of the operations in `runs`, on this tenant, in one transaction."""
         return self._database.write_now(lambda connection: operation(connection, self.tenant, *args, **options))
 
-    def create_run(self, row: dict[str, Any], items: Iterable[Item], lowest: float = 0.0) -> None:
+    def create_run(
+        self,
+        row: dict[str, Any],
+        items: Iterable[Item],
+        lowest: float = 0.0,
+        also: Callable[[Connection, str, str], None] | None = None,
+    ) -> None:
         """A run and its items; of many a chunk in each transaction, so that others can write meanwhile. All or nothing.
 
-        `lowest` is the lowest overall that the run's rubric allows.
+        `lowest` is the lowest overall that the run's rubric allows. `also` is done with tenant and run, in the
+        transaction with which the run is there.
         """
+
+        def loaded(connection: Connection) -> None:
+            runs.loaded(connection, self.tenant, row["id"])
+            if also is not None:
+                also(connection, self.tenant, row["id"])
+
         row = {**row, "tenant": self.tenant, "created_at": now(), "owner": this_process()}
         chunks = _chunks(items)
         ahead = list(islice(chunks, 2))
         if len(ahead) < 2:
-            self._database.write_now(lambda connection: self._create_at_once(connection, row, lowest, *ahead))
+
+            def at_once(connection: Connection) -> None:
+                runs.begin(connection, row)
+                for chunk in ahead:
+                    runs.load(connection, self.tenant, row["id"], lowest, 0, chunk)
+                loaded(connection)
+
+            self._database.write_now(at_once)
             return
         self._database.write_now(lambda connection: runs.begin(connection, row))
         try:
@@ -147,15 +167,7 @@ class Store:
         except BaseException:
             self.change(runs.remove, row["id"])
             raise
-        self.change(runs.loaded, row["id"])
-
-    def _create_at_once(
-        self, connection: Connection, row: dict[str, Any], lowest: float, items: Sequence[Item] = ()
-    ) -> None:
-        runs.begin(connection, row)
-        if items:
-            runs.load(connection, self.tenant, row["id"], lowest, 0, items)
-        runs.loaded(connection, self.tenant, row["id"])
+        self._database.write_now(loaded)
 
     def begin_copy(self, source: str, changed: dict[str, Any], lowest: float) -> None:
         """A run with the items of another one, all open, in the state `loading`."""
