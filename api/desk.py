@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,8 +14,10 @@ from api.errors import Refused
 from api.problems import NOT_ALLOWED
 from api.shelf import Shelf
 from judge.keys import Scope
+from judge.session import Session
 from judge.sessions import Sessions
 from judge.store.store import Store
+from judge.telemetry import Observer
 from judge.worker import Worker
 
 
@@ -32,18 +35,28 @@ class Desk:
 class Desks:
     """A desk for each tenant, made when it is first needed. Close them in the end."""
 
-    def __init__(self, store: Store, shelf: Shelf, max_output_bytes: int) -> None:
+    def __init__(self, store: Store, shelf: Shelf, max_output_bytes: int, observer: Observer) -> None:
         self._store, self._shelf, self._max_output_bytes = store, shelf, max_output_bytes
+        self._observer = observer
         self._desks: dict[str, Desk] = {}
 
     def of(self, tenant: str) -> Desk:
         """The desk of a tenant."""
         if tenant not in self._desks:
-            store = self._store.of(tenant)
-            sessions = Sessions(store)
-            worker = Worker(store, sessions, self._shelf.judge)
-            self._desks[tenant] = Desk(store, self._shelf, sessions, worker, self._max_output_bytes)
+            # What a worker does belongs to no request, least of all to the one that happened to be the first.
+            self._desks[tenant] = contextvars.Context().run(self._made, tenant)
         return self._desks[tenant]
+
+    def _made(self, tenant: str) -> Desk:
+        store = self._store.of(tenant)
+        sessions = Sessions(store, self._observer)
+        worker = Worker(store, sessions, self._shelf.judge)
+        return Desk(store, self._shelf, sessions, worker, self._max_output_bytes)
+
+    @property
+    def sessions(self) -> list[Session]:
+        """Judges that are ready, whoever's."""
+        return [session for desk in list(self._desks.values()) for session in desk.sessions.ready]
 
     def take_up(self) -> None:
         """Goes on with what is wanted, whoever's it is."""
@@ -74,3 +87,4 @@ class _For:
 
 ToRead = Annotated[Desk, Depends(_For(Scope.READ))]
 ToGrade = Annotated[Desk, Depends(_For(Scope.GRADE))]
+TO_MEASURE = Depends(_For(Scope.METRICS))

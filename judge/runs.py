@@ -20,7 +20,7 @@ from judge import prompts
 from judge.calling import Caller
 from judge.costs import Budget
 from judge.datasets import Dataset, Scan
-from judge.errors import StoreError
+from judge.errors import JudgeError, StoreError
 from judge.grades import Graded
 from judge.grading import Grader, refuse_pairs
 from judge.items import Item
@@ -28,6 +28,7 @@ from judge.judges import Judge
 from judge.ledger import Ledger
 from judge.owner import this_process
 from judge.session import Session
+from judge.telemetry import NOBODY, Observer
 from judge.trust import check
 from judge.verdicts import Outcome
 from rubrics import Rubric, lowest
@@ -112,6 +113,7 @@ class Run:
         options: Options | None = None,
         scan: Scan | None = None,
         calibration: str | None = None,
+        observer: Observer = NOBODY,
     ) -> Run:
         """Reads and checks the whole input, makes the judge ready, and takes the run, or makes it.
 
@@ -135,6 +137,7 @@ class Run:
             options.allow_unpriced,
             options.fresh,
             options.budget_usd,
+            observer,
         )
         try:
             by = None if calibration is None else checked(store, calibration, rubric, session)
@@ -164,6 +167,14 @@ class Run:
         StoreError
             When grades can no longer be written: also where another process took the run over.
         """
+        observer, judge = self._session.observer, self._session.judge
+        observer.run_began(judge, self)
+        try:
+            await self._execute()
+        finally:
+            observer.run_ended(judge, self)
+
+    async def _execute(self) -> None:
         timer = None
         if self._options.deadline_s is not None:
             timer = asyncio.get_running_loop().call_later(self._options.deadline_s, self.stop, "the deadline")
@@ -257,7 +268,8 @@ class Run:
         if error is None:
             return
         self._trouble = self._trouble or error
-        self.stop(str(error))
+        # What is no error of ours may hold anything.
+        self.stop(str(error) if isinstance(error, JudgeError) else type(error).__name__)
 
 
 def fingerprint(dataset: str, rubric: str, judge: str, round_: int) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from judge import logs
 from judge.cli.exits import expected
 from judge.errors import SetupError
 from judge.store import open_store
@@ -31,8 +32,12 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8400,
     no_keys: Annotated[bool, typer.Option("--no-keys", help="All on this machine may ask, without a key.")] = False,
+    log_format: Annotated[
+        logs.Format | None, typer.Option(help="Of the log on standard error; text on a terminal, else json.")
+    ] = None,
 ) -> None:
     """Serve grading over HTTP, to those who have a key."""
+    logs.install("info", log_format)
     if no_keys and not _is_loopback(host):
         raise SetupError(f"{host} can be reached from other machines; listen on 127.0.0.1, or leave --no-keys out")
     if not no_keys:
@@ -46,4 +51,7 @@ def serve(
     import uvicorn  # noqa: PLC0415 - only this command serves
 
     # By name: `judge` does not import `api`, which builds on it.
-    uvicorn.run("api.app:create_app", factory=True, host=host, port=port, log_level="info")
+    # Requests are logged by the service itself: uvicorn would write their whole addresses down.
+    uvicorn.run(
+        "api.app:create_app", factory=True, host=host, port=port, log_level="info", log_config=None, access_log=False
+    )
