@@ -270,7 +270,7 @@ class Caller:
             raise
         except Exception as error:  # noqa: BLE001 - a provider of one's own may raise anything; the row says what
             await self._failed(call, CallState.LOST, type(error).__name__, call.worst_usd, raw)
-            self.endpoint.gave_up(type(error).__name__, str(error))
+            self.endpoint.gave_up(type(error).__name__, "its provider does not say why")
             call.receipt.lost += 1
             return Answer(call.key, call.attempt, outcome=Outcome.LOST, cause=type(error).__name__)
         seconds = loop.time() - began

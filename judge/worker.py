@@ -181,6 +181,7 @@ class Worker:
             log.warning("run %s: %s", submission.run, trouble)
             self._later[submission.run] = time.monotonic() + LATER_S
         except JudgeError as trouble:
+            log.warning("run paused", extra={"run": submission.run, "judge": submission.judge, "why": str(trouble)})
             await self._settle(submission, Wish.PAUSED, str(trouble))
         except Exception:
             log.exception("run %s", submission.run)
