@@ -127,9 +127,9 @@ def _record(
     if _trusted(name):
         return logging.LogRecord(name, level, path, line, message, args, trouble, *rest, **more)
     made = logging.LogRecord(name, level, path, line, UNSAID, (), None)
-    made.library, made.place = name, f"{_short(path)}:{line}"
-    if isinstance(trouble, tuple) and trouble[0] is not None:
-        made.error = trouble[0].__name__
+    kind = trouble[0].__name__ if isinstance(trouble, tuple) and trouble[0] is not None else None
+    # Under a name that no library gives to a field of its own.
+    made.said_elsewhere = {"library": name, "place": f"{_short(path)}:{line}", "error": kind}
     return made
 
 
@@ -138,7 +138,8 @@ def _fit(record: logging.LogRecord) -> bool:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    told = {name: value for name in _FIELDS if (value := record.__dict__.get(name)) is not None}
+    given = record.__dict__.get("said_elsewhere", {}) if not _trusted(record.name) else record.__dict__
+    told = {name: value for name in _FIELDS if (value := given.get(name)) is not None}
     if (request := request_id.get()) is not None:
         told.setdefault("request_id", request)
     error = record.exc_info[1] if record.exc_info else None

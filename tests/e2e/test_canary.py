@@ -143,7 +143,8 @@ def described(terminal: Terminal, name: str, stub: Stub, file: str) -> None:
     if name in ROUTED and not LITELLM:
         pytest.skip("litellm is not installed here; make test-litellm has it")
     told = {"provider": name.partition(",")[0], "model": ROUTED.get(name, "stub-1"), "api_key_env": "THE_KEY"}
-    terminal.judge(stub, file, **told, base_url=stub.url + PROVIDERS[name], timeout_s=1.0, concurrency=8)
+    timeout_s = 4.0 if name in ROUTED else 2.0  # litellm takes long over its first call
+    terminal.judge(stub, file, **told, base_url=stub.url + PROVIDERS[name], timeout_s=timeout_s, concurrency=8)
 
 
 @pytest.fixture
