@@ -53,5 +53,5 @@ def serve(
     # By name: `judge` does not import `api`, which builds on it.
     # Requests are logged by the service itself: uvicorn would write their whole addresses down.
     uvicorn.run(
-        "api.app:create_app", factory=True, host=host, port=port, log_level="info", log_config=None, access_log=False
+        "api.app:create_app", factory=True, host=host, port=port, log_level=None, log_config=None, access_log=False
     )

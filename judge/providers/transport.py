@@ -12,6 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from aiohttp import (
+    ClientConnectorError,
+    ClientError,
+    ClientHttpProxyError,
+    ConnectionTimeoutError,
+    InvalidURL,
+)
+
 from judge.errors import SetupError
 from judge.judges import Judge
 from judge.providers import AnswerLost, CallError, NotSent, Rejected
@@ -77,20 +85,24 @@ class Transport:
     async def send(self, body: bytes) -> bytes:
         """The raw reply. The caller bounds the time. Raises Rejected, NotSent or AnswerLost."""
         failure: CallError
+        asked = Asked(body, self.model, (self._key,))
         try:
             raw: bytes = await self._client.post(self._path, cast_to=bytes, content=body, options=_AS_JSON)
             return raw
         except self._sdk.APIStatusError as error:
-            asked = Asked(body, self.model, (self._key,))
             failure = rejected(error.status_code, error.body, error.response.headers, self.explain, asked)
         except self._sdk.APIConnectionError as error:
-            detail = Asked(body, self.model, (self._key,)).fit(str(error.__cause__)) or type(error.__cause__).__name__
-            if _never_connected(error):
-                failure = NotSent("no_connection", f"no connection to {self.endpoint}: {detail}")
-            else:
-                failure = AnswerLost("connection_lost", f"the connection broke before the answer came: {detail}")
+            failure = self._broken(error.__cause__, asked)
+        except ClientError as error:  # a reply that is no HTTP comes through the SDK as it is
+            failure = self._broken(error, asked)
         # Raised out here: the SDK's error holds the key and the prompt in its request, and must not travel along.
         raise failure
+
+    def _broken(self, error: BaseException | None, asked: Asked) -> CallError:
+        detail = asked.fit(str(error)) or type(error).__name__
+        if _never_connected(error):
+            return NotSent("no_connection", f"no connection to {self.endpoint}: {detail}")
+        return AnswerLost("connection_lost", f"the connection broke before the answer came: {detail}")
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -116,6 +128,7 @@ def rejected(
     detail = asked.fit(str(error.get("message") or f"HTTP status {status}"))
     cause, parameter = explain(error)
     cause = cause or CAUSES.get(status, f"http_{status}")
+    parameter = None if parameter is None else asked.fit(parameter)
     return Rejected(cause, detail, status, retry_after(headers), parameter)
 
 
@@ -160,19 +173,11 @@ def trusted(judge: Judge) -> ssl.SSLContext | bool:
         ) from None
 
 
-def _never_connected(error: BaseException) -> bool:
+def _never_connected(cause: BaseException | None) -> bool:
     """Whether a failure came before a connection was there.
 
     The SDK's transport calls a reset in mid-answer a failed connect too, so the cause below it decides.
     """
-    from aiohttp import (  # noqa: PLC0415 - loaded by the SDK
-        ClientConnectorError,
-        ClientHttpProxyError,
-        ConnectionTimeoutError,
-        InvalidURL,
-    )
-
-    cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ClientConnectorError | ClientHttpProxyError | ConnectionTimeoutError | InvalidURL):
             return True
