@@ -12,13 +12,19 @@ from api import handlers
 from api.access import Access
 from api.desk import Desks
 from api.loopback import Loopback
+from api.metrics import Queue, Requests
 from api.openapi import Service
 from api.request_ids import RequestIds
-from api.routes import grades, health, results, rubrics, runs
+from api.routes import grades, health, metrics, results, rubrics, runs
 from api.settings import ServiceSettings
+from api.watch import Watch
+from judge import events
+from judge.journal import Journal
+from judge.metrics import Endpoints, Metrics
 from judge.settings import Settings
 from judge.shelf import Shelf
 from judge.store import open_store
+from judge.telemetry import Observers
 from judge.workers import Workers
 
 
@@ -32,17 +38,23 @@ def create_app(store_url: str | None = None) -> FastAPI:
     """
     settings, service = Settings(), ServiceSettings()
     shelf = Shelf.read(settings.rubrics_dir, settings.judges_dir)
+    measured = Metrics(shelf.label)
+    observer = Observers(Journal(), measured, *events.wanted())
 
     @asynccontextmanager
     async def serving(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         with open_store(store_url or settings.database_url) as store:
-            workers = Workers(store, shelf.judge)
+            workers = Workers(store, shelf.judge, observer)
+            measured.registry.register(Endpoints(lambda: workers.sessions, shelf.offers))
+            measured.registry.register(Queue(store))
             if service.grading:
                 workers.start()
+            desks = Desks(workers, shelf, settings.max_output_bytes)
             try:
-                yield {"store": store, "desks": Desks(workers, shelf, settings.max_output_bytes)}
+                yield {"store": store, "desks": desks, "metrics": measured}
             finally:
                 await workers.close()
+                observer.close()
 
     app = Service(
         title="Calibrated judge",
@@ -54,11 +66,13 @@ def create_app(store_url: str | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for router in (grades.router, runs.bodied, runs.router, results.router, rubrics.router, health.router):
+    several = (grades.router, runs.bodied, runs.router, results.router, rubrics.router, health.router, metrics.router)
+    for router in several:
         app.include_router(router)
     handlers.install(app)
     app.add_middleware(Access, keyless=service.keyless)
     if service.keyless:
         app.add_middleware(Loopback)
+    app.add_middleware(Watch, requests=Requests(measured.registry))
     app.add_middleware(RequestIds)
     return app

@@ -60,3 +60,4 @@ class _For:
 
 ToRead = Annotated[Desk, Depends(_For(Scope.READ))]
 ToGrade = Annotated[Desk, Depends(_For(Scope.GRADE))]
+TO_MEASURE = Depends(_For(Scope.METRICS))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from judge import logs
+
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -30,10 +32,12 @@ class Problem(BaseModel):
     status: int
     detail: str
     errors: tuple[Fault, ...] = ()
+    request_id: str | None = Field(default=None, description="Of the request; it stands in the log's lines about it.")
 
     def response(self, headers: Mapping[str, str] | None = None) -> Response:
-        """The problem as it is sent."""
-        return Response(self.model_dump_json(), self.status, headers, MEDIA_TYPE)
+        """The problem as it is sent, in answer to the request that is being served."""
+        told = self.model_copy(update={"request_id": logs.request_id.get()})
+        return Response(told.model_dump_json(), self.status, headers, MEDIA_TYPE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from judge.judges import Judge, Price
 from judge.ledger import CallState, Claimed, Held, Ledger, Settlement, now
 from judge.prices import BYTES_PER_TOKEN_USUALLY, worst_case
 from judge.providers import AnswerLost, CallError, Image, NotSent, Provider, Reading, Rejected, Unreadable
+from judge.telemetry import NOBODY, Observer
 from judge.verdicts import Outcome
 
 ATTEMPTS = 4
@@ -88,6 +89,7 @@ class _Call:
     attempts: int = 0
     attempt: int = 0
     late: bool = False
+    sent_at: float | None = None
 
 
 class Caller:
@@ -105,14 +107,20 @@ class Caller:
         endpoint: Endpoint,
         price: Price | None,
         budget: Budget | None = None,
+        observer: Observer = NOBODY,
     ) -> None:
-        self._provider, self._judge, self._ledger = provider, judge, ledger
+        self._provider, self._judge, self._ledger, self._observer = provider, judge, ledger, observer
         self.endpoint, self.price, self.budget = endpoint, price, budget or Budget()
         self.troubles: Counter[str] = Counter()
         self.stopping = False
         self.resting: set[asyncio.Task[None]] = set()
         self._retrying = AsyncRetrying(
-            retry=retry_if_exception_type(Again), wait=_wait, stop=self._stop, sleep=self._rest, reraise=True
+            retry=retry_if_exception_type(Again),
+            wait=_wait,
+            stop=self._stop,
+            sleep=self._rest,
+            before_sleep=self._retried,
+            reraise=True,
         )
 
     async def ask(
@@ -235,7 +243,8 @@ class Caller:
 
     async def _send(self, call: _Call, held: Held) -> Answer:
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = call.sent_at = loop.time()
+        self._observer.sent(self._judge)
         call.receipt.calls += 1
         call.receipt.possible_duplicates += held.possible_duplicate
         raw: bytes | None = None
@@ -262,7 +271,7 @@ class Caller:
             raise
         except Exception as error:  # noqa: BLE001 - a provider of one's own may raise anything; the row says what
             await self._failed(call, CallState.LOST, type(error).__name__, call.worst_usd, raw)
-            self.endpoint.gave_up(type(error).__name__, str(error))
+            self.endpoint.gave_up(type(error).__name__, "its provider does not say why")
             call.receipt.lost += 1
             return Answer(call.key, call.attempt, outcome=Outcome.LOST, cause=type(error).__name__)
         seconds = loop.time() - began
@@ -303,6 +312,7 @@ class Caller:
             model=reading.model,
             provider_id=reading.reply_id,
         )
+        self._over(call, settlement)
         self._begin(receipt, self._ledger.settle(settlement))
 
     def _begin(self, receipt: Receipt, write: Coroutine[Any, Any, None]) -> None:
@@ -325,7 +335,14 @@ class Caller:
         settlement = Settlement(
             call.key, call.attempt, state, now(), cause=cause, raw=raw, reserved_usd=call.worst_usd, cost_usd=cost
         )
+        self._over(call, settlement)
         await self._ledger.settle(settlement)
+
+    def _over(self, call: _Call, settlement: Settlement) -> None:
+        """Tells whoever watches."""
+        seconds = None if call.sent_at is None else asyncio.get_running_loop().time() - call.sent_at
+        call.sent_at = None
+        self._observer.settled(self._judge, settlement, seconds)
 
     async def _lost(self, call: _Call, cause: str) -> Answer:
         await self._failed(call, CallState.LOST, cause, call.worst_usd)
@@ -368,6 +385,12 @@ class Caller:
         spent = call.attempts >= ATTEMPTS
         call.late = not spent and call.deadline.passed(state.upcoming_sleep)
         return spent or call.late
+
+    def _retried(self, state: RetryCallState) -> None:
+        assert state.outcome is not None
+        failure = state.outcome.exception()
+        if isinstance(failure, Again) and failure.cause != ELSEWHERE:
+            self._observer.retried(self._judge, failure.cause)
 
     async def _rest(self, seconds: float) -> None:
         await self._resting(lambda: self.endpoint.pause(seconds))

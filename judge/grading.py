@@ -17,6 +17,7 @@ from judge.images import NOT_SEEN
 from judge.items import PAIRS, Item
 from judge.judges import Asking, Judge
 from judge.providers import Body, Provider, Reading, Request, Source
+from judge.telemetry import NOBODY, Observer
 from judge.verdicts import PRECEDENCE, SETTLED, Outcome, Verdict
 from rubrics import Rubric, answer_schema, in_parts
 from rubrics import overall as combine
@@ -73,8 +74,9 @@ class Grader:
         samples: int = 1,
         deadline_s: float = GRADE_DEADLINE_S,
         run: str | None = None,
+        observer: Observer = NOBODY,
     ) -> None:
-        self._judge, self._asking, self._caller = judge, asking, caller
+        self._judge, self._asking, self._caller, self._observer = judge, asking, caller, observer
         self._source = adapter if isinstance(adapter, Source) else None
         self._provider = None if isinstance(adapter, Source) else adapter
         self._samples, self._deadline_s, self._run = samples, deadline_s, run
@@ -103,7 +105,9 @@ class Grader:
             # What was paid on the way must be on disk before anyone closes the store.
             await asyncio.gather(*receipt.writes, return_exceptions=True)
             raise
-        return Graded(self._combine(plan, item, judged, receipt), judged, receipt)
+        graded = Graded(self._combine(plan, item, judged, receipt), judged, receipt)
+        self._observer.graded(self._judge, plan.rubric, graded)
+        return graded
 
     async def _judged(self, plan: _Plan, item: Item, deadline: Deadline, receipt: Receipt) -> tuple[Judged, ...]:
         if self._source is not None:

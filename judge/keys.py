@@ -24,6 +24,7 @@ class Scope(StrEnum):
     GRADE = "grade"  #: spend money: grades and runs
     READ = "read"  #: see what is there
     LABEL = "label"  #: add labels of people
+    METRICS = "metrics"  #: see the figures of the whole service, whoever's
     ADMIN = "admin"  #: all of these
 
 

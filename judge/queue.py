@@ -131,7 +131,7 @@ class Queue:
                 with suppress(StoreError):  # it is tried again
                     found = await asyncio.to_thread(self._store.change, self._store.jobs.enqueue_missing)
                     for tenant, run in found:
-                        log.info("run %s of %s had no jobs; it has now", run, tenant)
+                        log.info("run had no jobs, and has now", extra={"tenant": tenant, "run": run})
             await asyncio.sleep(RESCUE_S)
 
     async def _look(self) -> None:

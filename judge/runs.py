@@ -20,14 +20,15 @@ from judge import prompts
 from judge.calling import Caller
 from judge.costs import Budget
 from judge.datasets import Dataset, Scan
-from judge.errors import StoreError
+from judge.errors import JudgeError, StoreError
 from judge.grades import Graded
 from judge.grading import Grader, refuse_pairs
 from judge.items import Item
 from judge.judges import Judge
 from judge.ledger import Ledger
-from judge.owner import this_process
+from judge.owner import WORKERS, this_process
 from judge.session import Session
+from judge.telemetry import NOBODY, Observer
 from judge.trust import check
 from judge.verdicts import Outcome
 from rubrics import Rubric, lowest
@@ -42,6 +43,8 @@ SPARE_SHARE = 0.25
 #: While calls wait for a retry others begin, up to this many times the concurrency, since each holds its texts.
 MOST_OPEN_FACTOR = 4
 SOURCE_CONCURRENCY = 64
+#: Items that one of several workers grades at a time: many chunks share a run out evenly, few cost less.
+CHUNK_ITEMS = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +78,29 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What of a run is graded here, and for whom: all that is open of it, for this process, unless told otherwise.
+    """What of a run is graded here: all that is open of it, or of a chunk.
 
     Attributes
     ----------
-    owner
-        Who has the run: a process, or the workers of a service.
-    after, before
-        Places of items: those between them are graded.
+    chunk
+        Its number, where workers share the run; None where this process has it.
     sent_before
         What was sent before this moment and lost is sent again, where that is asked for: in seconds since 1970; None
         for now.
     """
 
-    owner: str = field(default_factory=this_process)
-    after: int = -1
-    before: int | None = None
+    chunk: int | None = None
     sent_before: float | None = None
+
+    @property
+    def owner(self) -> str:
+        """Who has the run."""
+        return this_process() if self.chunk is None else WORKERS
+
+    @property
+    def between(self) -> tuple[int, int | None]:
+        """The places before its first item, and after its last."""
+        return (-1, None) if self.chunk is None else (self.chunk * CHUNK_ITEMS - 1, (self.chunk + 1) * CHUNK_ITEMS)
 
 
 class Run:
@@ -111,14 +120,14 @@ class Run:
         own_session: bool = False,
     ) -> None:
         self._store, self._session, self._options = store, session, options
-        self._part = part or Part()
+        self.part = part or Part()
         self._own_session = own_session
         self.id: str = row["id"]
         self.items: int = row["items"]
         self.judge_fingerprint: str = row["judge_fingerprint"]
         probed = session.probe_usd if own_session else 0.0  # a shared one was paid for by whoever came first
         budget = None if options.budget_usd is None else max(options.budget_usd - probed, 0.0)
-        self._ledger = Ledger(store, self.id, row["round"], options.resend_lost, budget, self._part.sent_before)
+        self._ledger = Ledger(store, self.id, row["round"], options.resend_lost, budget, self.part.sent_before)
         self._caller: Caller | None = session.caller(self._ledger, Budget(budget, row["committed_usd"] or 0.0))
         self._grader: Grader = session.grader(rubric, self._caller, self.id)
         self.progress = Progress(self.items)
@@ -137,6 +146,7 @@ class Run:
         options: Options | None = None,
         scan: Scan | None = None,
         calibration: str | None = None,
+        observer: Observer = NOBODY,
     ) -> Run:
         """Reads and checks the whole input, makes the judge ready, and takes the run, or makes it.
 
@@ -160,6 +170,7 @@ class Run:
             options.allow_unpriced,
             options.fresh,
             options.budget_usd,
+            observer,
         )
         try:
             by = None if calibration is None else checked(store, calibration, rubric, session)
@@ -193,6 +204,14 @@ class Run:
         StoreError
             When grades can no longer be written: also where another process took the run over.
         """
+        observer, judge = self._session.observer, self._session.judge
+        observer.run_began(judge, self)
+        try:
+            await self._execute()
+        finally:
+            observer.run_ended(judge, self)
+
+    async def _execute(self) -> None:
         timer = None
         if self._options.deadline_s is not None:
             timer = asyncio.get_running_loop().call_later(self._options.deadline_s, self.stop, "the deadline")
@@ -239,13 +258,13 @@ class Run:
         """Gives the run up, if nobody took it over. Returns its state: `done`, or `open` where items are left."""
         if self._own_session:
             await self._session.close()
-        state: str = self._store.change(self._store.runs.release, self.id, self._part.owner)
+        state: str = self._store.change(self._store.runs.release, self.id, self.part.owner)
         return state
 
     async def _open_items(self) -> AsyncIterator[tuple[int, int, Item]]:
-        after = self._part.after
+        after, before = self.part.between
         self.progress.began = time.monotonic()
-        while page := await self._store.open_page(self.id, after, self._part.before):
+        while page := await self._store.open_page(self.id, after, before):
             for seq, revision, item in page:
                 yield seq, revision, item
             after = page[-1][0]
@@ -264,7 +283,7 @@ class Run:
 
     async def _one(self, seq: int, revision: int, item: Item) -> None:
         graded = await self._grader.grade(item)
-        finish = self._store.finish(self.id, self._part.owner, seq, revision, graded)
+        finish = self._store.finish(self.id, self.part.owner, seq, revision, graded)
         await asyncio.gather(finish, *graded.receipt.writes)
         self._count(graded)
 
@@ -285,7 +304,8 @@ class Run:
         if error is None:
             return
         self._trouble = self._trouble or error
-        self.stop(str(error))
+        # What is no error of ours may hold anything.
+        self.stop(str(error) if isinstance(error, JudgeError) else type(error).__name__)
 
 
 def fingerprint(dataset: str, rubric: str, judge: str, round_: int) -> str:

@@ -24,6 +24,7 @@ from judge.paces import Paces
 from judge.prices import price_of
 from judge.probing import probe, round_of_probe
 from judge.providers import Provider, Source, connect
+from judge.telemetry import NOBODY, Observer
 from rubrics import Rubric
 
 if TYPE_CHECKING:
@@ -49,7 +50,10 @@ def _endpoint(
 
 
 class Session:
-    """A judge that can be asked. Made by `open`; close it in the end. `probe_usd` is what finding out how cost now."""
+    """A judge that can be asked. Made by `open`; close it in the end.
+
+    `probe_usd` is what finding out how cost now. `observer` is told of all that the session's callers and graders do.
+    """
 
     def __init__(
         self,
@@ -60,10 +64,11 @@ class Session:
         asking: Asking | None = None,
         endpoint: Endpoint | None = None,
         probe_usd: float = 0.0,
+        observer: Observer = NOBODY,
     ) -> None:
         self.judge, self.adapter, self.samples = judge, adapter, samples
         self.price, self.asking, self.endpoint = price, asking, endpoint
-        self.probe_usd = probe_usd
+        self.probe_usd, self.observer = probe_usd, observer
         if isinstance(adapter, Source):
             self.fingerprint = adapter.fingerprint if samples == 1 else _with_samples(adapter.fingerprint, samples)
         else:
@@ -82,6 +87,7 @@ class Session:
         allow_unpriced: bool = False,
         fresh: bool = False,
         budget_usd: float | None = None,
+        observer: Observer = NOBODY,
     ) -> Session:
         """Connects a judge and finds out how it can be asked, unless that is known: for no more than a budget.
 
@@ -92,7 +98,7 @@ class Session:
         """
         adapter = connect(judge)
         if isinstance(adapter, Source):
-            return cls(judge, adapter, samples)
+            return cls(judge, adapter, samples, observer=observer)
         spent = 0.0
         try:
             price = price_of(judge, allow_unpriced)
@@ -101,7 +107,7 @@ class Session:
             known = None if fresh else store.probed(judge.description_hash)
             if known is None:
                 ledger = Ledger(store, round_=round_of_probe())
-                caller = Caller(adapter, judge, ledger, endpoint, price, Budget(budget_usd))
+                caller = Caller(adapter, judge, ledger, endpoint, price, Budget(budget_usd), observer)
                 asking = await probe(judge, adapter, caller)
                 spent = caller.budget.spent_usd
                 store.keep_probe(judge.description_hash, asdict(asking))
@@ -110,21 +116,30 @@ class Session:
         except BaseException:
             await adapter.close()
             raise
-        return cls(judge, adapter, samples, price, asking, endpoint, spent)
+        return cls(judge, adapter, samples, price, asking, endpoint, spent, observer)
 
     def caller(self, ledger: Ledger, budget: Budget | None = None) -> Caller | None:
         """Who asks the judge for one run; None where nobody is asked."""
         if isinstance(self.adapter, Source):
             return None
         assert self.endpoint is not None
-        return Caller(self.adapter, self.judge, ledger, self.endpoint, self.price, budget)
+        return Caller(self.adapter, self.judge, ledger, self.endpoint, self.price, budget, self.observer)
 
     def grader(
         self, rubric: Rubric, caller: Caller | None, run: str | None = None, deadline_s: float = GRADE_DEADLINE_S
     ) -> Grader:
         """What grades items by a rubric."""
         return Grader(
-            self.judge, rubric, self.adapter, self.fingerprint, self.asking, caller, self.samples, deadline_s, run
+            self.judge,
+            rubric,
+            self.adapter,
+            self.fingerprint,
+            self.asking,
+            caller,
+            self.samples,
+            deadline_s,
+            run,
+            self.observer,
         )
 
     async def close(self) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from judge.judges import Judge
 from judge.session import Session
 from judge.store.store import Store
+from judge.telemetry import NOBODY, Observer
 
 Key = tuple[str, int]
 
@@ -15,8 +16,8 @@ Key = tuple[str, int]
 class Sessions:
     """Open sessions by judge and samples. Close it in the end."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, observer: Observer = NOBODY) -> None:
+        self._store, self._observer = store, observer
         self._openings: dict[Key, asyncio.Task[Session]] = {}
 
     async def get(self, judge: Judge, samples: int) -> Session:
@@ -24,10 +25,17 @@ class Sessions:
         key = (judge.model_dump_json(), samples)
         opening = self._openings.get(key)
         if opening is None:
-            opening = self._openings[key] = asyncio.create_task(Session.open(self._store, judge, samples))
+            opened = Session.open(self._store, judge, samples, observer=self._observer)
+            opening = self._openings[key] = asyncio.create_task(opened)
             opening.add_done_callback(partial(self._forget_failed, key))
         # Others may wait for the same one: who leaves must not take it along.
         return await asyncio.shield(opening)
+
+    @property
+    def ready(self) -> list[Session]:
+        """Those that are open."""
+        done = [one for one in list(self._openings.values()) if one.done() and not one.cancelled()]
+        return [one.result() for one in done if one.exception() is None]
 
     async def close(self) -> None:
         """Closes all sessions."""

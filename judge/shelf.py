@@ -44,6 +44,16 @@ class Shelf:
             return self._judges.get(name)
         return Judge(name=name, provider=provider, model=model)
 
+    def offers(self, judge: Judge) -> bool:
+        """Whether a judge is one of the operator's, and not one that a caller thought of."""
+        return self._judges.get(judge.name) is judge
+
+    def label(self, judge: Judge) -> str:
+        """What metrics call a judge: those that callers think of are counted by their provider."""
+        if self.offers(judge):
+            return judge.name
+        return f"{judge.provider if judge.provider in BUILT_IN else 'own'}/*"
+
     @property
     def judges(self) -> tuple[str, ...]:
         """What a judge may be called, for people."""

@@ -17,11 +17,9 @@ from judge.datasets import Given
 from judge.errors import JudgeError, Overloaded, RunBusy, SetupError, StoreError
 from judge.items import Item
 from judge.judges import Judge
-from judge.owner import WORKERS
 from judge.runs import Options, Part, Run, checked, submit
 from judge.session import Session
 from judge.sessions import Sessions
-from judge.store.jobs import CHUNK_ITEMS
 from judge.store.submissions import Submission, Wish
 from rubrics import Rubric
 
@@ -144,14 +142,15 @@ class Worker:
             submission = (await self._asked(self.store.submissions.of_runs, [run_id])).get(run_id)
             if submission is None or submission.wish is not Wish.WANTED:
                 return None
-            return await self._graded(submission, _part(submission, chunk))
+            # What was lost before it was submitted may be sent again; what is lost since is not, unasked.
+            return await self._graded(submission, Part(chunk, submission.at))
         except (RunBusy, StoreError) as trouble:  # another process has it, or nobody can write: it stays wanted
-            log.warning("run %s: %s", run_id, trouble)
+            log.warning("run is tried again", extra={"run": run_id, "why": str(trouble)})
             return LATER_S
         except JudgeError as trouble:
             why = str(trouble)
         except Exception:
-            log.exception("run %s", run_id)
+            log.exception("run failed", extra={"run": run_id})
             why = "the service failed; its log has the particulars"
         assert submission is not None
         return await self._paused(submission, why)
@@ -192,12 +191,16 @@ class Worker:
         begun = await self._changed(store.submissions.begin, run_id, part.owner)
         if begun is None:
             return None
+        shared, told = part.chunk is not None, {"run": run_id, "judge": judge.name, "items": row["items"]}
+        if shared and not begun.begun:
+            log.info("run begun", extra=told)
         try:
             if begun.options.get("budget_usd") is not None:  # what was spent is known since it was begun
                 row = await self._asked(store.runs.row, run_id)
             await self._execute(session, rubric, row, begun, part)
         finally:
-            await self._changed(store.submissions.end, run_id, part.owner, begun.turn)
+            if await self._changed(store.submissions.end, run_id, part.owner, begun.turn) and shared:
+                log.info("run ended", extra=told)
         return 0.0 if self._closing else None
 
     async def _execute(
@@ -218,10 +221,11 @@ class Worker:
 
     async def _paused(self, submission: Submission, why: str) -> float | None:
         """Says what became of a submission, unless it was made anew since."""
+        log.warning("run paused", extra={"run": submission.run, "judge": submission.judge, "why": why})
         try:
             await self._changed(self.store.submissions.settle, submission.run, Wish.PAUSED, why, submission.turn)
         except StoreError as trouble:
-            log.warning("run %s: %s", submission.run, trouble)
+            log.warning("run is tried again", extra={"run": submission.run, "why": str(trouble)})
             return LATER_S
         return None
 
@@ -231,14 +235,6 @@ class Worker:
 
     async def _changed(self, operation: Callable[..., R], *by: Any) -> R:
         return await asyncio.to_thread(self.store.change, operation, *by)
-
-
-def _part(submission: Submission, chunk: int | None) -> Part:
-    """What was lost before the submission may be sent again; what is lost since is not, unasked."""
-    if chunk is None:
-        return Part(sent_before=submission.at)
-    after = chunk * CHUNK_ITEMS - 1
-    return Part(WORKERS, after, after + 1 + CHUNK_ITEMS, submission.at)
 
 
 def _stop(runs: Iterable[Run], why: str) -> None:

@@ -8,8 +8,10 @@ from typing import Protocol
 
 from judge.judges import Judge
 from judge.polling import Polling
+from judge.session import Session
 from judge.sessions import Sessions
 from judge.store.store import Store
+from judge.telemetry import NOBODY, Observer
 from judge.worker import Worker
 
 
@@ -30,10 +32,12 @@ class Workers:
     ----------
     judge_of
         The judge of a name; None where there is none.
+    observer
+        Told what they do.
     """
 
-    def __init__(self, store: Store, judge_of: Callable[[str], Judge | None]) -> None:
-        self._store, self._judge_of = store, judge_of
+    def __init__(self, store: Store, judge_of: Callable[[str], Judge | None], observer: Observer = NOBODY) -> None:
+        self._store, self._judge_of, self._observer = store, judge_of, observer
         self._workers: dict[str, Worker] = {}
         self._delivery: Delivery | None = None
 
@@ -41,8 +45,13 @@ class Workers:
         """The worker of a tenant."""
         if tenant not in self._workers:
             store = self._store.of(tenant)
-            self._workers[tenant] = Worker(store, Sessions(store), self._judge_of, self._wake)
+            self._workers[tenant] = Worker(store, Sessions(store, self._observer), self._judge_of, self._wake)
         return self._workers[tenant]
+
+    @property
+    def sessions(self) -> list[Session]:
+        """Judges that are ready, whoever's."""
+        return [session for worker in list(self._workers.values()) for session in worker.sessions.ready]
 
     def start(self, **options: int) -> None:
         """Begins to grade what is wanted, whoever's it is; without this it is taken in and left to others.

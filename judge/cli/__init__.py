@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 import sys
 
+from judge import logs
+from judge.errors import SetupError
+
 #: What each command does. A command is the typer app of the module of its name.
 COMMANDS = {
     "grade": "Grade a file of outputs by a rubric.",
@@ -38,7 +41,7 @@ def main() -> None:
     """The `judge` command."""
     command, *arguments = sys.argv[1:] or ["--help"]
     if command in COMMANDS:
-        importlib.import_module(f"judge.cli.{command}").app(arguments, prog_name=f"judge {command}")
+        _run(command, arguments)
     elif command in {"-h", "--help"}:
         listed = "\n".join(f"  {name:12} {text}" for name, text in COMMANDS.items())
         sys.stdout.write(HELP.format(commands=listed))
@@ -49,3 +52,17 @@ def main() -> None:
     else:
         sys.stderr.write(f"judge: no command {command!r}; the commands are {', '.join(COMMANDS)}\n")
         sys.exit(2)
+
+
+def _run(command: str, arguments: list[str]) -> None:
+    """Runs a command; what nobody expected is told without what it happened to hold."""
+    try:
+        logs.install(usual="text")
+    except SetupError as error:
+        sys.stderr.write(f"judge: {error}\n")
+        sys.exit(2)
+    try:
+        importlib.import_module(f"judge.cli.{command}").app(arguments, prog_name=f"judge {command}")
+    except Exception as error:  # noqa: BLE001 - the interpreter would print its words, and they may quote anything
+        logs.crashed(error)
+        sys.exit(1)

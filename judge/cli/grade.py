@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from judge import events
 from judge.cli import draw
 from judge.cli.exits import Exit, expected, say
 from judge.cli.output import Output
@@ -20,6 +21,7 @@ from judge.cli.signals import stop_on_signals
 from judge.datasets import Dataset, Scan
 from judge.errors import Paused, SetupError, StoreError
 from judge.grading import refuse_pairs
+from judge.journal import Journal
 from judge.judges import SOURCES, Judge
 from judge.prices import price_of
 from judge.providers import BUILT_IN, Source, connect
@@ -28,6 +30,7 @@ from judge.runs import Options, Run
 from judge.settings import Settings
 from judge.store import open_store
 from judge.summary import Summary, summarise
+from judge.telemetry import Observers
 from rubrics import Rubric
 
 if TYPE_CHECKING:
@@ -183,7 +186,8 @@ async def _graded(
 ) -> tuple[Summary, str | None]:
     """Runs, or goes on, until done or stopped. The summary, and why it stopped where it did."""
     with open_store() as store:
-        run = await Run.open(store, dataset, rubric, judge, options, scan, calibration)
+        observer = Observers(Journal(), *events.wanted())
+        run = await Run.open(store, dataset, rubric, judge, options, scan, calibration, observer)
         stopped: str | None = None
         try:
             if out is not None:
@@ -197,6 +201,7 @@ async def _graded(
         finally:
             with suppress(StoreError):  # what stopped the run stops this too; a dead owner is noticed at the next start
                 await run.close()
+            observer.close()
         try:
             summary = summarise(store, run.id)
         except StoreError as trouble:  # a server that is gone stops this too

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from judge import logs
 from judge.cli.exits import expected
 from judge.errors import SetupError
 from judge.store import open_store
@@ -32,8 +33,12 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8400,
     no_keys: Annotated[bool, typer.Option("--no-keys", help="All on this machine may ask, without a key.")] = False,
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Take runs in, for `judge worker` to grade.")] = False,
+    log_format: Annotated[
+        logs.Format | None, typer.Option(help="Of the log on standard error; text on a terminal, else json.")
+    ] = None,
 ) -> None:
     """Serve grading over HTTP, to those who have a key."""
+    logs.install("info", log_format)
     if no_keys and not _is_loopback(host):
         raise SetupError(f"{host} can be reached from other machines; listen on 127.0.0.1, or leave --no-keys out")
     with open_store() as store:
@@ -49,4 +54,7 @@ def serve(
     import uvicorn  # noqa: PLC0415 - only this command serves
 
     # By name: `judge` does not import `api`, which builds on it.
-    uvicorn.run("api.app:create_app", factory=True, host=host, port=port, log_level="info")
+    # Requests are logged by the service itself: uvicorn would write their whole addresses down.
+    uvicorn.run(
+        "api.app:create_app", factory=True, host=host, port=port, log_level=None, log_config=None, access_log=False
+    )

@@ -6,13 +6,18 @@ import asyncio
 from typing import Annotated
 
 import typer
+from prometheus_client import start_http_server
 
+from judge import events, logs
 from judge.cli.exits import expected, say
 from judge.cli.signals import stop_on_signals
 from judge.errors import SetupError
+from judge.journal import Journal
+from judge.metrics import Endpoints, Metrics
 from judge.settings import Settings
 from judge.shelf import Shelf
 from judge.store import open_store
+from judge.telemetry import Observers
 from judge.workers import Workers
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -22,21 +27,33 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @expected
 def worker(
     chunks: Annotated[int, typer.Option(min=1, max=256, help="Chunks of runs that are graded at once.")] = 8,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port of this machine at which Prometheus reads figures.")
+    ] = None,
+    log_format: Annotated[
+        logs.Format | None, typer.Option(help="Of the log on standard error; text on a terminal, else json.")
+    ] = None,
 ) -> None:
     """Grade what services on the same PostgreSQL take in, beside any number of other workers."""
-    asyncio.run(_work(chunks))
+    logs.install("info", log_format)
+    asyncio.run(_work(chunks, metrics_port))
 
 
-async def _work(chunks: int) -> None:
+async def _work(chunks: int, metrics_port: int | None) -> None:
     settings, ended = Settings(), asyncio.Event()
     shelf = Shelf.read(settings.rubrics_dir, settings.judges_dir)
+    measured = Metrics(shelf.label)
+    observer = Observers(Journal(), measured, *events.wanted())
     with open_store() as store:
         if store.queue_url is None:
             raise SetupError(
                 "a SQLite file belongs to one machine, where `judge serve` grades by itself; for more than one, name a "
                 "PostgreSQL in JUDGE_DATABASE_URL"
             )
-        workers = Workers(store, shelf.judge)
+        workers = Workers(store, shelf.judge, observer)
+        measured.registry.register(Endpoints(lambda: workers.sessions, shelf.offers))
+        if metrics_port is not None:
+            start_http_server(metrics_port, "127.0.0.1", measured.registry)
         workers.start(at_once=chunks)
         try:
             stop_on_signals(ended.set, ended.is_set)
@@ -44,3 +61,4 @@ async def _work(chunks: int) -> None:
             await ended.wait()
         finally:
             await workers.close()
+            observer.close()

@@ -9,6 +9,7 @@ A provider of your own is named in a judge's description as `module:Class` and i
 
 from __future__ import annotations
 
+import copyreg
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,6 +85,10 @@ class CallError(Exception):
     def __init__(self, cause: str, detail: str = "") -> None:
         super().__init__(detail or cause)
         self.cause = cause
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as it is: made again from its one argument, it would lack the others."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class Rejected(CallError):

@@ -22,7 +22,7 @@ from judge.judges import Judge
 from judge.providers import AnswerLost, CallError, Rejected, anthropic, wire
 from judge.providers.exchange import Carrier, Exchange, exchange
 from judge.providers.openai import FIELDS, ChatCompletions, OpenAIServer
-from judge.providers.transport import CONNECT_TIMEOUT_S, DETAIL_CHARACTERS, check, key_of, rejected, trusted
+from judge.providers.transport import CONNECT_TIMEOUT_S, DETAIL_CHARACTERS, Asked, check, key_of, rejected, trusted
 
 OLDEST = (1, 100)
 #: Published by an attacker: these send the keys of a machine away as soon as they are imported.
@@ -95,7 +95,7 @@ class LiteLLM(ChatCompletions):
                 reply = await self._litellm.acompletion(**asked, **self._sending)
             except Exception as raised:  # noqa: BLE001 - litellm's errors hide what failed: the exchange knows
                 error = raised
-        failure = self._failure(made, error)
+        failure = self._failure(made, error, Asked(body, self.model, (self._key, *made.secrets)))
         if failure is not None:
             # Raised out here: litellm's error holds the key and the prompt, and must not travel along.
             raise failure
@@ -136,14 +136,14 @@ class LiteLLM(ChatCompletions):
 
         return Client()
 
-    def _failure(self, made: Exchange, error: Exception | None) -> CallError | None:
+    def _failure(self, made: Exchange, error: Exception | None, asked: Asked) -> CallError | None:
         """What stands in the place of an answer, by what went over the wire; None where an answer came."""
-        if made.failure is not None:
-            return made.failure
+        if (failure := made.failure) is not None:
+            return type(failure)(failure.cause, asked.fit(str(failure)))
         if made.status is not None:
             if made.status < 300:
                 return None
-            return rejected(made.status, _parsed(made.raw), made.headers, _explain, self._key, *made.secrets)
+            return rejected(made.status, _parsed(made.raw), made.headers, _explain, asked)
         if not made.begun and error is not None and (refusal := self._refused(error)) is not None:
             return refusal
         return AnswerLost("not_watched", f"litellm let no request of {self._route} be seen; what it sent is unknown")
@@ -201,7 +201,9 @@ def _imported() -> Any:
             raise SetupError(f"litellm.{name} is set in this process, and every call would be subject to it; unset it")
     litellm.suppress_debug_info = True
     for name in TALKERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        talker = logging.getLogger(name)
+        talker.setLevel(logging.WARNING)
+        talker.handlers.clear()  # its own would print beside whatever log there is
     return litellm
 
 

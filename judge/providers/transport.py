@@ -9,11 +9,21 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
+
+from aiohttp import (
+    ClientConnectorError,
+    ClientError,
+    ClientHttpProxyError,
+    ConnectionTimeoutError,
+    InvalidURL,
+)
 
 from judge.errors import SetupError
 from judge.judges import Judge
 from judge.providers import AnswerLost, CallError, NotSent, Rejected
+from judge.providers.quoting import unquoted
 from judge.providers.retry_after import retry_after
 
 CONNECT_TIMEOUT_S = 10.0
@@ -22,6 +32,23 @@ DETAIL_CHARACTERS = 300
 CAUSES = {402: "out_of_money", 413: "request_too_large", 529: "overloaded"}
 
 _AS_JSON = {"headers": {"Content-Type": "application/json"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was sent, of which nothing is to be told to others: the body, but for the model's name, and the keys."""
+
+    body: bytes
+    model: str
+    secrets: tuple[str | None, ...]
+
+    def fit(self, said: str) -> str:
+        """What somebody says of it, in a line of bounded length, without what it repeats."""
+        said = " ".join(said.split())
+        for secret in filter(None, self.secrets):
+            said = said.replace(secret, "***")
+        # A quotation that is cut would be too short to be known as one.
+        return unquoted(said[: 2 * DETAIL_CHARACTERS], self.body, self.model)[:DETAIL_CHARACTERS]
 
 
 class Transport:
@@ -58,19 +85,24 @@ class Transport:
     async def send(self, body: bytes) -> bytes:
         """The raw reply. The caller bounds the time. Raises Rejected, NotSent or AnswerLost."""
         failure: CallError
+        asked = Asked(body, self.model, (self._key,))
         try:
             raw: bytes = await self._client.post(self._path, cast_to=bytes, content=body, options=_AS_JSON)
             return raw
         except self._sdk.APIStatusError as error:
-            failure = rejected(error.status_code, error.body, error.response.headers, self.explain, self._key)
+            failure = rejected(error.status_code, error.body, error.response.headers, self.explain, asked)
         except self._sdk.APIConnectionError as error:
-            detail = " ".join(str(error.__cause__).split())[:DETAIL_CHARACTERS] or type(error.__cause__).__name__
-            if _never_connected(error):
-                failure = NotSent("no_connection", f"no connection to {self.endpoint}: {detail}")
-            else:
-                failure = AnswerLost("connection_lost", f"the connection broke before the answer came: {detail}")
+            failure = self._broken(error.__cause__, asked)
+        except ClientError as error:  # a reply that is no HTTP comes through the SDK as it is
+            failure = self._broken(error, asked)
         # Raised out here: the SDK's error holds the key and the prompt in its request, and must not travel along.
         raise failure
+
+    def _broken(self, error: BaseException | None, asked: Asked) -> CallError:
+        detail = asked.fit(str(error)) or type(error).__name__
+        if _never_connected(error):
+            return NotSent("no_connection", f"no connection to {self.endpoint}: {detail}")
+        return AnswerLost("connection_lost", f"the connection broke before the answer came: {detail}")
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -87,18 +119,17 @@ def rejected(
     body: object,
     headers: Any,
     explain: Callable[[dict[str, Any]], tuple[str | None, str | None]],
-    *secrets: str | None,
+    asked: Asked,
 ) -> Rejected:
-    """What a reply with an error status says, with every secret struck out; `explain` as a transport's."""
+    """What a reply with an error status says, as far as it may be told; `explain` as a transport's."""
     error = body if isinstance(body, dict) else {}
     if isinstance(error.get("error"), dict):
         error = error["error"]
-    detail = " ".join(str(error.get("message") or f"HTTP status {status}").split())
-    for secret in filter(None, secrets):
-        detail = detail.replace(secret, "***")
+    detail = asked.fit(str(error.get("message") or f"HTTP status {status}"))
     cause, parameter = explain(error)
     cause = cause or CAUSES.get(status, f"http_{status}")
-    return Rejected(cause, detail[:DETAIL_CHARACTERS], status, retry_after(headers), parameter)
+    parameter = None if parameter is None else asked.fit(parameter)
+    return Rejected(cause, detail, status, retry_after(headers), parameter)
 
 
 def check(judge: Judge, ambient: str) -> None:
@@ -142,19 +173,11 @@ def trusted(judge: Judge) -> ssl.SSLContext | bool:
         ) from None
 
 
-def _never_connected(error: BaseException) -> bool:
+def _never_connected(cause: BaseException | None) -> bool:
     """Whether a failure came before a connection was there.
 
     The SDK's transport calls a reset in mid-answer a failed connect too, so the cause below it decides.
     """
-    from aiohttp import (  # noqa: PLC0415 - loaded by the SDK
-        ClientConnectorError,
-        ClientHttpProxyError,
-        ConnectionTimeoutError,
-        InvalidURL,
-    )
-
-    cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ClientConnectorError | ClientHttpProxyError | ConnectionTimeoutError | InvalidURL):
             return True

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select, text
 
+from judge.runs import CHUNK_ITEMS
 from judge.store.locks import Lock, hold
 from judge.store.tables import submission
 
 QUEUE, TASK = "judge", "grade_chunk"
-#: Items that are graded by one worker at a time: many chunks share a run out evenly, few cost less.
-CHUNK_ITEMS = 25
 
 _ENQUEUE = """
     SELECT procrastinate_defer_jobs_v1(ARRAY(

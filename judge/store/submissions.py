@@ -144,10 +144,13 @@ def begin(connection: Connection, tenant: str, run_id: str, by: str) -> Submissi
     return found
 
 
-def end(connection: Connection, tenant: str, run_id: str, by: str, turn: int) -> None:
-    """Gives a run up that was begun in a turn. It is done where no item is open, unless it was submitted again."""
-    if runs.release(connection, tenant, run_id, by) == "done":
-        settle(connection, tenant, run_id, Wish.DONE, turn=turn)
+def end(connection: Connection, tenant: str, run_id: str, by: str, turn: int) -> bool:
+    """Gives a run up that was begun in a turn. It is done where no item is open, unless it was submitted again.
+
+    Returns whether this made it so.
+    """
+    done = runs.release(connection, tenant, run_id, by) == "done"
+    return done and settle(connection, tenant, run_id, Wish.DONE, turn=turn)
 
 
 def settle(

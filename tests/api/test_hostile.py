@@ -104,7 +104,8 @@ def refused(reply: Any, status: int) -> dict[str, Any]:
     assert reply.headers["Content-Type"] == "application/problem+json"
     assert len(reply.headers["X-Request-ID"]) == 32
     problem: dict[str, Any] = reply.json
-    assert set(problem) == {"type", "title", "status", "detail", "errors"}
+    assert set(problem) == {"type", "title", "status", "detail", "errors", "request_id"}
+    assert problem["request_id"] == reply.headers["X-Request-ID"]
     assert problem["status"] == status
     assert SECRET.encode() not in reply.raw.lower()
     return problem

@@ -42,6 +42,8 @@ GUARD = Path(__file__).parents[1] / "guard"
 WARNINGS = "error,ignore:Sending a large body directly:ResourceWarning"
 PRICE = {"input": 1.0, "output": 10.0}
 Row = dict[str, Any]
+#: What a program may say before anybody reads it; one that may say no more stands still.
+PIPE_BYTES = 1024 * 1024
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 #: Nothing of the browser's own is to be fetched, and no name is to be looked up.
 ALONE = (
@@ -97,6 +99,7 @@ class Terminal:
             stderr=subprocess.PIPE,
             encoding="utf-8",
             start_new_session=True,
+            pipesize=PIPE_BYTES,
         )
 
     def beside(self, name: str) -> Terminal:

@@ -52,7 +52,7 @@ def working(terminal: Terminal, count: int = 2) -> Iterator[list[Process]]:
                 process.send_signal(signal.SIGCONT)
                 process.terminate()
             said = [process.communicate(timeout=20)[1] for process in processes]
-    assert not any("Traceback" in one for one in said), said
+    assert not any("Traceback" in one or '"level": "error"' in one for one in said), said
 
 
 @pytest.fixture
