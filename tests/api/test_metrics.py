@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from api.metrics import Requests
+from judge import Judge
 from judge.keys import Scope
+from judge.ledger import CallState, Settlement
+from judge.metrics import Metrics
 from judge.store.store import Store
 from tests.api.conftest import JSON, Client, Reply
 
@@ -109,6 +116,29 @@ def test_a_figure_that_cannot_be_had_is_left_out(client: Client, store: Store) -
     finally:
         rename("gone", "submission")
     assert samples(client, "runs_wanted") == {(): 0}
+
+
+def test_the_page_names_every_figure_and_its_labels(client: Client) -> None:
+    """Those of judges that are asked are made by hand: no judge here is."""
+    page = (Path(__file__).parents[2] / "docs" / "observability.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(judge_\w+)` \|([^|]*)\|", page, re.MULTILINE)
+    told = {name.removesuffix("_total"): set(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
+    metrics, judge = Metrics(lambda judge: judge.name), Judge.load("simulated")
+    Requests(metrics.registry).answered("GET", "/", 200, 0.1)
+    settlement = Settlement("k", 1, CallState.ANSWERED, 0.0, prompt_tokens=1, completion_tokens=1, cached_tokens=1)
+    for cost in (None, 0.0):
+        metrics.settled(judge, replace(settlement, cost_usd=cost), 0.1)
+    metrics.sent(judge)
+    metrics.retried(judge, "http_500")
+    exposed = f"{generate_latest(metrics.registry).decode()}{read(client).raw.decode()}"
+    kinds = {"gauge", "counter", "histogram"}
+    families = [one for one in text_string_to_metric_families(exposed) if one.type in kinds]
+    found = {one.name for one in families if not one.name.endswith("_created")}
+    assert found == set(told)
+    for family in families:
+        for sample in family.samples:
+            if family.name in told:
+                assert set(sample.labels) - {"le"} == told[family.name], family.name
 
 
 def test_figures_come_in_the_format_that_is_asked_for(client: Client) -> None:

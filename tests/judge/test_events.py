@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -191,3 +193,11 @@ def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk._logs", None)
     with pytest.raises(SetupError, match="its extra: otel"):
         events.wanted()
+
+
+def test_the_page_names_every_attribute(send: Callable[..., Told]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "observability.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`(?:gen_ai|error|judge)\.[^|]*) \|", page, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([\w.]+)`", row)}
+    told = send(grade(SCORED, SENTENCE, metadata={"gen_ai.response.id": "chatcmpl-1"}), wanted="explanations")
+    assert {key for one in told for key in one if key} == named
