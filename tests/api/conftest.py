@@ -15,6 +15,10 @@ from typing import Any
 import pytest
 import uvicorn
 
+from judge import keys
+from judge.keys import Key, Scope
+from judge.store import open_store
+
 JSON = {"Content-Type": "application/json"}
 
 
@@ -90,3 +94,20 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         if request.param == "postgresql":
             url = lent.enter_context(request.getfixturevalue("postgres_server").lent())
         yield lent.enter_context(running(DATABASE_URL=url, KEYLESS=1))
+
+
+@pytest.fixture
+def key(database_url: str) -> Callable[..., str]:
+    """Makes a key in the database of the service."""
+
+    def made(*scopes: Scope, tenant: str = "local", expires_in: float | None = None) -> str:
+        id_, text = keys.made()
+        at = time.time()
+        until = None if expires_in is None else at + expires_in
+        with open_store(database_url) as store:
+            store.change(
+                store.keys.add, Key(id_, tenant, "test", frozenset(scopes), at, until, None, keys.hashed(text))
+            )
+        return text
+
+    return made
