@@ -25,10 +25,11 @@ MOST_BELIEVED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: whose runs and labels they see, and what they may do."""
+    """Who asks: whose runs and labels they see, what they may do, and the id of their key, if they have one."""
 
     tenant: str
     scopes: frozenset[Use]
+    key: str | None = None
 
     def may(self, use: Use) -> bool:
         """Whether they may."""
@@ -85,4 +86,4 @@ class Access:
                 self._believed[id_] = (now + BELIEVED_S, key)
         if key is None or not key.is_of(text.strip()) or not key.stands_at(time.time()):
             return None
-        return Caller(key.tenant, key.scopes)
+        return Caller(key.tenant, key.scopes, key.id)

@@ -14,7 +14,7 @@ from api.desk import Desks
 from api.loopback import Loopback
 from api.openapi import Service
 from api.request_ids import RequestIds
-from api.routes import grades, health, results, rubrics, runs
+from api.routes import budgets, grades, health, results, rubrics, runs
 from api.settings import ServiceSettings
 from api.shelf import Shelf
 from judge.settings import Settings
@@ -52,7 +52,15 @@ def create_app(store_url: str | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for router in (grades.router, runs.bodied, runs.router, results.router, rubrics.router, health.router):
+    for router in (
+        grades.router,
+        runs.bodied,
+        runs.router,
+        results.router,
+        rubrics.router,
+        budgets.router,
+        health.router,
+    ):
         app.include_router(router)
     handlers.install(app)
     app.add_middleware(Access, keyless=service.keyless)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from judge.budgets import Shortage
 from judge.errors import StoreError
 from judge.owner import this_process
 
@@ -42,7 +43,8 @@ class Claimed(StrEnum):
     REUSED = "reused"  #: answered before
     HELD = "held"  #: an earlier answer is lost
     ELSEWHERE = "elsewhere"  #: a live process has it in flight: wait
-    OVER_BUDGET = "over_budget"  #: it may cost more than the run has left
+    OVER_BUDGET = "over_budget"  #: it may cost more than a budget has left
+    RESERVED = "reserved"  #: so it may now, and calls in flight may give something back: wait
 
 
 def call_key(tenant: str, endpoint: str, body: bytes, sample: int, round_: int) -> str:
@@ -56,7 +58,7 @@ def call_key(tenant: str, endpoint: str, body: bytes, sample: int, round_: int) 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The wish to send one call."""
+    """The wish to send one call. `paid_by` is the id of the key of the service whose budgets it counts for."""
 
     key: str
     endpoint: str
@@ -65,16 +67,18 @@ class Claim:
     reserved_usd: float | None
     resend_lost: bool
     budget_usd: float | None = None
+    paid_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a claim brought: the attempt it is about, and the raw reply where there is one."""
+    """What a claim brought: the attempt it is about, the raw reply where there is one, the budget without room."""
 
     claimed: Claimed
     attempt: int
     raw: bytes | None = None
     possible_duplicate: bool = False
+    shortage: Shortage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,8 @@ class Rows(Protocol):
 class Ledger:
     """The ledger of one run, or of single grades where there is no run.
 
-    A run's `budget_usd` is reserved in the transaction that makes the row of a call, whoever else spends on the run.
+    A run's `budget_usd`, and those of the key that pays, are reserved in the transaction that makes the row of a call,
+    whoever else spends on them.
     `broken` is the first error of a write that was begun: what cannot be written down must not be asked for.
     """
 
@@ -126,9 +131,10 @@ class Ledger:
         round_: int = 0,
         resend_lost: bool = False,
         budget_usd: float | None = None,
+        paid_by: str | None = None,
     ) -> None:
         self._rows, self._run, self._round, self._resend_lost = rows, run, round_, resend_lost
-        self._budget_usd = budget_usd
+        self._budget_usd, self._paid_by = budget_usd, paid_by
         self._owner = this_process()
         self._in_flight: dict[str, asyncio.Event] = {}
         self._writing: set[asyncio.Task[None]] = set()
@@ -141,7 +147,9 @@ class Ledger:
     async def claim(self, key: str, endpoint: str, reserved_usd: float | None) -> Held:
         """The right to send, on disk when this returns; or what is there already."""
         held = await self._rows.claim(
-            Claim(key, endpoint, self._owner, self._run, reserved_usd, self._resend_lost, self._budget_usd)
+            Claim(
+                key, endpoint, self._owner, self._run, reserved_usd, self._resend_lost, self._budget_usd, self._paid_by
+            )
         )
         if held.claimed is Claimed.NEW:
             self._in_flight[key] = asyncio.Event()

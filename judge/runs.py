@@ -44,7 +44,7 @@ SOURCE_CONCURRENCY = 64
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a run is made. Times in seconds; None for no limit."""
+    """How a run is made. Times in seconds; None for no limit. `paid_by` is the key that it was submitted with."""
 
     samples: int = 1
     concurrency: int | None = None
@@ -57,6 +57,7 @@ class Options:
     retry_failed: bool = False
     take_over: bool = False
     allow_unpriced: bool = False
+    paid_by: str | None = None
 
 
 @dataclass(slots=True)
@@ -92,7 +93,7 @@ class Run:
             store.change(store.runs.commit_spent, self.id)
         probed = session.probe_usd if own_session else 0.0  # a shared one was paid for by whoever came first
         budget = None if options.budget_usd is None else max(options.budget_usd - probed, 0.0)
-        self._ledger = Ledger(store, self.id, row["round"], options.resend_lost, budget)
+        self._ledger = Ledger(store, self.id, row["round"], options.resend_lost, budget, options.paid_by)
         spent = store.ask(store.runs.spent, self.id)
         self._caller: Caller | None = session.caller(self._ledger, Budget(budget, spent))
         self._grader: Grader = session.grader(rubric, self._caller, self.id)

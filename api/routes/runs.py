@@ -96,6 +96,7 @@ async def submit_run(
         fresh=body.fresh,
         resend_lost=body.resend_lost,
         retry_failed=body.retry_failed,
+        paid_by=desk.key,
     )
 
     async def work() -> Response:
@@ -185,7 +186,8 @@ async def resume_run(
         judge_of(desk.shelf, name)
         options = Options(samples=info.samples) if before is None else Options(**before.options)
         budget = options.budget_usd if body.budget_usd is None else body.budget_usd
-        options = replace(options, budget_usd=budget, resend_lost=body.resend_lost, retry_failed=body.retry_failed)
+        options = replace(options, budget_usd=budget, paid_by=desk.key)
+        options = replace(options, resend_lost=body.resend_lost, retry_failed=body.retry_failed)
         await desk.worker.resume(run, name, options)
         return _accepted(await asyncio.to_thread(_status, store, run))
 

@@ -17,7 +17,7 @@ COMMANDS = {
     "schema": "Print the JSON schema of what is read and written.",
     "db": "Show, upgrade or copy the database.",
     "serve": "Serve grading over HTTP.",
-    "keys": "Make, list or revoke keys of the service.",
+    "keys": "Make, list, limit or revoke keys of the service.",
     "doctor": "Check the set-up.",
 }
 

@@ -16,6 +16,7 @@ from judge.items import Item
 from judge.ledger import Claim, Held, Settlement, now
 from judge.owner import this_process
 from judge.store import (
+    budgets,
     calibrations,
     calls,
     changes,
@@ -45,7 +46,7 @@ class Store:
     """Everything kept for a tenant. Close it, or use it as a context manager."""
 
     # The questions and tables, for callers that must not import SQLAlchemy before a store is open.
-    calibrations, changes, figures, keys, labels = calibrations, changes, figures, keys, labels
+    budgets, calibrations, changes, figures, keys, labels = budgets, calibrations, changes, figures, keys, labels
     replays, results, runs, submissions = replays, results, runs, submissions
     tables, verdicts, watches = tables, verdicts, watches
 
@@ -53,8 +54,9 @@ class Store:
         self.tenant = tenant
         self._database = database
         self._kept: set[tuple[str, str]] = set()
-        self._claim = calls.claim_for(tenant)
-        self._settle = calls.settle_for(tenant)
+        purses = budgets.Purses(tenant)
+        self._claim = calls.claim_for(tenant, purses)
+        self._settle = calls.settle_for(tenant, purses)
         self._finish = lru_cache(16)(lambda run: runs.finish_for(tenant, run))
 
     @classmethod
