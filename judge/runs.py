@@ -20,7 +20,8 @@ from judge import prompts
 from judge.calling import Caller
 from judge.costs import Budget
 from judge.datasets import Dataset, Scan
-from judge.errors import StoreError
+from judge.errors import BudgetUsedUp, StoreError
+from judge.forecast import to_finish
 from judge.grades import Graded
 from judge.grading import Grader, refuse_pairs
 from judge.items import Item
@@ -84,7 +85,7 @@ class Run:
         options: Options,
         own_session: bool = False,
     ) -> None:
-        self._store, self._session, self._options = store, session, options
+        self._store, self._session, self._options, self._rubric = store, session, options, rubric
         self._own_session = own_session
         self.id: str = row["id"]
         self.items: int = row["items"]
@@ -183,6 +184,8 @@ class Run:
         if self._caller:
             self._caller.endpoint.eased.discard(self._room.set)
         await self._ledger.flush()
+        if isinstance(self._trouble, BudgetUsedUp):
+            raise BudgetUsedUp(f"{self._trouble}; {to_finish(self._store, self._session, self._rubric, self.id)}")
         if self._trouble is not None:
             raise self._trouble
 

@@ -35,8 +35,10 @@ from api.problems import (
     Fault,
 )
 from api.requested import check_items, judge_of, rubric_of
-from api.routes.examples import RUN, RUN_REQUEST
+from api.routes.examples import ESTIMATE, RUN, RUN_REQUEST
+from judge.datasets import Given
 from judge.errors import InputError
+from judge.estimates import Estimate, estimate
 from judge.runs import Options
 from judge.statuses import RunStatus
 from judge.store.results import RunInfo
@@ -75,6 +77,7 @@ HEADERS = {
     response_model=RunStatus,
     openapi_extra={"parameters": [idempotency.PARAMETER]},
     responses={
+        200: {**answer(ESTIMATE.model_dump(mode="json")), "model": Estimate, "description": "What it would cost."},
         202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS},
         **problems(*REFUSALS, INVALID_KEY, INVALID_RUBRIC, KEY_IN_USE, KEY_REUSED, OVERLOADED),
     },
@@ -86,7 +89,8 @@ async def submit_run(
 
     Equal items, rubric, judge and samples are one run: submitted again it goes on with what is open, and pays for
     nothing twice. `fresh` makes a run of its own, or goes on with an earlier such one that is not done. An
-    `Idempotency-Key` gives the first answer again, for seven days.
+    `Idempotency-Key` gives the first answer again, for seven days. With `dry_run` nothing is made or sent: the answer
+    says what the run would cost, by what the judge came to before.
     """
     rubric, judge = rubric_of(desk.shelf, body), judge_of(desk.shelf, body.judge)
     check_items(body.items, judge, desk.max_output_bytes)
@@ -98,6 +102,11 @@ async def submit_run(
         retry_failed=body.retry_failed,
         paid_by=desk.key,
     )
+    if body.dry_run:
+        dataset = Given(body.name, body.items, judge.takes_images)
+        scan = await asyncio.to_thread(dataset.scan)
+        made = await estimate(desk.store, dataset, scan, rubric, judge, options)
+        return Response(made.model_dump_json(), media_type="application/json")
 
     async def work() -> Response:
         try:

@@ -8,6 +8,7 @@ import sys
 #: What each command does. A command is the typer app of the module of its name.
 COMMANDS = {
     "grade": "Grade a file of outputs by a rubric.",
+    "estimate": "Tell what grading a file will cost, by what the judge came to before.",
     "runs": "List, show, export or delete runs.",
     "calibrate": "Measure how far a judge agrees with people, and correct it.",
     "calibrations": "List, show, check, compare or report calibrations.",

@@ -21,6 +21,7 @@ from judge.store import (
     calls,
     changes,
     figures,
+    history,
     keys,
     labels,
     replays,
@@ -46,7 +47,8 @@ class Store:
     """Everything kept for a tenant. Close it, or use it as a context manager."""
 
     # The questions and tables, for callers that must not import SQLAlchemy before a store is open.
-    budgets, calibrations, changes, figures, keys, labels = budgets, calibrations, changes, figures, keys, labels
+    budgets, calibrations, changes, figures, history = budgets, calibrations, changes, figures, history
+    keys, labels = keys, labels
     replays, results, runs, submissions = replays, results, runs, submissions
     tables, verdicts, watches = tables, verdicts, watches
 
