@@ -121,7 +121,7 @@ def forecast(
     if rubric is not None:
         past = store.ask(store.history.items, judges, rubric)
     if len(past) < LEAST_ITEMS:
-        past = store.ask(store.history.items, judges, None)
+        past = store.ask(store.history.items, judges)
     if len(past) < LEAST_ITEMS or not load.calls:
         return None
     runs = list(dict.fromkeys(one.run for one in past))
@@ -212,16 +212,15 @@ def _minutes(calls: Interval, prompt: Interval, written: Interval, answers: Answ
 def to_finish(store: Store, session: Session, rubric: Rubric, run_id: str) -> str:
     """What grading the open items of a run would cost, in words: by those that are graded, or at worst."""
     count, size, longest = store.ask(store.history.left, run_id)
-    load = Load.of(rubric, session.judge, session.samples, size, count)
-    judges = {session.fingerprint: session.samples}
-    pace = Pace(session.judge.concurrency)
-    found = forecast(store, session.judge, session.price, judges, rubric.hash, load, pace) if count else None
     told = f"to grade the {count:,} open items"
-    if found is not None and found.cost_usd is not None:
-        cost, n = found.cost_usd, found.rests_on.items
-        between = f"${cost.low:.4f} to ${cost.high:.4f}, by {n:,} items graded so far"
+    past: list[Past] = store.ask(store.history.items, {session.fingerprint: session.samples}, only=run_id)
+    costs = [one.cost_usd for one in past if one.cost_usd is not None]
+    if len(costs) >= LEAST_ITEMS:
+        cost = total([1.0] * len(costs), costs, count)
+        between = f"${cost.low:.4f} to ${cost.high:.4f}, by the {len(costs):,} graded so far"
         return f"{told} would cost about ${cost.expected:.4f} ({between})"
-    if session.price is None:
-        return f"{told} costs what is unknown, since the price is"
+    if session.price is None or not rubric.leaves:
+        return f"too few are graded to tell what it would cost {told}"
+    load = Load.of(rubric, session.judge, session.samples, size, count)
     worst = session.price.worst(load.sent_bytes, load.calls * session.judge.max_tokens, longest)
     return f"{told} would cost ${worst:.4f} at worst"

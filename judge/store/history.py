@@ -42,7 +42,9 @@ class Answers:
     per_minute: float | None  #: calls answered in a minute, while the newest of the runs went on
 
 
-def items(connection: Connection, tenant: str, judges: Mapping[str, int], rubric: str | None) -> list[Past]:
+def items(
+    connection: Connection, tenant: str, judges: Mapping[str, int], rubric: str | None = None, only: str | None = None
+) -> list[Past]:
     """Items that judges of these fingerprints graded, the newest runs first.
 
     Parameters
@@ -51,10 +53,14 @@ def items(connection: Connection, tenant: str, judges: Mapping[str, int], rubric
         Samples by fingerprint.
     rubric
         Only items graded by this one; None for all.
+    only
+        Only items of this run; None for all.
     """
     by = func.coalesce(run_item.c.rubric_hash, run.c.rubric_hash)
     made = (run.c.tenant == tenant, run.c.judge_fingerprint.in_(judges), run.c.rescored_from.is_(None))
     runs = select(run.c.id).where(*made).order_by(run.c.created_at.desc()).limit(MOST_RUNS)
+    if only is not None:
+        runs = runs.where(run.c.id == only)
     wanted = (
         select(run_item, by.label("by"), run.c.judge_fingerprint)
         .join(run, (run.c.tenant == run_item.c.tenant) & (run.c.id == run_item.c.run))
