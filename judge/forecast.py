@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from judge.estimates import Forecast, History, Interval, Minutes
 from judge.judges import Judge, Price
 from judge.quotes import shared_bytes
 from rubrics import Rubric
@@ -26,49 +25,6 @@ if TYPE_CHECKING:
 #: Fewer items say nothing of how much they differ.
 LEAST_ITEMS = 5
 CONFIDENCE = 0.95
-
-
-class _Published(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Interval(_Published):
-    """A total, and what it lies between with 95% where the items are like those that it rests on."""
-
-    expected: float
-    low: float
-    high: float
-
-
-class Minutes(_Published):
-    """From as fast as the judge's limits and its latency allow, to the pace of its newest run, pauses included."""
-
-    low: float
-    high: float
-
-
-class History(_Published):
-    """What a forecast rests on."""
-
-    items: int
-    runs: int
-    same_rubric: bool = Field(description="Whether all were graded by the same rubric.")
-    answers: int = Field(description="Calls of these runs that were answered.")
-    asked_again: float | None = Field(description="Share of answers that were of no use, and asked for again.")
-    cached: float | None = Field(description="Share of the prompts' tokens that the provider had cached.")
-    latency_s: float | None
-    calls_a_minute: float | None = Field(description="Of the newest run.")
-
-
-class Forecast(_Published):
-    """What calls will come to, with all that is asked again. Dollars are null where a price is unknown."""
-
-    calls: Interval
-    prompt_tokens: Interval
-    answer_tokens: Interval
-    cost_usd: Interval | None
-    minutes: Minutes | None
-    rests_on: History
 
 
 @dataclass(frozen=True, slots=True)

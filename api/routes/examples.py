@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from api.envelopes import Grades
 from judge import Grade, Outcome
-from judge.estimates import Estimate
-from judge.forecast import Forecast, History, Interval, Minutes
+from judge.estimates import Estimate, Forecast, History, Interval, Minutes
 from judge.grades import CriterionGrade, JudgeRef, RubricRef, Usage
 from judge.statuses import RunStatus
 from rubrics import Rubric

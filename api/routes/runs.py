@@ -38,7 +38,8 @@ from api.requested import check_items, judge_of, rubric_of
 from api.routes.examples import ESTIMATE, RUN, RUN_REQUEST
 from judge.datasets import Given
 from judge.errors import InputError
-from judge.estimates import Estimate, estimate
+from judge.estimates import Estimate
+from judge.estimating import estimate
 from judge.runs import Options
 from judge.statuses import RunStatus
 from judge.store.results import RunInfo

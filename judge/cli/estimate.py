@@ -35,7 +35,7 @@ from judge.cli.dataset import (
 from judge.cli.exits import expected
 from judge.datasets import Dataset, Scan
 from judge.estimates import Estimate
-from judge.estimates import estimate as estimated
+from judge.estimating import estimate as estimated
 from judge.judges import Judge
 from judge.runs import Options
 from judge.store import look

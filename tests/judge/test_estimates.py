@@ -14,8 +14,9 @@ import pytest
 from judge import Judge, SetupError
 from judge.datasets import Dataset
 from judge.errors import BudgetUsedUp
-from judge.estimates import DONE, FREE, NEVER_ASKED, NO_HISTORY, Estimate, estimate
-from judge.forecast import Forecast, Interval, total
+from judge.estimates import Estimate, Forecast, Interval
+from judge.estimating import DONE, FREE, NEVER_ASKED, NO_HISTORY, estimate
+from judge.forecast import total
 from judge.runs import Options, Run
 from judge.store.store import Store
 from judge.summary import summarise

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from judge.cli.draw.line import fact, line, paragraph
-from judge.estimates import Estimate
-from judge.forecast import Forecast, Interval
+from judge.estimates import Estimate, Forecast, Interval
 from judge.notation import money, share
 
 
