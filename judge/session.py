@@ -83,7 +83,9 @@ class Session:
         Raises
         ------
         SetupError
-            When it cannot be asked, or not within the budget.
+            When it cannot be asked.
+        BudgetUsedUp
+            When a budget has no room for finding out.
         """
         adapter = connect(judge)
         if isinstance(adapter, Source):

@@ -18,6 +18,7 @@ from api.errors import Refused
 from api.openapi import answer, problems
 from api.problems import (
     ACCESS,
+    BUDGET_USED_UP,
     INVALID_JSON,
     INVALID_KEY,
     INVALID_REQUEST,
@@ -80,7 +81,7 @@ HEADERS = {
     responses={
         200: {**answer(ESTIMATE.model_dump(mode="json")), "model": Estimate, "description": "What it would cost."},
         202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS},
-        **problems(*REFUSALS, INVALID_KEY, INVALID_RUBRIC, KEY_IN_USE, KEY_REUSED, OVERLOADED),
+        **problems(*REFUSALS, BUDGET_USED_UP, INVALID_KEY, INVALID_RUBRIC, KEY_IN_USE, KEY_REUSED, OVERLOADED),
     },
 )
 async def submit_run(

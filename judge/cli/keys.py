@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Keys of the service.")
 
+BudgetOption = Annotated[str | None, typer.Option(help="Dollars that may be spent in total; `none` for no limit.")]
+MonthlyOption = Annotated[str | None, typer.Option(help="Dollars in each calendar month of UTC.")]
+
 DAY_S = 24 * 3600
 TENANT = r"[a-z0-9][a-z0-9-]{0,63}"
 
@@ -36,19 +39,19 @@ def create(
     scope: Annotated[list[Scope] | None, typer.Option(help="What it may be used for; grade and read without.")] = None,
     tenant: Annotated[str, typer.Option(help="Whose runs it sees; `local`: those of the commands.")] = "local",
     expires_days: Annotated[float | None, typer.Option(min=0.001, max=36500, help="Then it expires.")] = None,
-    budget_usd: Annotated[float | None, typer.Option(min=0, help="What it may spend in total.")] = None,
-    monthly_usd: Annotated[float | None, typer.Option(min=0, help="And in each calendar month, of UTC.")] = None,
+    budget_usd: BudgetOption = None,
+    monthly_usd: MonthlyOption = None,
 ) -> None:
     """Make a key and print it. It is not kept, so this is the only time that it can be seen."""
-    if re.fullmatch(TENANT, tenant) is None:
-        raise InputError(f"{tenant[:64]!r} is no name of a tenant; write small letters, digits and hyphens")
+    _check_tenant(tenant)
     id_, text = keys.made()
     at = time.time()
     scopes = frozenset(scope or (Scope.GRADE, Scope.READ))
     until = None if expires_days is None else at + expires_days * DAY_S
+    limits = _limits(budget_usd, monthly_usd)
     with open_store() as store:
         store.change(store.keys.add, Key(id_, tenant, name, scopes, at, until, None, keys.hashed(text)))
-        _limit(store, tenant, id_, {Period.TOTAL: budget_usd, Period.MONTH: monthly_usd})
+        _limit(store.of(tenant), id_, limits)
     typer.echo(text)
     say(f"key {id_} of {tenant}: {', '.join(sorted(scopes))}; it is not shown again")
 
@@ -58,23 +61,23 @@ def create(
 def budget(
     key: Annotated[str | None, typer.Argument(help="The key's id.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Instead of one key: all calls of this tenant.")] = None,
-    budget_usd: Annotated[str | None, typer.Option(help="What may be spent in total; `none` for no limit.")] = None,
-    monthly_usd: Annotated[str | None, typer.Option(help="And in each calendar month, of UTC.")] = None,
+    budget_usd: BudgetOption = None,
+    monthly_usd: MonthlyOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what a key or a tenant may spend, and change it. What was spent before counts."""
     if (key is None) == (tenant is None):
         raise InputError("name a key by its id, or a tenant with --tenant; list the keys with: judge keys list")
-    told = {Period.TOTAL: budget_usd, Period.MONTH: monthly_usd}
-    limits = {period: _dollars(text) for period, text in told.items() if text is not None}
+    if tenant is not None:
+        _check_tenant(tenant)
+    limits = _limits(budget_usd, monthly_usd)
     with open_store(must_exist=True) as store:
         found = None if key is None else store.ask(store.keys.find, key)
         if key is not None and found is None:
             raise InputError(f"there is no key {key[:64]!r}; list them with: judge keys list")
         of = tenant if found is None else found.tenant
         assert of is not None
-        for period, limit in limits.items():
-            store.of(of).change(store.budgets.put, key, period, limit)
+        _limit(store.of(of), key, limits)
         standing: list[BudgetStanding] = store.of(of).ask(store.budgets.standing, key)
     if as_json:
         typer.echo(json.dumps([one.model_dump(mode="json") for one in standing]))
@@ -130,10 +133,19 @@ def _standing(one: Key) -> str:
     return f"{'expires' if one.stands_at(time.time()) else 'expired'} {day(one.expires_at)}"
 
 
-def _limit(store: Store, tenant: str, key: str, limits: dict[Period, float | None]) -> None:
+def _check_tenant(name: str) -> None:
+    if re.fullmatch(TENANT, name) is None:
+        raise InputError(f"{name[:64]!r} is no name of a tenant; write small letters, digits and hyphens")
+
+
+def _limits(total: str | None, month: str | None) -> dict[Period, float | None]:
+    told = {Period.TOTAL: total, Period.MONTH: month}
+    return {period: _dollars(text) for period, text in told.items() if text is not None}
+
+
+def _limit(store: Store, key: str | None, limits: dict[Period, float | None]) -> None:
     for period, limit in limits.items():
-        if limit is not None:
-            store.of(tenant).change(store.budgets.put, key, period, limit)
+        store.change(store.budgets.put, key, period, limit)
 
 
 def _dollars(text: str) -> float | None:
@@ -144,7 +156,7 @@ def _dollars(text: str) -> float | None:
     except ValueError:
         usd = math.nan
     if not 0 <= usd < math.inf:
-        raise typer.BadParameter(f"{text[:64]!r} is no sum of dollars; write a number such as 50, or none for no limit")
+        raise InputError(f"{text[:64]!r} is no sum of dollars; write a number such as 50, or none for no limit")
     return usd
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +45,10 @@ def client(serve: Callable[..., Client], stub: Callable[..., Any], tmp_path: Pat
 
 
 def ended(client: Client, text: str, run: str) -> Any:
+    until = time.monotonic() + 20
     while (found := ask(client, text, path=f"/v1/runs/{run}").json)["status"] in {"queued", "running"}:
-        pass
+        assert time.monotonic() < until, found
+        time.sleep(0.02)
     return found
 
 
@@ -88,7 +91,7 @@ def test_whoever_resumes_a_run_pays_for_the_rest_of_it(
     poor, rich = (key(Scope.GRADE, Scope.READ) for _ in range(2))
     limit(0.015, poor)
     limit(9.0, rich, Period.MONTH)
-    run = ask(client, poor, "POST", "/v1/runs", body(20, judge="local")).json["id"]
+    run = ask(client, poor, "POST", "/v1/runs", body(30, judge="local")).json["id"]
     paused = ended(client, poor, run)
     ask(client, rich, "POST", f"/v1/runs/{run}/resume", {})
     done = ended(client, poor, run)
