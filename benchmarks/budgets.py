@@ -73,7 +73,7 @@ def main() -> None:
             rows += [
                 (f"{name}, {'4 budgets' if with_ else 'none'}", rate[with_], cpu[with_]) for with_ in (False, True)
             ]
-            checks.append(Check(f"cpu a call with 4 budgets / with none, {name}", cpu[True] / cpu[False], most=1.3))
+            checks.append(Check(f"cpu a call with 4 budgets / with none, {name}", cpu[True] / cpu[False], most=1.5))
     table(("claimed and settled", "calls/s", "cpu us a call"), rows)
     report("budgets", checks)
 

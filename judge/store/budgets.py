@@ -42,6 +42,12 @@ _GIVE_BACK = (
     .where(*_HERE, or_(budget.c.month.is_(None), budget.c.month == bindparam("b_month")))
     .values(committed_usd=budget.c.committed_usd - bindparam("b_usd"))
 )
+_LOCKED = (
+    select(budget)
+    .where(budget.c.tenant == bindparam("tenant"), budget.c.scope.in_(bindparam("scopes", expanding=True)))
+    .order_by(budget.c.scope, budget.c.period)
+    .with_for_update()
+)
 _CLAIMED = select(call.c.key, call.c.attempt, call.c.paid_by, call.c.sent_at, call.c.reserved_usd).where(
     call.c.tenant == bindparam("tenant"), call.c.key.in_(bindparam("keys", expanding=True)), _IN_FLIGHT
 )
@@ -63,6 +69,7 @@ class _Counter:
     limit_usd: float
     committed_usd: float
     kept: bool
+    found_usd: float | None  #: in its row
 
 
 class Purse:
@@ -92,7 +99,7 @@ class Purse:
             {"b_tenant": one.tenant, "b_scope": one.scope, "b_period": one.period, "b_month": one.month}
             | {"b_usd": one.committed_usd}
             for one in self._counters
-            if one.kept
+            if one.kept and one.committed_usd != one.found_usd
         ]
         if rows:
             connection.execute(_COMMIT, rows)
@@ -119,9 +126,8 @@ class Purses:
         scopes = known & {TENANT, *(scope_of(one.paid_by) for one in claims)} if known else set()
         if not scopes:
             return Purse([])
-        rows = select(budget).where(budget.c.tenant == self._tenant, budget.c.scope.in_(scopes))
-        locked = rows.order_by(budget.c.scope, budget.c.period).with_for_update()
-        return Purse([_counter(connection, row) for row in connection.execute(locked).all()])
+        rows = connection.execute(_LOCKED, {"tenant": self._tenant, "scopes": sorted(scopes)}).all()
+        return Purse([_counter(connection, row) for row in rows])
 
     def kept_back(self, connection: Connection, settled: Iterable[Settlement]) -> list[dict[str, Any]]:
         """What calls that are about to be settled did not cost, for `give_back`. Of those in flight alone."""
@@ -223,7 +229,8 @@ def _counter(connection: Connection, row: Any) -> _Counter:
             here.append(call.c.sent_at >= beginning_of(month))
         committed = connection.execute(select(func.coalesce(func.sum(_COST), 0.0)).where(*here)).scalar_one()
     kept = now() - row.at > RECOUNTED_S
-    return _Counter(row.tenant, row.scope, period, month, row.limit_usd, float(committed), kept)
+    found = row.committed_usd if month == row.month else None
+    return _Counter(row.tenant, row.scope, period, month, row.limit_usd, float(committed), kept, found)
 
 
 def _standing(one: _Counter) -> BudgetStanding:
