@@ -25,7 +25,7 @@ MOST_BELIEVED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: whose runs and labels they see, what they may do, and the id of their key."""
+    """Who asks: whose runs and labels they see, what they may do, and the id of their key, if they have one."""
 
     tenant: str
     scopes: frozenset[Use]

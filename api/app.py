@@ -15,7 +15,7 @@ from api.loopback import Loopback
 from api.metrics import Queue, Requests
 from api.openapi import Service
 from api.request_ids import RequestIds
-from api.routes import grades, health, metrics, results, rubrics, runs
+from api.routes import budgets, grades, health, metrics, results, rubrics, runs
 from api.settings import ServiceSettings
 from api.watch import Watch
 from judge import events
@@ -66,8 +66,16 @@ def create_app(store_url: str | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    several = (grades.router, runs.bodied, runs.router, results.router, rubrics.router, health.router, metrics.router)
-    for router in several:
+    for router in (
+        grades.router,
+        runs.bodied,
+        runs.router,
+        results.router,
+        rubrics.router,
+        budgets.router,
+        health.router,
+        metrics.router,
+    ):
         app.include_router(router)
     handlers.install(app)
     app.add_middleware(Access, keyless=service.keyless)

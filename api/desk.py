@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -20,13 +20,14 @@ from judge.workers import Workers
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """All that one tenant has here."""
+    """All that one tenant has here; `key` is the id of the key that a request came with, if it came with one."""
 
     store: Store
     shelf: Shelf
     sessions: Sessions
     worker: Worker
     max_output_bytes: int
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class _For:
         if not caller.may(self._use):
             raise Refused(NOT_ALLOWED, f"The key lacks the scope `{self._use}`; ask with one that has it.")
         desks: Desks = request.state.desks
-        return desks.of(caller.tenant)
+        return replace(desks.of(caller.tenant), key=caller.key)
 
 
 ToRead = Annotated[Desk, Depends(_For(Scope.READ))]

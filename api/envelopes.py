@@ -66,6 +66,7 @@ class RunRequest(Requested):
     budget_usd: float | None = Field(None, gt=0, le=1e9, description="What the run may cost; at this it pauses.")
     retry_failed: bool = Field(False, description="Grade again what failed, where the run was graded before.")
     fresh: bool = Field(False, description="A run of its own: no answer of an earlier one is used.")
+    dry_run: bool = Field(False, description="Tell what it would cost, and make nothing.")
 
 
 class Resumption(BaseModel):

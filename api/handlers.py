@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from api.errors import Refused
 from api.problems import (
+    BUDGET_USED_UP,
     INTERNAL,
     INVALID_REQUEST,
     INVALID_RUBRIC,
@@ -29,7 +30,7 @@ from api.problems import (
 from api.request_ids import HEADER
 from judge import Paused, RubricError, SetupError, StoreError
 from judge.endpoint import BREAKER_COOLS_S
-from judge.errors import InputError, Overloaded
+from judge.errors import BudgetUsedUp, InputError, Overloaded
 from judge.items import PAIRS
 from judge.messages import TAGS
 
@@ -59,7 +60,7 @@ def install(app: FastAPI) -> None:
 
 async def _answer(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    if isinstance(error, Paused):
+    if isinstance(error, Paused) and not isinstance(error, BudgetUsedUp):
         headers["Retry-After"] = f"{BREAKER_COOLS_S:.0f}"
     if isinstance(error, Overloaded):
         headers["Retry-After"] = f"{OVERLOAD_EASES_S}"
@@ -85,6 +86,8 @@ def problem_of(error: Exception) -> Problem:
             return INVALID_REQUEST.problem(str(error))
         case Overloaded():
             return OVERLOADED.problem(str(error))
+        case BudgetUsedUp():
+            return BUDGET_USED_UP.problem(str(error))
         case Paused():
             return JUDGE_PAUSED.problem(str(error))
         case SetupError():

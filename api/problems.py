@@ -55,6 +55,7 @@ class Kind:
 
 
 INVALID_JSON = Kind("invalid-json", 400, "The body is not JSON that can be read")
+BUDGET_USED_UP = Kind("budget-used-up", 402, "A budget has no room for this")
 INVALID_KEY = Kind("invalid-idempotency-key", 400, "The idempotency key is not one that can be kept")
 NO_KEY = Kind("no-key", 401, "The request comes with no key that stands")
 NOT_ALLOWED = Kind("not-allowed", 403, "The key is not for this")

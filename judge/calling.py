@@ -27,9 +27,10 @@ from judge.verdicts import Outcome
 
 ATTEMPTS = 4
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 30.0
-#: How often to look for the answer to an equal call of another process.
+#: How often to look for the answer to an equal call of another process, and for what others give back.
 POLL_S = 0.5
-ELSEWHERE = "elsewhere"
+#: Why an attempt waits that no server failed.
+ELSEWHERE, RESERVED = "elsewhere", "reserved"
 #: Prompt and answer do not fit into the model's context, whether it says so before or in mid-answer.
 TOO_LONG = "context_length_exceeded"
 
@@ -168,7 +169,7 @@ class Caller:
         try:
             answer: Answer = await self._retrying.copy()(attempt, call)
         except Again as last:
-            if last.cause != ELSEWHERE:
+            if last.cause not in (ELSEWHERE, RESERVED):
                 self.endpoint.gave_up(last.cause, str(last))
             return Answer(call.key, call.attempt, cause="deadline" if call.late else last.cause)
         return answer
@@ -195,7 +196,8 @@ class Caller:
                 return await self._send(call, held)
             self.budget.settle(call.worst_usd, 0.0)
             if held.claimed is Claimed.OVER_BUDGET:
-                raise self.budget.used_up(call.worst_usd)
+                assert held.shortage is not None
+                raise held.shortage.error()
         finally:
             await slot.__aexit__(None, None, None)
         if held.claimed is Claimed.REUSED:
@@ -203,6 +205,9 @@ class Caller:
         if held.claimed is Claimed.HELD:
             call.receipt.lost += 1
             return Answer(call.key, held.attempt, outcome=Outcome.LOST, cause="lost")
+        if held.claimed is Claimed.RESERVED:
+            await self._resting(lambda: self.endpoint.pause(POLL_S))
+            raise Again(RESERVED, "what is left of a budget was reserved", 0.0)
         await self._resting(lambda: self._twin(call.key))
         raise Again(ELSEWHERE, "the same call was in flight", 0.0)
 

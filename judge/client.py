@@ -22,7 +22,9 @@ from uuid import uuid4
 import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
+from judge.budgets import BudgetStanding
 from judge.errors import JudgeError
+from judge.estimates import Estimate
 from judge.grades import Grade
 from judge.items import Item
 from judge.statuses import RunStatus
@@ -134,6 +136,18 @@ class Client:
         asked |= {"calibration": calibration, "budget_usd": budget_usd}
         told = await self._send("POST", "/v1/runs", asked, headers=_once())
         return RunStatus.model_validate(told)
+
+    async def estimate(
+        self, items: Iterable[Item], *, rubric: str | Rubric, judge: str, samples: int = 1, fresh: bool = False
+    ) -> Estimate:
+        """What such a run would come to; nothing is made, and nothing is sent to the judge. Raises ServiceError."""
+        asked = _asked(items, rubric, judge, samples) | {"fresh": fresh, "dry_run": True}
+        return Estimate.model_validate(await self._send("POST", "/v1/runs", asked))
+
+    async def budgets(self) -> list[BudgetStanding]:
+        """The budgets that limit what this key spends: its own, then its tenant's. Raises ServiceError."""
+        told = await self._send("GET", "/v1/budgets")
+        return [BudgetStanding.model_validate(one) for one in told["data"]]
 
     async def status(self, run: str) -> RunStatus:
         """How far a run is. Raises ServiceError."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from judge.errors import Paused
+from judge.budgets import Shortage
+from judge.errors import BudgetUsedUp
 
 
 @dataclass(slots=True)
@@ -46,7 +47,7 @@ class Budget:
     async def reserve(self, worst_usd: float | None) -> None:
         """Holds what a call may cost, and waits for others to settle where it does not fit beside them.
 
-        Raises Paused where it does not fit with nothing else reserved.
+        Raises BudgetUsedUp where it does not fit with nothing else reserved.
         """
         while not self.fits(worst_usd):
             if not self.reservations:
@@ -56,12 +57,9 @@ class Budget:
         self.reserved_usd += worst_usd or 0.0
         self.reservations += 1
 
-    def used_up(self, worst_usd: float | None) -> Paused:
+    def used_up(self, worst_usd: float | None) -> BudgetUsedUp:
         """What to raise where a call that may cost so much does not fit."""
-        return Paused(
-            f"the budget of ${self.limit_usd or 0.0:.4f} is used up (${self.spent_usd:.4f} spent, the next call may "
-            f"cost ${worst_usd or 0.0:.4f}); raise --budget-usd and start the same command again: nothing is lost"
-        )
+        return of_run(self.limit_usd or 0.0, self.spent_usd, worst_usd or 0.0).error()
 
     def settle(self, worst_usd: float | None, cost_usd: float | None) -> None:
         """What was reserved becomes what was spent."""
@@ -69,3 +67,9 @@ class Budget:
         self.reserved_usd = self.reserved_usd - (worst_usd or 0.0) if self.reservations else 0.0
         self.spent_usd += cost_usd or 0.0
         self._settled.set()
+
+
+def of_run(limit_usd: float, spent_usd: float, worst_usd: float) -> Shortage:
+    """The budget of a run, where it has no room for a call."""
+    mended = "raise --budget-usd (over HTTP: resume with budget_usd) and start the same again"
+    return Shortage("the run's budget", limit_usd, spent_usd, worst_usd, mended)

@@ -7,6 +7,7 @@
     │   └── RunBusy      another live process is at work on the run
     ├── Overloaded       more was submitted than can be graded soon
     └── Paused           the judge cannot be asked for now; what is not graded is still open
+        └── BudgetUsedUp    a budget has no room for the next call
 
 Every message is one line that says what to do next. What a single call or a single item suffers is not an
 exception for callers: it is an outcome in the grade.
@@ -41,3 +42,7 @@ class Overloaded(JudgeError):
 
 class Paused(JudgeError):
     """Asking stopped before everything was graded; the same command goes on."""
+
+
+class BudgetUsedUp(Paused):
+    """A budget has no room for the next call, and nothing is in flight that could give something back."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -16,7 +16,7 @@ from judge.grades import CriterionGrade, Grade, Graded, Judged, JudgeRef, Rubric
 from judge.images import NOT_SEEN
 from judge.items import PAIRS, Item
 from judge.judges import Asking, Judge
-from judge.providers import Body, Provider, Reading, Request, Source
+from judge.providers import Body, Image, Provider, Reading, Request, Source
 from judge.telemetry import NOBODY, Observer
 from judge.verdicts import PRECEDENCE, SETTLED, Outcome, Verdict
 from rubrics import Rubric, answer_schema, in_parts
@@ -35,6 +35,10 @@ class _Part:
 
     rubric: Rubric
     body: Body
+
+    def filled(self, text: str, max_tokens: int, images: Sequence[Image]) -> bytes:
+        """The bytes of one call. A body of one's own may know of no images."""
+        return self.body(text, max_tokens, images) if images else self.body(text, max_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,13 @@ class Grader:
         self._observer.graded(self._judge, plan.rubric, graded)
         return graded
 
+    def first_calls(self, item: Item) -> Iterator[tuple[Rubric, bytes, tuple[Image, ...]]]:
+        """What a sample of an item begins with: of each call its criteria, its body, and the images in that."""
+        plan = self._plan if item.own_rubric is None else self._own(item.own_rubric)
+        text, images = prompts.user(item), prompts.images(item)
+        for part in plan.parts:
+            yield part.rubric, part.filled(text, self._judge.max_tokens, images), images
+
     async def _judged(self, plan: _Plan, item: Item, deadline: Deadline, receipt: Receipt) -> tuple[Judged, ...]:
         if self._source is not None:
             return tuple(Judged(n, self._source.verdicts(item, plan.rubric, n)) for n in range(self._samples))
@@ -144,7 +155,7 @@ class Grader:
 
         for _ in range(1 + ASKED_AGAIN):
             said = f"{note}\n\n{text}" if note else text
-            body = part.body(said, max_tokens, images) if images else part.body(said, max_tokens)
+            body = part.filled(said, max_tokens, images)
             answer = await self._caller.ask(body, max_tokens, sample, deadline, receipt, usable, images)
             verdicts = self._concluded(answer, part.rubric, judged)
             found = Judged(sample, verdicts, answer.key, answer.attempt or None)

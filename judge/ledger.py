@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from judge.budgets import Shortage
 from judge.errors import StoreError
 from judge.owner import this_process
 
@@ -45,7 +46,8 @@ class Claimed(StrEnum):
     REUSED = "reused"  #: answered before
     HELD = "held"  #: an earlier answer is lost
     ELSEWHERE = "elsewhere"  #: a live process has it in flight: wait
-    OVER_BUDGET = "over_budget"  #: it may cost more than the run has left
+    OVER_BUDGET = "over_budget"  #: it may cost more than a budget has left
+    RESERVED = "reserved"  #: so it may now, and calls in flight may give something back: wait
 
 
 def call_key(tenant: str, endpoint: str, body: bytes, sample: int, round_: int) -> str:
@@ -59,7 +61,7 @@ def call_key(tenant: str, endpoint: str, body: bytes, sample: int, round_: int) 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The wish to send one call."""
+    """The wish to send one call. `paid_by` is the id of the key of the service whose budgets it counts for."""
 
     key: str
     endpoint: str
@@ -69,16 +71,18 @@ class Claim:
     resend_before: float | None = None  #: what was sent before this moment and lost is sent again
     silent_before: float = 0.0  #: nobody awaits an answer any more that was asked for before this moment
     budget_usd: float | None = None
+    paid_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a claim brought: the attempt it is about, and the raw reply where there is one."""
+    """What a claim brought: the attempt it is about, the raw reply where there is one, the budget without room."""
 
     claimed: Claimed
     attempt: int
     raw: bytes | None = None
     possible_duplicate: bool = False
+    shortage: Shortage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,8 @@ class Rows(Protocol):
 class Ledger:
     """The ledger of one run, or of single grades where there is no run.
 
-    A run's `budget_usd` is reserved in the transaction that makes the row of a call, whoever else spends on the run.
+    A run's `budget_usd`, and those of the key that pays, are reserved in the transaction that makes the row of a call,
+    whoever else spends on them.
     With `resend_lost` what was sent before `sent_before`, by default before now, and lost is sent again.
     `broken` is the first error of a write that was begun: what cannot be written down must not be asked for.
     """
@@ -131,11 +136,12 @@ class Ledger:
         round_: int = 0,
         resend_lost: bool = False,
         budget_usd: float | None = None,
+        paid_by: str | None = None,
         sent_before: float | None = None,
     ) -> None:
         self._rows, self._run, self._round = rows, run, round_
         self._resend_before = (now() if sent_before is None else sent_before) if resend_lost else None
-        self._budget_usd = budget_usd
+        self._budget_usd, self._paid_by = budget_usd, paid_by
         self._owner = this_process()
         self._in_flight: dict[str, asyncio.Event] = {}
         self._writing: set[asyncio.Task[None]] = set()
@@ -160,6 +166,7 @@ class Ledger:
             self._resend_before,
             silent_before,
             self._budget_usd,
+            self._paid_by,
         )
         held = await self._rows.claim(wish)
         if held.claimed is Claimed.NEW:

@@ -13,7 +13,7 @@ from functools import cache
 from judge import parsing, prompts
 from judge.calling import Answer, Caller, Deadline
 from judge.costs import Receipt
-from judge.errors import Paused, SetupError
+from judge.errors import BudgetUsedUp, Paused, SetupError
 from judge.items import Item
 from judge.judges import OUTPUT_MODES, Asking, Judge
 from judge.providers import Provider, Reading, Request
@@ -55,6 +55,8 @@ async def probe(judge: Judge, provider: Provider, caller: Caller) -> Asking:
     ------
     SetupError
         When no way does, or the judge cannot be asked at all.
+    BudgetUsedUp
+        When a budget has no room for it.
     """
     asking = Asking(judge.mode or OUTPUT_MODES[0], parameters(judge), logprobs=judge.logprobs)
     modes = [judge.mode] if judge.mode else list(OUTPUT_MODES)
@@ -95,6 +97,8 @@ async def _try(judge: Judge, provider: Provider, caller: Caller, asking: Asking)
             answer = await caller.ask(
                 body(prompts.user(_item()), judge.max_tokens), judge.max_tokens, sample, deadline, receipt, usable
             )
+        except BudgetUsedUp:
+            raise
         except Paused as pause:
             raise SetupError(str(pause)) from None
         finally:

@@ -40,10 +40,10 @@ def quote(
         assert item.own_rubric is not None
         size, pictures = len(prompts.user(item).encode()), len(prompts.images(item))
         count, text_bytes, images = count - 1, text_bytes - size, images - pictures
-        shared = _shared(item.own_rubric, judge)
+        shared = shared_bytes(item.own_rubric, judge)
         calls, sent, seen = calls + len(shared), sent + len(shared) * size + sum(shared), seen + len(shared) * pictures
         longest = max(longest, size + max(shared) + pictures * IMAGE_TOKENS_AT_WORST)
-    shared = _shared(rubric, judge)
+    shared = shared_bytes(rubric, judge)
     calls += count * len(shared)
     sent = samples * (sent + len(shared) * text_bytes + count * sum(shared))
     seen = samples * (seen + len(shared) * images) * IMAGE_TOKENS_AT_WORST
@@ -54,7 +54,7 @@ def quote(
     return Quote(samples * calls, -(-sent // BYTES_PER_TOKEN_USUALLY), answers, worst)
 
 
-def _shared(rubric: Rubric, judge: Judge) -> list[int]:
+def shared_bytes(rubric: Rubric, judge: Judge) -> list[int]:
     """Of each call that an item takes by a rubric, the bytes of all but the item."""
     mode = judge.mode or OUTPUT_MODES[0]
     return [

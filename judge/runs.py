@@ -20,7 +20,8 @@ from judge import prompts
 from judge.calling import Caller
 from judge.costs import Budget
 from judge.datasets import Dataset, Scan
-from judge.errors import JudgeError, StoreError
+from judge.errors import BudgetUsedUp, JudgeError, StoreError
+from judge.forecast import to_finish
 from judge.grades import Graded
 from judge.grading import Grader, refuse_pairs
 from judge.items import Item
@@ -49,7 +50,7 @@ CHUNK_ITEMS = 25
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a run is made. Times in seconds; None for no limit."""
+    """How a run is made. Times in seconds; None for no limit. `paid_by` is the key that it was submitted with."""
 
     samples: int = 1
     concurrency: int | None = None
@@ -62,6 +63,7 @@ class Options:
     retry_failed: bool = False
     take_over: bool = False
     allow_unpriced: bool = False
+    paid_by: str | None = None
 
 
 @dataclass(slots=True)
@@ -119,7 +121,7 @@ class Run:
         part: Part | None = None,
         own_session: bool = False,
     ) -> None:
-        self._store, self._session, self._options = store, session, options
+        self._store, self._session, self._options, self._rubric = store, session, options, rubric
         self.part = part or Part()
         self._own_session = own_session
         self.id: str = row["id"]
@@ -127,7 +129,9 @@ class Run:
         self.judge_fingerprint: str = row["judge_fingerprint"]
         probed = session.probe_usd if own_session else 0.0  # a shared one was paid for by whoever came first
         budget = None if options.budget_usd is None else max(options.budget_usd - probed, 0.0)
-        self._ledger = Ledger(store, self.id, row["round"], options.resend_lost, budget, self.part.sent_before)
+        self._ledger = Ledger(
+            store, self.id, row["round"], options.resend_lost, budget, options.paid_by, self.part.sent_before
+        )
         self._caller: Caller | None = session.caller(self._ledger, Budget(budget, row["committed_usd"] or 0.0))
         self._grader: Grader = session.grader(rubric, self._caller, self.id)
         self.progress = Progress(self.items)
@@ -230,6 +234,8 @@ class Run:
         if self._caller:
             self._caller.endpoint.eased.discard(self._room.set)
         await self._ledger.flush()
+        if isinstance(self._trouble, BudgetUsedUp):
+            raise BudgetUsedUp(f"{self._trouble}; {to_finish(self._store, self._session, self._rubric, self.id)}")
         if self._trouble is not None:
             raise self._trouble
 

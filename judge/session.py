@@ -94,7 +94,9 @@ class Session:
         Raises
         ------
         SetupError
-            When it cannot be asked, or not within the budget.
+            When it cannot be asked.
+        BudgetUsedUp
+            When a budget has no room for finding out.
         """
         adapter = connect(judge)
         if isinstance(adapter, Source):
@@ -104,7 +106,7 @@ class Session:
             price = price_of(judge, allow_unpriced)
             limits = (concurrency or judge.concurrency, rpm or judge.rpm, tpm or judge.tpm)
             endpoint = _endpoint(store, adapter, judge, *limits)
-            known = None if fresh else store.probed(judge.description_hash)
+            known = None if fresh else known_asking(store, judge)
             if known is None:
                 ledger = Ledger(store, round_=round_of_probe())
                 caller = Caller(adapter, judge, ledger, endpoint, price, Budget(budget_usd), observer)
@@ -112,7 +114,7 @@ class Session:
                 spent = caller.budget.spent_usd
                 store.keep_probe(judge.description_hash, asdict(asking))
             else:
-                asking = Asking(**{**known, "parameters": tuple((name, value) for name, value in known["parameters"])})
+                asking = known
         except BaseException:
             await adapter.close()
             raise
@@ -146,6 +148,14 @@ class Session:
         """Closes the connections."""
         if not isinstance(self.adapter, Source):
             await self.adapter.close()
+
+
+def known_asking(store: Store, judge: Judge) -> Asking | None:
+    """How a judge can be asked, where that was found out before."""
+    known = store.probed(judge.description_hash)
+    if known is None:
+        return None
+    return Asking(**{**known, "parameters": tuple((name, value) for name, value in known["parameters"])})
 
 
 def _with_samples(fingerprint: str, samples: int) -> str:

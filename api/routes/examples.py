@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from api.envelopes import Grades
 from judge import Grade, Outcome
+from judge.estimates import Estimate, Forecast, History, Interval, Minutes
 from judge.grades import CriterionGrade, JudgeRef, RubricRef, Usage
 from judge.statuses import RunStatus
 from rubrics import Rubric
@@ -65,5 +66,31 @@ RUN = RunStatus(
     open=1,
     cost_usd=0.0,
     created_at=1795688000.0,
+)
+ESTIMATE = Estimate(
+    items=500,
+    calls=480,
+    answered=20,
+    prompt_tokens=190_000,
+    answer_tokens_at_most=1_966_080,
+    worst_usd=2.9,
+    expected=Forecast(
+        calls=Interval(expected=484.0, low=480.0, high=490.0),
+        prompt_tokens=Interval(expected=201_000.0, low=198_000.0, high=204_000.0),
+        answer_tokens=Interval(expected=18_300.0, low=17_900.0, high=18_700.0),
+        cost_usd=Interval(expected=0.113, low=0.11, high=0.116),
+        minutes=Minutes(low=0.7, high=1.1),
+        rests_on=History(
+            items=2000,
+            runs=3,
+            same_rubric=True,
+            answers=2010,
+            asked_again=0.005,
+            cached=0.4,
+            latency_s=1.42,
+            calls_a_minute=455.0,
+        ),
+    ),
+    note="by 2,000 items in 3 runs that this judge graded by this rubric",
 )
 SUMMARY = {"run": {"id": RUN.id, "items": 1}, "overall": {"criterion": "overall", "n": 1, "scored": 1, "mean": 1.0}}

@@ -13,6 +13,7 @@ from api.envelopes import Grades, GradesRequest, total
 from api.openapi import answer, problems
 from api.problems import (
     ACCESS,
+    BUDGET_USED_UP,
     INVALID_JSON,
     INVALID_REQUEST,
     INVALID_RUBRIC,
@@ -43,6 +44,7 @@ router = APIRouter(prefix="/v1/grades", tags=["grades"], route_class=StrictRoute
             INVALID_RUBRIC,
             JUDGE_SETUP,
             JUDGE_PAUSED,
+            BUDGET_USED_UP,
             STORE_UNAVAILABLE,
         ),
     },
@@ -59,7 +61,8 @@ async def grade_items(
     rubric, judge = rubric_of(desk.shelf, body), judge_of(desk.shelf, body.judge)
     check_items(body.items, judge, desk.max_output_bytes)
     session = await desk.sessions.get(judge, body.samples)
-    batch = Batch(session, rubric, session.caller(Ledger(desk.store, resend_lost=body.resend_lost)), body.deadline_s)
+    ledger = Ledger(desk.store, resend_lost=body.resend_lost, paid_by=desk.key)
+    batch = Batch(session, rubric, session.caller(ledger), body.deadline_s)
     grades = await batch.grade(body.items)
     return Grades(
         data=grades,

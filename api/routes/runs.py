@@ -18,6 +18,7 @@ from api.errors import Refused
 from api.openapi import answer, problems
 from api.problems import (
     ACCESS,
+    BUDGET_USED_UP,
     INVALID_JSON,
     INVALID_KEY,
     INVALID_REQUEST,
@@ -35,8 +36,11 @@ from api.problems import (
     Fault,
 )
 from api.requested import check_items, judge_of, rubric_of
-from api.routes.examples import RUN, RUN_REQUEST
+from api.routes.examples import ESTIMATE, RUN, RUN_REQUEST
+from judge.datasets import Given
 from judge.errors import InputError
+from judge.estimates import Estimate
+from judge.estimating import estimate
 from judge.runs import Options
 from judge.statuses import RunStatus
 from judge.store.results import RunInfo
@@ -75,8 +79,9 @@ HEADERS = {
     response_model=RunStatus,
     openapi_extra={"parameters": [idempotency.PARAMETER]},
     responses={
+        200: {**answer(ESTIMATE.model_dump(mode="json")), "model": Estimate, "description": "What it would cost."},
         202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS},
-        **problems(*REFUSALS, INVALID_KEY, INVALID_RUBRIC, KEY_IN_USE, KEY_REUSED, OVERLOADED),
+        **problems(*REFUSALS, BUDGET_USED_UP, INVALID_KEY, INVALID_RUBRIC, KEY_IN_USE, KEY_REUSED, OVERLOADED),
     },
 )
 async def submit_run(
@@ -86,7 +91,8 @@ async def submit_run(
 
     Equal items, rubric, judge and samples are one run: submitted again it goes on with what is open, and pays for
     nothing twice. `fresh` makes a run of its own, or goes on with an earlier such one that is not done. An
-    `Idempotency-Key` gives the first answer again, for seven days.
+    `Idempotency-Key` gives the first answer again, for seven days. With `dry_run` nothing is made or sent: the answer
+    says what the run would cost, by what the judge came to before.
     """
     rubric, judge = rubric_of(desk.shelf, body), judge_of(desk.shelf, body.judge)
     check_items(body.items, judge, desk.max_output_bytes)
@@ -96,7 +102,13 @@ async def submit_run(
         fresh=body.fresh,
         resend_lost=body.resend_lost,
         retry_failed=body.retry_failed,
+        paid_by=desk.key,
     )
+    if body.dry_run:
+        dataset = Given(body.name, body.items, judge.takes_images)
+        scan = await asyncio.to_thread(dataset.scan)
+        made = await estimate(desk.store, dataset, scan, rubric, judge, options)
+        return Response(made.model_dump_json(), media_type="application/json")
 
     async def work() -> Response:
         try:
@@ -185,7 +197,8 @@ async def resume_run(
         judge_of(desk.shelf, name)
         options = Options(samples=info.samples) if before is None else Options(**before.options)
         budget = options.budget_usd if body.budget_usd is None else body.budget_usd
-        options = replace(options, budget_usd=budget, resend_lost=body.resend_lost, retry_failed=body.retry_failed)
+        options = replace(options, budget_usd=budget, paid_by=desk.key)
+        options = replace(options, resend_lost=body.resend_lost, retry_failed=body.retry_failed)
         await desk.worker.resume(run, name, options)
         return _accepted(await asyncio.to_thread(_status, store, run))
 

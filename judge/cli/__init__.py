@@ -11,6 +11,7 @@ from judge.errors import SetupError
 #: What each command does. A command is the typer app of the module of its name.
 COMMANDS = {
     "grade": "Grade a file of outputs by a rubric.",
+    "estimate": "Tell what grading a file will cost, by what the judge came to before.",
     "runs": "List, show, export or delete runs.",
     "calibrate": "Measure how far a judge agrees with people, and correct it.",
     "calibrations": "List, show, check, compare or report calibrations.",
@@ -21,7 +22,7 @@ COMMANDS = {
     "db": "Show, upgrade or copy the database.",
     "serve": "Serve grading over HTTP.",
     "worker": "Grade what services take in, on any machine.",
-    "keys": "Make, list or revoke keys of the service.",
+    "keys": "Make, list, limit or revoke keys of the service.",
     "doctor": "Check the set-up.",
 }
 

@@ -8,33 +8,53 @@ import re
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from judge import events
 from judge.cli import draw
+from judge.cli.dataset import (
+    ConcurrencyOption,
+    ContextColumn,
+    CsvOption,
+    FileArgument,
+    FreshOption,
+    IdColumn,
+    ImagesColumn,
+    InputColumn,
+    JudgeOption,
+    LimitOption,
+    OutputColumn,
+    PerCallOption,
+    QuietOption,
+    ReferenceColumn,
+    RpmOption,
+    RubricOption,
+    SamplesOption,
+    SkipBadOption,
+    TpmOption,
+    UnpricedOption,
+    columns,
+    opened,
+)
+from judge.cli.estimate import looked_up
 from judge.cli.exits import Exit, expected, say
 from judge.cli.output import Output
 from judge.cli.progress import watch
 from judge.cli.signals import stop_on_signals
 from judge.datasets import Dataset, Scan
 from judge.errors import Paused, SetupError, StoreError
-from judge.grading import refuse_pairs
 from judge.journal import Journal
 from judge.judges import SOURCES, Judge
 from judge.prices import price_of
 from judge.providers import BUILT_IN, Source, connect
 from judge.quotes import Quote, quote
 from judge.runs import Options, Run
-from judge.settings import Settings
 from judge.store import open_store
 from judge.summary import Summary, summarise
 from judge.telemetry import Observers
 from rubrics import Rubric
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -53,53 +73,44 @@ def seconds(text: str) -> float:
 @app.command()
 @expected
 def grade(
-    file: Annotated[str, typer.Argument(help="JSONL, CSV or Parquet with id and output; - for standard input.")],
-    judge: Annotated[str, typer.Option("--judge", "-j", help="provider/model, simulated, or a YAML file.")],
-    rubric: Annotated[
-        str | None,
-        typer.Option("--rubric", "-r", help="Name of a shipped rubric, or a YAML file; for items without their own."),
-    ] = None,
+    file: FileArgument,
+    judge: JudgeOption,
+    rubric: RubricOption = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the grades here as JSONL.")] = None,
-    samples: Annotated[int, typer.Option(min=1, max=100, help="Ask so often about each item.")] = 1,
-    criteria_per_call: Annotated[
-        int | None, typer.Option(min=1, max=100, help="Most criteria in one call; 1 asks for each alone.")
-    ] = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, max=4096, help="Most calls in flight.")] = None,
-    rpm: Annotated[float | None, typer.Option(min=0.01, help="Most requests a minute.")] = None,
-    tpm: Annotated[float | None, typer.Option(min=1, help="Most tokens a minute.")] = None,
+    samples: SamplesOption = 1,
+    criteria_per_call: PerCallOption = None,
+    concurrency: ConcurrencyOption = None,
+    rpm: RpmOption = None,
+    tpm: TpmOption = None,
     deadline: Annotated[str | None, typer.Option(help="Stop sending after 90s, 15m or 2h.")] = None,
     budget_usd: Annotated[float | None, typer.Option(min=0, help="Never spend more on this run.")] = None,
     calibration: Annotated[str | None, typer.Option(help="Show the grades by this calibration of the judge.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Grade only the first items.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Ask everything anew, in a new round.")] = False,
+    limit: LimitOption = None,
+    fresh: FreshOption = False,
     resend_lost: Annotated[bool, typer.Option("--resend-lost", help="Ask again where an answer was lost.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Grade items anew that failed.")] = False,
     take_over: Annotated[bool, typer.Option("--take-over", help="Go on with a run of a machine that is gone.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show messages, schema and cost; send nothing.")] = False,
     fail_under: Annotated[float | None, typer.Option(min=0, max=1, help="Exit 1 below this overall mean.")] = None,
     min_scored_share: Annotated[float | None, typer.Option(min=0, max=1, help="Exit 1 below this share.")] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out lines that are no item.")] = False,
-    allow_unpriced: Annotated[bool, typer.Option("--allow-unpriced", help="Accept an unknown price.")] = False,
+    skip_bad: SkipBadOption = False,
+    allow_unpriced: UnpricedOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask about the cost.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
+    quiet: QuietOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
-    csv: Annotated[bool | None, typer.Option("--csv/--jsonl", help="The format, where the name does not tell.")] = None,
-    id_column: Annotated[str | None, typer.Option("--id", help="Column of the id.")] = None,
-    input_column: Annotated[str | None, typer.Option("--input", help="Column of the input.")] = None,
-    output_column: Annotated[str | None, typer.Option("--output", help="Column of the output.")] = None,
-    reference_column: Annotated[str | None, typer.Option("--reference", help="Column of the reference.")] = None,
-    context_column: Annotated[str | None, typer.Option("--context", help="Column of the context.")] = None,
-    images_column: Annotated[str | None, typer.Option("--images", help="Column of the images.")] = None,
+    csv: CsvOption = None,
+    id_column: IdColumn = None,
+    input_column: InputColumn = None,
+    output_column: OutputColumn = None,
+    reference_column: ReferenceColumn = None,
+    context_column: ContextColumn = None,
+    images_column: ImagesColumn = None,
 ) -> None:
     """Grade every output in FILE, and print what the grades come to.
 
     The same command again goes on where it was stopped, and pays for nothing twice.
     """
-    columns = _columns(id_column, input_column, output_column, reference_column, context_column, images_column)
-    chosen = Rubric.of_each_item() if rubric is None else Rubric.load(rubric)
-    described = Judge.load(judge)
-    refuse_pairs(chosen)
-    dataset = Dataset(file, columns, limit, skip_bad, csv, Settings().max_output_bytes, described.takes_images)
+    named = columns(id_column, input_column, output_column, reference_column, context_column, images_column)
     options = Options(
         samples=samples,
         concurrency=concurrency,
@@ -113,14 +124,13 @@ def grade(
         take_over=take_over,
         allow_unpriced=allow_unpriced,
     )
-    if criteria_per_call is not None:
-        described = described.model_copy(update={"criteria_per_call": criteria_per_call})
-    scan = _scanned(dataset, quiet)
-    if rubric is None and (without := scan.count - scan.own_rubrics):
-        raise SetupError(f"items without a rubric of their own: {without:,}; name one with --rubric")
+    dataset, scan, chosen, described = opened(
+        file, rubric, judge, criteria_per_call, named, limit, skip_bad, csv, quiet
+    )
     worst = quoted(dataset, scan, chosen, described, options)
     if dry_run:
         draw.dry_run(next(iter(dataset)), chosen, described, scan, worst)
+        _history(dataset, scan, chosen, described, options)
         return
     confirm(worst, yes, budget_usd)
     target = Output(out) if out else None
@@ -133,20 +143,15 @@ def grade(
     raise typer.Exit(_exit(summary, stopped, fail_under, min_scored_share))
 
 
-def _columns(*named: str | None) -> dict[str, str]:
-    """The columns that are named, by the field that each holds."""
-    fields = ("id", "input", "output", "reference", "context", "images")
-    return {field: column for field, column in zip(fields, named, strict=True) if column is not None}
-
-
-def _scanned(dataset: Dataset, quiet: bool) -> Scan:
-    """What is in the file; says what is left out of it, and what is only kept."""
-    scan = dataset.scan()
-    for line in scan.bad:
-        say(f"left out: {line}")
-    if scan.kept and not quiet:
-        say(f"kept as metadata: {', '.join(scan.kept)}")
-    return scan
+def _history(dataset: Dataset, scan: Scan, rubric: Rubric, judge: Judge, options: Options) -> None:
+    """What the judge's own history says of a dry run, where it has one."""
+    try:
+        made = looked_up(dataset, scan, rubric, judge, options)
+    except SetupError as trouble:
+        say(f"no estimate: {trouble}")
+        return
+    if made.expected is not None or made.answered:
+        draw.estimate(made)
 
 
 def quoted(dataset: Dataset, scan: Scan, rubric: Rubric, judge: Judge, options: Options) -> Quote | None:

@@ -23,3 +23,9 @@ def open_store(url: str | None = None, tenant: str = "local", must_exist: bool =
     kind = importlib.import_module("judge.store.store").Store
     opened: Store = kind.open(url or Settings().database_url, tenant, must_exist)
     return opened
+
+
+def look() -> Store | None:
+    """As `open_store`, for who only looks: None where there is no file yet, and none is made."""
+    path = importlib.import_module("judge.store.database").backend_of(Settings().database_url).path
+    return None if path is not None and not path.exists() else open_store()

@@ -7,8 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select, update
 
+from judge.budgets import Shortage
+from judge.costs import of_run
 from judge.ledger import CallState, Claim, Claimed, Held, Settlement, now, packed, unpacked
 from judge.owner import is_dead
+from judge.store import budgets
+from judge.store.budgets import Purse, Purses
 from judge.store.conflicts import inserted
 from judge.store.tables import call, run
 
@@ -43,7 +47,7 @@ _COMMIT = update(run).where(*_HERE).values(committed_usd=bindparam("b_usd"))
 _GIVE_BACK = update(run).where(*_HERE).values(committed_usd=run.c.committed_usd - bindparam("b_usd"))
 
 
-def claim_for(tenant: str) -> Callable[[Connection, Sequence[Claim]], list[Held]]:
+def claim_for(tenant: str, purses: Purses) -> Callable[[Connection, Sequence[Claim]], list[Held]]:
     """The batch operation that claims calls of a tenant."""
 
     def claim(connection: Connection, claims: Sequence[Claim]) -> list[Held]:
@@ -54,15 +58,15 @@ def claim_for(tenant: str) -> Callable[[Connection, Sequence[Claim]], list[Held]
             connection.execute(_LOSE, orphans)
             # Read again: one may have been answered just before its process ended.
             earlier = _earlier(connection, tenant, claims)
-        committed = _committed(connection, tenant, claims)
+        committed, purse = _committed(connection, tenant, claims), purses.open(connection, claims)
         held: list[Held] = []
         new: dict[str, dict[str, Any]] = {}
         for wish in claims:
             found = _decide(wish, earlier.get(wish.key, []))
             if found.claimed is Claimed.NEW and wish.key in new:
                 found = Held(Claimed.ELSEWHERE, found.attempt)  # its twin in this very batch sends it
-            elif found.claimed is Claimed.NEW and not _reserve(wish, committed):
-                found = Held(Claimed.OVER_BUDGET, found.attempt)
+            elif found.claimed is Claimed.NEW and (short := _reserve(wish, committed, purse)) is not None:
+                found = Held(Claimed.OVER_BUDGET, found.attempt, shortage=short)
             elif found.claimed is Claimed.NEW:
                 new[wish.key] = _row(tenant, wish, found)
             held.append(found)
@@ -71,24 +75,27 @@ def claim_for(tenant: str) -> Callable[[Connection, Sequence[Claim]], list[Held]
         for place in [place for place, one in enumerate(held) if one.claimed is Claimed.NEW]:
             if claims[place].key not in won:  # another process was first, since we read
                 held[place] = Held(Claimed.ELSEWHERE, held[place].attempt)
-                _give_back(claims[place], committed)
+                _give_back(claims[place], committed, purse)
         if committed:
             places = [{"b_tenant": tenant, "b_run": id_, "b_usd": usd} for id_, usd in committed.items()]
             connection.execute(_COMMIT, places)
-        return held
+        purse.write(connection)
+        return budgets.may_wait(connection, tenant, claims, held)
 
     return claim
 
 
-def settle_for(tenant: str) -> Callable[[Connection, Sequence[tuple[Settlement, str | None]]], None]:
+def settle_for(tenant: str, purses: Purses) -> Callable[[Connection, Sequence[tuple[Settlement, str | None]]], None]:
     """The batch operation that settles calls of a tenant: settlements, each with the run whose budget it belongs to."""
 
     def settle(connection: Connection, settlements: Sequence[tuple[Settlement, str | None]]) -> None:
         kept_back = _kept_back(connection, tenant, settlements)
+        by_budgets = purses.kept_back(connection, [one for one, _ in settlements])
         connection.execute(_SETTLE, [_settled(tenant, one) for one, _ in settlements])
         if kept_back:
             places = [{"b_tenant": tenant, "b_run": id_, "b_usd": usd} for id_, usd in kept_back.items()]
             connection.execute(_GIVE_BACK, places)
+        budgets.give_back(connection, by_budgets)
 
     return settle
 
@@ -118,18 +125,21 @@ def _committed(connection: Connection, tenant: str, claims: Sequence[Claim]) -> 
     return {row.id: row.committed_usd or 0.0 for row in connection.execute(rows)}
 
 
-def _reserve(wish: Claim, committed: dict[str, float]) -> bool:
-    """Takes what a call may cost from its run's budget; False where that is not left."""
+def _reserve(wish: Claim, committed: dict[str, float], purse: Purse) -> Shortage | None:
+    """Takes what a call may cost from its run's budget and its key's; where one has no room, from none."""
+    worst = wish.reserved_usd or 0.0
     if wish.budget_usd is None or wish.run is None:
-        return True
-    after = committed[wish.run] + (wish.reserved_usd or 0.0)
-    if after > wish.budget_usd:
-        return False
-    committed[wish.run] = after
-    return True
+        return purse.reserve(wish)
+    if committed[wish.run] + worst > wish.budget_usd:
+        return of_run(wish.budget_usd, committed[wish.run], worst)
+    short = purse.reserve(wish)
+    if short is None:
+        committed[wish.run] += worst
+    return short
 
 
-def _give_back(wish: Claim, committed: dict[str, float]) -> None:
+def _give_back(wish: Claim, committed: dict[str, float], purse: Purse) -> None:
+    purse.give_back(wish)
     if wish.budget_usd is not None and wish.run is not None:
         committed[wish.run] -= wish.reserved_usd or 0.0
 
@@ -193,6 +203,7 @@ def _row(tenant: str, wish: Claim, held: Held) -> dict[str, Any]:
         "usable": False,
         "reserved_usd": wish.reserved_usd,
         "possible_duplicate": held.possible_duplicate,
+        "paid_by": wish.paid_by,
     }
 
 

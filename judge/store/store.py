@@ -17,11 +17,13 @@ from judge.ledger import Claim, Held, Settlement, now
 from judge.owner import this_process
 from judge.paces import Turn
 from judge.store import (
+    budgets,
     calibrations,
     calls,
     changes,
     figures,
     finishing,
+    history,
     jobs,
     keys,
     labels,
@@ -49,8 +51,8 @@ class Store:
     """Everything kept for a tenant. Close it, or use it as a context manager."""
 
     # The questions and tables, for callers that must not import SQLAlchemy before a store is open.
-    calibrations, changes, figures, finishing = calibrations, changes, figures, finishing
-    jobs, keys, labels, replays = jobs, keys, labels, replays
+    budgets, calibrations, changes, figures, finishing = budgets, calibrations, changes, figures, finishing
+    history, jobs, keys, labels, replays = history, jobs, keys, labels, replays
     results, runs, submissions = results, runs, submissions
     tables, verdicts, watches = tables, verdicts, watches
 
@@ -58,8 +60,9 @@ class Store:
         self.tenant = tenant
         self._database = database
         self._kept: set[tuple[str, str]] = set()
-        self._claim = calls.claim_for(tenant)
-        self._settle = calls.settle_for(tenant)
+        purses = budgets.Purses(tenant)
+        self._claim = calls.claim_for(tenant, purses)
+        self._settle = calls.settle_for(tenant, purses)
         self._finish = lru_cache(64)(lambda run, by: finishing.finish_for(tenant, run, by))
 
     @classmethod

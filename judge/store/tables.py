@@ -18,12 +18,16 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 #: The migration that these tables belong to.
-REVISION = "0006"
+REVISION = "0007"
 
 metadata = MetaData()
+
+#: Calls without an end, which are few.
+IN_FLIGHT = "state = 'sent'"
 
 
 def _tenant() -> Column[str]:
@@ -150,8 +154,10 @@ call = Table(
     Column("provider_id", String(256)),
     Column("possible_duplicate", Boolean, nullable=False),
     Column("cached_tokens", Integer),  # of the prompt, read from the provider's cache
+    Column("paid_by", String(12)),  # the key whose budgets it counts for
     PrimaryKeyConstraint("tenant", "key", "attempt"),
     Index("call_run", "tenant", "run", "state"),
+    Index("call_in_flight", "tenant", "owner", sqlite_where=text(IN_FLIGHT), postgresql_where=text(IN_FLIGHT)),
 )
 
 verdict = Table(
@@ -311,6 +317,20 @@ api_key = Table(
     Column("revoked_at", Double),
     PrimaryKeyConstraint("tenant", "id"),
     UniqueConstraint("id"),
+)
+
+#: What may be spent by a key, or by all of a tenant, and what is spent or reserved of it.
+budget = Table(
+    "budget",
+    metadata,
+    _tenant(),
+    Column("scope", String(16), nullable=False),  # "tenant", or "key:" and the id of a key
+    Column("period", String(8), nullable=False),  # total | month
+    Column("limit_usd", Double, nullable=False),
+    Column("committed_usd", Double),  # in the month; null until it is counted
+    Column("month", String(7)),  # of UTC, that is counted
+    Column("at", Double, nullable=False),  # it was set first
+    PrimaryKeyConstraint("tenant", "scope", "period"),
 )
 
 #: Runs that callers of the service want graded.

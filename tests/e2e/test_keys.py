@@ -33,6 +33,25 @@ def test_a_key_is_printed_once_and_listed_without_its_secret(anywhere: Terminal)
     assert (odd.status, "is no name of a tenant" in odd.err) == (2, True)
 
 
+def test_what_a_key_may_spend_is_set_shown_and_changed(anywhere: Terminal) -> None:
+    made = anywhere.run("keys", "create", "ci", "--budget-usd", "50", "--monthly-usd", "20")
+    assert made.status == 0, made.err
+    key = str(id_of(made.out.strip()))
+    (listed,) = anywhere.run("keys", "list", "--json").json
+    limits = {(one["of"], one["period"]): one["limit_usd"] for one in listed["budgets"]}
+    assert (listed["spent_usd"], limits) == (0.0, {("key", "total"): 50.0, ("key", "month"): 20.0})
+    assert "spent $0.0000; $0.0000 of $50.0000 in total, $50.0000 left" in anywhere.run("keys", "list").out
+    changed = anywhere.run("keys", "budget", key, "--budget-usd", "75", "--monthly-usd", "none", "--json").json
+    assert [(one["period"], one["limit_usd"], one["left_usd"]) for one in changed] == [("total", 75.0, 75.0)]
+    assert anywhere.run("keys", "budget", "--tenant", "local", "--monthly-usd", "0").status == 0
+    both = anywhere.run("keys", "budget", key).out.splitlines()
+    assert [line.split()[0] for line in both] == ["key", "tenant"]
+    for wrong in (["0" * 12], [], [key, "--tenant", "local"], ["--tenant", "Team A"], [key, "--budget-usd", "nan"]):
+        refused = anywhere.run("keys", "budget", *wrong)
+        assert (refused.status, refused.out) == (2, ""), wrong
+    assert anywhere.run("keys", "create", "odd", "--budget-usd", "inf").status == 2
+
+
 def test_a_service_starts_with_keys_or_says_that_it_has_none(terminal: Terminal) -> None:
     without = terminal.run("serve")
     assert (without.status, without.out) == (2, "")

@@ -179,10 +179,14 @@ async def test_a_budget_holds_for_all_that_spend_on_a_run(store: Store) -> None:
     store.create_run({"id": "r", "dataset_name": "d", "round": 0, "samples": 1, "items": 0, **hashes}, [])
     one, other = (Ledger(store, "r", budget_usd=1.0) for _ in range(2))
     first = await asyncio.gather(one.claim("a", "e", 0.4), other.claim("b", "e", 0.4), other.claim("c", "e", 0.4))
-    assert sorted(held.claimed for held in first) == [Claimed.NEW, Claimed.NEW, Claimed.OVER_BUDGET]
+    assert sorted(held.claimed for held in first) == [Claimed.NEW, Claimed.NEW, Claimed.RESERVED]
     settled = settlement("a", 1, CallState.ANSWERED, usable=True, raw=b"x", reserved_usd=0.4, cost_usd=0.1)
     await one.settle(settled)
     await one.settle(settled)  # a write that is tried twice gives nothing back twice
     assert (await one.claim("d", "e", 0.4)).claimed is Claimed.NEW
-    assert (await one.claim("e", "e", 0.2)).claimed is Claimed.OVER_BUDGET
+    assert (await one.claim("e", "e", 0.2)).claimed is Claimed.RESERVED
+    for key in ("b", "d"):
+        await other.settle(settlement(key, 1, CallState.LOST, reserved_usd=0.4, cost_usd=0.4))
+    over = await one.claim("e", "e", 0.2)
+    assert (over.claimed, over.shortage and over.shortage.spent_usd) == (Claimed.OVER_BUDGET, pytest.approx(0.9))
     assert (await Ledger(store, "r").claim("f", "e", 9.0)).claimed is Claimed.NEW  # no budget, no limit

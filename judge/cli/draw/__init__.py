@@ -6,6 +6,7 @@ from judge.cli.draw.calibration import calibration, calibrations
 from judge.cli.draw.check import check
 from judge.cli.draw.comparison import compared
 from judge.cli.draw.demo import demonstrated, introduced, own_labels
+from judge.cli.draw.estimate import estimate
 from judge.cli.draw.grade import grade
 from judge.cli.draw.judges import judges
 from judge.cli.draw.plan import plan
@@ -22,6 +23,7 @@ __all__ = [
     "compared",
     "demonstrated",
     "dry_run",
+    "estimate",
     "exchange",
     "grade",
     "introduced",
