@@ -29,6 +29,8 @@ BUILT_IN = {
     "recorded": "judge.providers.recorded:Recorded",
     "simulated": "judge.providers.simulated:Simulated",
 }
+#: Those whose connections can be held to public addresses.
+GUARDED = frozenset({"anthropic", "openai", "openai-responses"})
 
 
 class Body(Protocol):
@@ -109,6 +111,10 @@ class NotSent(CallError):
     """No connection: the provider cannot have seen the request."""
 
 
+class AddressRefused(NotSent):
+    """The server is at an address that this judge may not be asked at. No further attempt would be."""
+
+
 class AnswerLost(CallError):
     """The request was sent and the answer did not arrive: it may have been done, and paid."""
 
@@ -153,6 +159,8 @@ class Source(Protocol):
 
 def connect(judge: Judge) -> Provider | Source:
     """The adapter for a judge. Raises SetupError where it cannot be made."""
+    if judge.public_only and judge.provider not in GUARDED:
+        raise SetupError(f"the judge {judge.name!r}: public_only is for the providers {', '.join(sorted(GUARDED))}")
     target = BUILT_IN.get(judge.provider, judge.provider)
     module, _, name = target.partition(":")
     if not name:

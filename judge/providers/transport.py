@@ -1,19 +1,23 @@
 """What adapters that go through an SDK share: the key, one HTTP client, and what a failure means.
 
 The SDK brings authentication, transport and its errors. Its retries are off: calling owns them. No redirect is
-followed, and no proxy of the environment is used.
+followed, and no proxy of the environment is used. A judge that may be asked at public addresses alone is held to them
+where the connections are made.
 """
 
 from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from judge.errors import SetupError
 from judge.judges import Judge
-from judge.providers import AnswerLost, CallError, NotSent, Rejected
+from judge.origins import host_of, origin
+from judge.providers import AddressRefused, AnswerLost, CallError, NotSent, Rejected
+from judge.providers.guard import NOT_PUBLIC, Barred, is_address, is_public, public_session
 from judge.providers.retry_after import retry_after
 
 CONNECT_TIMEOUT_S = 10.0
@@ -43,6 +47,11 @@ class Transport:
         self.model = judge.model
         self._sdk, self._path = sdk, path
         self._key = key_of(judge)
+        http = sdk.DefaultAioHttpClient(
+            follow_redirects=False, trust_env=False, proxy=judge.proxy, verify=trusted(judge)
+        )
+        if judge.public_only:
+            _guard(judge, http)
         self._client = make(
             base_url=judge.base_url or own_url,
             api_key=self._key or "none",
@@ -50,9 +59,7 @@ class Transport:
             timeout=sdk.Timeout(None, connect=CONNECT_TIMEOUT_S),
             # Replies are small; an encoded one could unpack to any size.
             default_headers={**judge.headers, "Accept-Encoding": "identity"},
-            http_client=sdk.DefaultAioHttpClient(
-                follow_redirects=False, trust_env=False, proxy=judge.proxy, verify=trusted(judge)
-            ),
+            http_client=http,
         )
 
     async def send(self, body: bytes) -> bytes:
@@ -65,7 +72,9 @@ class Transport:
             failure = rejected(error.status_code, error.body, error.response.headers, self.explain, self._key)
         except self._sdk.APIConnectionError as error:
             detail = " ".join(str(error.__cause__).split())[:DETAIL_CHARACTERS] or type(error.__cause__).__name__
-            if _never_connected(error):
+            if any(isinstance(cause, Barred) for cause in _causes(error)):
+                failure = AddressRefused("address_refused", f"{self.endpoint} is not asked: {NOT_PUBLIC}")
+            elif _never_connected(error):
                 failure = NotSent("no_connection", f"no connection to {self.endpoint}: {detail}")
             else:
                 failure = AnswerLost("connection_lost", f"the connection broke before the answer came: {detail}")
@@ -142,6 +151,23 @@ def trusted(judge: Judge) -> ssl.SSLContext | bool:
         ) from None
 
 
+def _guard(judge: Judge, client: Any) -> None:
+    """Lets an SDK's HTTP client connect to public addresses alone. Raises SetupError where that cannot be."""
+    if judge.proxy is not None:
+        raise SetupError(f"the judge {judge.name!r}: a proxy connects to where it likes; leave it or public_only out")
+    if judge.base_url is not None:
+        try:
+            host = host_of(origin(judge.base_url))
+        except ValueError as error:
+            raise SetupError(f"the judge {judge.name!r}: base_url {error}") from None
+        if is_address(host) and not is_public(host):
+            raise SetupError(f"the judge {judge.name!r} cannot be asked at its base_url: {NOT_PUBLIC}")
+    carrier = client._transport
+    if not hasattr(carrier, "client"):
+        raise SetupError("the SDK connects in a way that is not known here; install the versions of pyproject.toml")
+    carrier.client = partial(public_session, carrier.ssl_context)
+
+
 def _never_connected(error: BaseException) -> bool:
     """Whether a failure came before a connection was there.
 
@@ -154,9 +180,11 @@ def _never_connected(error: BaseException) -> bool:
         InvalidURL,
     )
 
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ClientConnectorError | ClientHttpProxyError | ConnectionTimeoutError | InvalidURL):
-            return True
-        cause = cause.__cause__
-    return False
+    never = ClientConnectorError | ClientHttpProxyError | ConnectionTimeoutError | InvalidURL
+    return any(isinstance(cause, never) for cause in _causes(error))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
