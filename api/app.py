@@ -14,7 +14,8 @@ from api.desk import Desks
 from api.loopback import Loopback
 from api.openapi import Service
 from api.request_ids import RequestIds
-from api.routes import grades, health, results, rubrics, runs
+from api.routes import grades, health, judges, render, results, rubrics, runs
+from api.servers import Servers
 from api.settings import ServiceSettings
 from api.shelf import Shelf
 from judge.settings import Settings
@@ -30,7 +31,7 @@ def create_app(store_url: str | None = None) -> FastAPI:
         When the operator's settings, rubrics or judges cannot be used.
     """
     settings, service = Settings(), ServiceSettings()
-    shelf = Shelf.read(service.rubrics_dir, service.judges_dir)
+    shelf = Shelf.read(service.rubrics_dir, service.judges_dir, Servers.read())
 
     @asynccontextmanager
     async def serving(_: FastAPI) -> AsyncIterator[dict[str, object]]:
@@ -52,7 +53,9 @@ def create_app(store_url: str | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for router in (grades.router, runs.bodied, runs.router, results.router, rubrics.router, health.router):
+    for router in (grades.router, runs.bodied, runs.router, results.router, health.router):
+        app.include_router(router)
+    for router in (render.router, rubrics.bodied, rubrics.router, judges.bodied, judges.router):
         app.include_router(router)
     handlers.install(app)
     app.add_middleware(Access, keyless=service.keyless)

@@ -41,8 +41,9 @@ class Desks:
         if tenant not in self._desks:
             store = self._store.of(tenant)
             sessions = Sessions(store)
-            worker = Worker(store, sessions, self._shelf.judge)
-            self._desks[tenant] = Desk(store, self._shelf, sessions, worker, self._max_output_bytes)
+            shelf = self._shelf.of(store)
+            worker = Worker(store, sessions, shelf.judge)
+            self._desks[tenant] = Desk(store, shelf, sessions, worker, self._max_output_bytes)
         return self._desks[tenant]
 
     def take_up(self) -> None:

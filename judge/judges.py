@@ -213,6 +213,11 @@ class Asking:
     reported_model: str | None = None
     logprobs: bool = False
 
+    @classmethod
+    def kept(cls, fields: dict[str, Any]) -> Asking:
+        """One that was kept as JSON."""
+        return cls(**{**fields, "parameters": tuple((name, value) for name, value in fields["parameters"])})
+
     def fingerprint(self, judge: Judge, endpoint: str, prompt_hash: str, samples: int) -> str:
         """SHA-256 that two judges share only if they are the same model asked in the same way."""
         parts = {

@@ -100,7 +100,7 @@ class Session:
                 spent = caller.budget.spent_usd
                 store.keep_probe(judge.description_hash, asdict(asking))
             else:
-                asking = Asking(**{**known, "parameters": tuple((name, value) for name, value in known["parameters"])})
+                asking = Asking.kept(known)
         except BaseException:
             await adapter.close()
             raise

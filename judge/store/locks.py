@@ -20,6 +20,7 @@ class Lock(IntEnum):
 
     SCHEMA = 1  #: making and migrating the tables
     ITEMS = 2  #: adding items that runs share, and removing those that none has any more
+    NAMES = 3  #: registering what a name stands for
 
 
 def hold(connection: Connection, lock: Lock, shared: bool = False) -> None:

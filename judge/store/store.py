@@ -22,6 +22,7 @@ from judge.store import (
     figures,
     keys,
     labels,
+    registrations,
     replays,
     results,
     runs,
@@ -46,8 +47,8 @@ class Store:
 
     # The questions and tables, for callers that must not import SQLAlchemy before a store is open.
     calibrations, changes, figures, keys, labels = calibrations, changes, figures, keys, labels
-    replays, results, runs, submissions = replays, results, runs, submissions
-    tables, verdicts, watches = tables, verdicts, watches
+    registrations, replays, results, runs = registrations, replays, results, runs
+    submissions, tables, verdicts, watches = submissions, tables, verdicts, watches
 
     def __init__(self, database: Database, tenant: str) -> None:
         self.tenant = tenant
