@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator
 
 from api.errors import Refused
-from api.problems import INVALID_REQUEST, NAME_TAKEN, Fault
+from api.problems import INVALID_REQUEST, INVALID_RUBRIC, NAME_TAKEN, Fault
 from api.servers import Servers
 from judge.judges import SOURCES, Judge
 from judge.origins import host_of, origin
 from judge.providers import GUARDED, connect
 from judge.providers.guard import NOT_PUBLIC, is_address, is_public
+from rubrics import Rubric
+from rubrics.source import LARGEST
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 HASH = re.compile(r"[0-9a-f]{64}")
@@ -29,6 +31,13 @@ def check_name(name: str, taken: bool, pointer: str) -> None:
         raise Refused(INVALID_REQUEST, "The name cannot be used.", Fault(detail=detail, pointer=pointer))
     if taken:
         raise Refused(NAME_TAKEN, "It is the operator's; write another one.")
+
+
+def check_size(rubric: Rubric) -> None:
+    """Refuses a rubric that would be too large as a file."""
+    if len(rubric.model_dump_json(exclude_defaults=True)) > LARGEST:
+        fault = Fault(detail=f"Write less than {LARGEST // 2**20} MB.", pointer="/rubric")
+        raise Refused(INVALID_RUBRIC, "The rubric is too large to be kept.", fault)
 
 
 def check_judge(judge: Judge, servers: Servers) -> None:

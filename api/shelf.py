@@ -58,12 +58,14 @@ class Shelf:
         return Shelf(self.rubrics.values(), self.operators.values(), self.servers, store)
 
     def rubric(self, ref: str) -> Rubric | None:
-        """The rubric of this name, or of this hash."""
+        """The rubric of this name, or of this hash: one that something was graded by, too."""
         if ref in self.rubrics:
             return self.rubrics[ref]
         found = next((one for one in self.rubrics.values() if one.hash == ref), None)
         if found is None and (kept := self.registered(Kind.RUBRIC, ref)) is not None:
             found = rubric_in(kept)
+        if found is None and self._store is not None and HASH.fullmatch(ref):
+            found = self._store.ask(self._store.verdicts.kept_rubric, ref)
         return found
 
     def judge(self, ref: str) -> Judge | None:

@@ -24,7 +24,7 @@ from api.problems import (
     STORE_UNAVAILABLE,
     TOO_LARGE,
 )
-from api.registering import check_name
+from api.registering import check_name, check_size
 from api.routes.examples import RUBRIC
 from api.shelf import rubric_in
 from judge.store.registrations import Kind, Registration
@@ -139,6 +139,7 @@ def register_rubric(body: Annotated[GivenRubric, Body(examples=[GIVEN])], desk: 
     """
     rubric = body.rubric
     check_name(rubric.name, rubric.name in desk.shelf.rubrics, "/rubric/name")
+    check_size(rubric)
     content = rubric.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
     kept, new = desk.store.change(desk.store.registrations.add, Kind.RUBRIC, rubric.name, rubric.hash, content)
     headers = {"Location": f"/v1/rubrics/{kept.name}@{kept.revision}"}

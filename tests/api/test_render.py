@@ -51,7 +51,10 @@ def test_what_is_shown_is_what_is_sent(
     told = {"provider": provider, "model": "m", "base_url": local.url + PATHS[provider], "price": PRICE, "mode": mode}
     told |= {"criteria_per_call": 2, "images": True, "max_tokens": 700, "reasoning_effort": "low"}
     client = serve(JUDGES_DIR=folder(tmp_path / "judges", local=json.dumps(told)))
-    seen = {"role": "user", "content": [{"type": "text", "text": "Look."}, {"type": "image_url", "image_url": {"url": PIXEL}}]}
+    seen = {
+        "role": "user",
+        "content": [{"type": "text", "text": "Look."}, {"type": "image_url", "image_url": {"url": PIXEL}}],
+    }
     items = [*ITEMS, {"id": "seen", "input": [seen], "output": "A dot."}]
     shown = render(client, items)
     assert shown.status == 200, shown.json
@@ -106,7 +109,7 @@ def test_a_registered_judge_is_shown_without_its_server_being_asked(service: Cli
 def test_where_no_model_is_asked_there_is_nothing_to_show(service: Client) -> None:
     shown = render(service, ITEMS, judge="simulated").json
     assert [one["calls"] for one in shown["data"]] == [[], [], []]
-    assert "mode" not in shown or shown["mode"] is None
+    assert (shown["mode"], shown["probed"]) == (None, False)
 
 
 def test_what_cannot_be_shown_is_refused(serve: Callable[..., Client], tmp_path: Path) -> None:
@@ -119,7 +122,7 @@ def test_what_cannot_be_shown_is_refused(serve: Callable[..., Client], tmp_path:
         ({"judge": "none"}, "judge-setup"),
         ({"rubric": "none"}, "invalid-rubric"),
         ({"rubric": pair}, "invalid-rubric"),
-        ({"items": [{**ITEMS[0], "rubric": pair}]}, "judge-setup"),
+        ({"items": [{**ITEMS[0], "rubric": pair}]}, "invalid-rubric"),
         ({"items": [ITEMS[0], ITEMS[0]]}, "invalid-request"),
         ({"items": large, "rubric": many}, "invalid-request"),
     ):

@@ -68,6 +68,18 @@ def test_a_registered_rubric_is_graded_by_under_its_name(serve: Callable[..., Cl
     assert (listed[-1]["revision"], listed[-1]["version"]) == (2, "7")
 
 
+def test_a_rubric_that_was_sent_along_is_found_by_the_hash_that_grades_say(service: Client) -> None:
+    sent = rubric("sent-along", "Is it there?")
+    hash_ = submit(service, body(1, rubric=sent)).json["rubric"]["hash"]
+    assert Rubric.parse(service.get(f"/v1/rubrics/{hash_}").json) == Rubric.parse(sent)
+    assert service.grades(["Hi."], rubric=hash_).json["rubric"] == {"name": "sent-along", "hash": hash_}
+    assert service.get("/v1/rubrics/sent-along").status == 404
+    own = [{"id": "1", "output": "Hi.", "rubric": rubric("of-one-item", "Is it one?")}]
+    run = submit(service, {"items": own, "judge": "simulated"}).json
+    assert service.get(f"/v1/rubrics/{run['rubric']['hash']}").status == 404  # it has no criteria
+    assert service.get(f"/v1/rubrics/{Rubric.parse(own[0]['rubric']).hash}").json["name"] == "of-one-item"
+
+
 def test_content_registered_again_is_what_the_name_stands_for(serve: Callable[..., Client]) -> None:
     client = serve()
     for question, revision in (("A?", 1), ("B?", 2), ("A?", 1), ("A?", 1), ("C?", 3), ("B?", 2)):
@@ -134,6 +146,8 @@ def test_rubrics_are_linted_and_refused_before_anything_is_kept(service: Client)
         assert (wrong.status, wrong.json["type"]) == (422, "urn:judge:problem:invalid-rubric")
         for sent in ({}, {"rubric": "helpfulness"}, {"rubric": None}, {"rubric": rubric(), "more": 1}):
             assert service.send("POST", path, json.dumps(sent), JSON).json["type"].endswith(("request", "rubric"))
+    large = rubric(instructions="x" * 2_500_000)
+    assert register(service, "rubric", large).json["detail"] == "The rubric is too large to be kept."
     assert register(service, "rubric", rubric("a" * 64)).json["type"] == "urn:judge:problem:invalid-request"
     assert [one["name"] for one in service.get("/v1/rubrics").json["data"]] == list(shipped())
 
@@ -333,7 +347,8 @@ def test_tenants_name_their_own(serve: Callable[..., Client], key: Callable[...,
     assert ask(client, ours, "POST", "/v1/judges", {"judge": SIMULATED}).status == 201
     used = ask(client, ours, "POST", "/v1/runs", body(1, rubric="mine", judge="mine")).json
     rubric_hash, judge_hash = used["rubric"]["hash"], ask(client, ours, path="/v1/judges/mine").json["hash"]
-    hidden = ["rubrics/mine", "rubrics/mine@1", f"rubrics/{rubric_hash}"]
+    sent = ask(client, ours, "POST", "/v1/runs", body(1, rubric=rubric("sent", "Sent?"))).json["rubric"]["hash"]
+    hidden = [f"rubrics/{sent}", "rubrics/mine", "rubrics/mine@1", f"rubrics/{rubric_hash}"]
     hidden += ["judges/mine", "judges/mine@1", f"judges/{judge_hash}", f"judges/{used['judge']['fingerprint']}"]
     until = time.monotonic() + 10
     while ask(client, ours, path=f"/v1/runs/{used['id']}").json["status"] != "completed":
