@@ -16,6 +16,7 @@ from rubrics import Rubric
 
 MOST_ITEMS, MOST_RUN_ITEMS = 100, 20_000
 MOST_SAMPLES = 20
+LONGEST_NAME = 128
 DEADLINE_S, LONGEST_DEADLINE_S = 120.0, 600.0
 
 
@@ -41,7 +42,7 @@ class Requested(BaseModel):
     )
     judge: str = Field(
         min_length=1,
-        max_length=128,
+        max_length=LONGEST_NAME,
         description="`provider/model`, a name that GET /v1/judges lists, NAME@REVISION, or a hash.",
     )
     samples: int = Field(1, ge=1, le=MOST_SAMPLES, description="How often each item is judged.")

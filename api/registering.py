@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 
 from api.errors import Refused
-from api.problems import INVALID_REQUEST, INVALID_RUBRIC, NAME_TAKEN, Fault
+from api.problems import INVALID_REQUEST, NAME_TAKEN, Fault
 from api.servers import Servers
 from judge.judges import SOURCES, Judge
 from judge.origins import host_of, origin
 from judge.providers import GUARDED, connect
-from judge.providers.guard import NOT_PUBLIC, is_address, is_public
+from judge.providers.guard import NOT_PUBLIC, is_barred
 from rubrics import Rubric
 from rubrics.source import LARGEST
 
@@ -21,6 +21,7 @@ HASH = re.compile(r"[0-9a-f]{64}")
 LOCAL = ("api_key_env", "proxy", "ca_file", "headers", "public_only")
 #: What holds for all who ask a server.
 LIMITS = ("concurrency", "rpm", "tpm")
+LARGEST_JUDGE = 64 * 1024
 PROVIDERS = (*sorted(GUARDED), "simulated")
 
 
@@ -33,11 +34,12 @@ def check_name(name: str, taken: bool, pointer: str) -> None:
         raise Refused(NAME_TAKEN, "It is the operator's; write another one.")
 
 
-def check_size(rubric: Rubric) -> None:
-    """Refuses a rubric that would be too large as a file."""
-    if len(rubric.model_dump_json(exclude_defaults=True)) > LARGEST:
-        fault = Fault(detail=f"Write less than {LARGEST // 2**20} MB.", pointer="/rubric")
-        raise Refused(INVALID_RUBRIC, "The rubric is too large to be kept.", fault)
+def check_size(thing: Rubric | Judge) -> None:
+    """Refuses what would be too large as a file."""
+    kind, most = ("judge", LARGEST_JUDGE) if isinstance(thing, Judge) else ("rubric", LARGEST)
+    if len(thing.model_dump_json(exclude_defaults=True)) > most:
+        fault = Fault(detail=f"Write less than {most // 1024:,} KB.", pointer=f"/{kind}")
+        raise Refused(INVALID_REQUEST, f"The {kind} is too large to be kept.", fault)
 
 
 def check_judge(judge: Judge, servers: Servers) -> None:
@@ -57,7 +59,8 @@ def _faults(judge: Judge, servers: Servers) -> Iterator[tuple[str, str]]:
     given = judge.model_fields_set
     yield from ((name, "Leave it out: it is the operator's alone.") for name in LOCAL if name in given)
     if judge.provider in SOURCES:
-        yield from ((name, "Leave it out: no server is asked.") for name in ("base_url",) if judge.base_url)
+        if judge.base_url is not None:
+            yield "base_url", "Leave it out: no server is asked."
         return
     if not judge.model:
         yield "model", "Name the model."
@@ -75,8 +78,7 @@ def _faults(judge: Judge, servers: Servers) -> Iterator[tuple[str, str]]:
 
 def _faults_of_server(judge: Judge, url: str, servers: Servers) -> Iterator[tuple[str, str]]:
     server = origin(url)
-    host = host_of(server)
-    if is_address(host) and not is_public(host) and server not in servers.private:
+    if is_barred(host_of(server)) and server not in servers.private:
         yield "base_url", f"It cannot be asked there: {NOT_PUBLIC}."
     if judge.price is None:
         yield "price", 'Write what it costs, in dollars a million tokens; {"input": 0, "output": 0} where nothing.'

@@ -84,7 +84,7 @@ class Shelf:
         return found
 
     def has_judge(self, name: str) -> bool:
-        """Whether a name is the operator's, or a provider's, and stands for nothing else."""
+        """Whether a name is the operator's, or a provider's."""
         return name in self.operators or name in BUILT_IN
 
     def registered(self, kind: Kind, ref: str) -> Registration | None:
@@ -105,10 +105,10 @@ class Shelf:
         if self._store is None:
             return [], False
         ask, registrations = self._store.ask, self._store.registrations
-        names = ask(registrations.names, kind, after or "", limit + 1)
-        found = [ask(registrations.find, kind, name) for name in names[:limit]]
         own = self.rubrics if kind is Kind.RUBRIC else self.operators
-        return [one for one in found if one is not None and one.name not in own], len(names) > limit
+        names = ask(registrations.names, kind, own.keys(), after or "", limit + 1)
+        found = (ask(registrations.find, kind, name) for name in names[:limit])
+        return [one for one in found if one is not None], len(names) > limit
 
     @property
     def judges(self) -> tuple[str, ...]:

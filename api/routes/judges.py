@@ -10,10 +10,11 @@ from starlette.responses import Response
 
 from api.bodies import StrictRoute
 from api.desk import ToGrade, ToRead
+from api.envelopes import LONGEST_NAME
 from api.errors import Refused
 from api.openapi import answer, problems
 from api.problems import ACCESS, INVALID_REQUEST, JUDGE_SETUP, NAME_TAKEN, NO_SUCH_JUDGE, STORE_UNAVAILABLE
-from api.registering import check_judge, check_name
+from api.registering import HASH, check_judge, check_name, check_size
 from api.routes.rubrics import BODIED, AfterName, PageSize
 from api.shelf import ASKED, Shelf, judge_in
 from judge.judges import Judge
@@ -132,6 +133,7 @@ def register_judge(body: Annotated[GivenJudge, Body(examples=[GIVEN])], desk: To
     """
     judge, shelf = body.judge, desk.shelf
     check_name(judge.name, shelf.has_judge(judge.name), "/judge/name")
+    check_size(judge)
     check_judge(judge, shelf.servers)
     content = judge.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
     add = desk.store.registrations.add
@@ -145,19 +147,25 @@ def register_judge(body: Annotated[GivenJudge, Body(examples=[GIVEN])], desk: To
     "/{name:path}",
     responses={
         200: answer({**ENTRY, "description": _JUDGE.model_dump(mode="json")}),
-        **problems(*ACCESS, NO_SUCH_JUDGE, STORE_UNAVAILABLE),
+        **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_JUDGE, STORE_UNAVAILABLE),
     },
 )
 def get_judge(
     name: Annotated[
-        str, Path(examples=["my-judge@1"], description="NAME, NAME@REVISION, a hash, or a fingerprint that grades say.")
+        str,
+        Path(
+            max_length=LONGEST_NAME,
+            examples=["my-judge@1"],
+            description="NAME, NAME@REVISION, a hash, or a fingerprint that grades say.",
+        ),
     ],
     desk: ToRead,
 ) -> DescribedJudge:
     """A judge as it is described."""
     found = _described(desk.shelf, name)
-    if found is None and (asked := desk.store.ask(desk.store.results.judge_asked, name)) is not None:
-        found = _of(desk.shelf, asked)
+    if found is None and HASH.fullmatch(name):
+        asked = desk.store.ask(desk.store.results.judge_asked, name)
+        found = None if asked is None else _of(desk.shelf, asked)
     if found is None:
         raise Refused(NO_SUCH_JUDGE, "GET /v1/judges lists the judges that there are.")
     return found

@@ -24,7 +24,7 @@ from api.problems import (
     STORE_UNAVAILABLE,
     TOO_LARGE,
 )
-from api.registering import check_name, check_size
+from api.registering import NAME, check_name, check_size
 from api.routes.examples import RUBRIC
 from api.shelf import rubric_in
 from judge.store.registrations import Kind, Registration
@@ -36,7 +36,8 @@ bodied = APIRouter(prefix="/v1/rubrics", tags=["rubrics"], route_class=StrictRou
 
 LONGEST_PAGE = 100
 AfterName = Annotated[
-    str | None, Query(max_length=64, examples=["my-rubric"], description="The last registered name of a page.")
+    str | None,
+    Query(pattern=f"^{NAME.pattern}$", examples=["my-rubric"], description="The last registered name of a page."),
 ]
 PageSize = Annotated[int, Query(ge=1, le=LONGEST_PAGE, examples=[20], description="Registered ones in a page.")]
 BODIED = (INVALID_JSON, *ACCESS, TOO_LARGE, NOT_JSON, INVALID_REQUEST, STORE_UNAVAILABLE)

@@ -35,13 +35,13 @@ class Barred(OSError):
         super().__init__(errno.EACCES, NOT_PUBLIC)
 
 
-def is_address(host: str) -> bool:
-    """Whether this is an address, and no name."""
+def is_barred(host: str) -> bool:
+    """Whether this is an address that is not public. What a name leads to is not known before it is connected to."""
     try:
         ip_address(host)
     except ValueError:
         return False
-    return True
+    return not is_public(host)
 
 
 def is_public(address: str) -> bool:

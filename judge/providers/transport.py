@@ -17,7 +17,7 @@ from judge.errors import SetupError
 from judge.judges import Judge
 from judge.origins import host_of, origin
 from judge.providers import AddressRefused, AnswerLost, CallError, NotSent, Rejected
-from judge.providers.guard import NOT_PUBLIC, Barred, is_address, is_public, public_session
+from judge.providers.guard import NOT_PUBLIC, Barred, is_barred, public_session
 from judge.providers.retry_after import retry_after
 
 CONNECT_TIMEOUT_S = 10.0
@@ -160,7 +160,7 @@ def _guard(judge: Judge, client: Any) -> None:
             host = host_of(origin(judge.base_url))
         except ValueError as error:
             raise SetupError(f"the judge {judge.name!r}: base_url {error}") from None
-        if is_address(host) and not is_public(host):
+        if is_barred(host):
             raise SetupError(f"the judge {judge.name!r} cannot be asked at its base_url: {NOT_PUBLIC}")
     carrier = client._transport
     if not hasattr(carrier, "client"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -77,11 +77,11 @@ def by_hash(connection: Connection, tenant: str, kind: Kind, hash_: str) -> Regi
     return _first(connection, wanted.order_by(registration.c.created_at.desc(), registration.c.name))
 
 
-def names(connection: Connection, tenant: str, kind: Kind, after: str, limit: int) -> list[str]:
+def names(connection: Connection, tenant: str, kind: Kind, but: Collection[str], after: str, limit: int) -> list[str]:
     """Names that stand for something, in their order."""
     wanted = select(registration.c.name).where(registration.c.tenant == tenant, registration.c.kind == kind)
-    ordered = wanted.where(registration.c.name > after).distinct().order_by(registration.c.name).limit(limit)
-    return list(connection.execute(ordered).scalars())
+    wanted = wanted.where(registration.c.name > after, registration.c.name.not_in(but))
+    return list(connection.execute(wanted.distinct().order_by(registration.c.name).limit(limit)).scalars())
 
 
 def _named(tenant: str, kind: Kind, name: str) -> tuple[ColumnElement[bool], ...]:

@@ -116,6 +116,14 @@ def test_lists_are_read_page_by_page(serve: Callable[..., Client]) -> None:
         assert names == [*own, *(f"{kind[0]}{n}" for n in range(5))]
 
 
+@pytest.mark.parametrize("odd", ["%00", "a%00", "%F0%9F%98%80", "x" * 129, "openai/" + "x" * 200, "%ff", "@"])
+def test_odd_names_stand_for_nothing(service: Client, odd: str) -> None:
+    for kind in ("rubrics", "judges"):
+        assert service.get(f"/v1/{kind}/{odd}").status in (404, 422)
+        assert service.get(f"/v1/{kind}?after={odd}").status == 422
+        assert service.get(f"/v1/{kind}?limit={odd}").status == 422
+
+
 @pytest.mark.parametrize("name", ["helpfulness", "own"])
 def test_the_names_of_the_shelf_are_taken(serve: Callable[..., Client], tmp_path: Path, name: str) -> None:
     client = serve(RUBRICS_DIR=folder(tmp_path / "rubrics", any=json.dumps(rubric("own"))))
@@ -231,6 +239,11 @@ def test_a_judge_of_the_api_names_nothing_of_this_machine(
     assert (refused.status, refused.json["type"]) == (422, "urn:judge:problem:invalid-request")
     assert pointer in pointers(refused)
     assert service.get("/v1/judges/mine").status == 404
+
+
+def test_a_judge_too_large_is_refused(service: Client) -> None:
+    large = register(service, "judge", SERVED | {"base_url": "https://a" + "-a" * 1_000_000 + ".example"})
+    assert (large.status, large.json["detail"]) == (422, "The judge is too large to be kept.")
 
 
 def test_options_of_a_simulated_judge_are_checked(service: Client) -> None:
