@@ -26,7 +26,7 @@ test: .venv/test lint
 
 # Beside litellm, and with the SDKs of the generation before: the adapters are written to what both share.
 test-litellm: .venv-litellm/test
-	.venv-litellm/bin/pytest -n auto --dist worksteal $(patsubst %,tests/judge/test_%.py,litellm outcomes transport openai responses anthropic) \
+	.venv-litellm/bin/pytest -n auto --dist worksteal $(patsubst %,tests/judge/test_%.py,litellm outcomes guard transport openai responses anthropic) \
 		tests/e2e/test_canary.py
 
 # torch by pip, since its CPU build is not always on an index that uv sees.

@@ -15,12 +15,13 @@ from api.loopback import Loopback
 from api.metrics import Queue, Requests
 from api.openapi import Service
 from api.request_ids import RequestIds
-from api.routes import budgets, grades, health, metrics, results, rubrics, runs
+from api.routes import budgets, grades, health, judges, metrics, render, results, rubrics, runs
 from api.settings import ServiceSettings
 from api.watch import Watch
 from judge import events
 from judge.journal import Journal
 from judge.metrics import Endpoints, Metrics
+from judge.servers import Servers
 from judge.settings import Settings
 from judge.shelf import Shelf
 from judge.store import open_store
@@ -37,19 +38,19 @@ def create_app(store_url: str | None = None) -> FastAPI:
         When the operator's settings, rubrics or judges cannot be used.
     """
     settings, service = Settings(), ServiceSettings()
-    shelf = Shelf.read(settings.rubrics_dir, settings.judges_dir)
+    shelf = Shelf.read(settings.rubrics_dir, settings.judges_dir, Servers.read())
     measured = Metrics(shelf.label)
     observer = Observers(Journal(), measured, *events.wanted())
 
     @asynccontextmanager
     async def serving(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         with open_store(store_url or settings.database_url) as store:
-            workers = Workers(store, shelf.judge, observer)
+            workers = Workers(store, shelf, observer)
             measured.registry.register(Endpoints(lambda: workers.sessions, shelf.offers))
             measured.registry.register(Queue(store))
             if service.grading:
                 workers.start()
-            desks = Desks(workers, shelf, settings.max_output_bytes)
+            desks = Desks(workers, settings.max_output_bytes)
             try:
                 yield {"store": store, "desks": desks, "metrics": measured}
             finally:
@@ -66,16 +67,11 @@ def create_app(store_url: str | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for router in (
-        grades.router,
-        runs.bodied,
-        runs.router,
-        results.router,
-        rubrics.router,
-        budgets.router,
-        health.router,
-        metrics.router,
-    ):
+    for router in (grades.router, runs.bodied, runs.router, results.router, budgets.router):
+        app.include_router(router)
+    for router in (render.router, rubrics.bodied, rubrics.router, judges.bodied, judges.router):
+        app.include_router(router)
+    for router in (health.router, metrics.router):
         app.include_router(router)
     handlers.install(app)
     app.add_middleware(Access, keyless=service.keyless)

@@ -35,13 +35,12 @@ class Desks:
     """A desk for each tenant."""
 
     workers: Workers
-    shelf: Shelf
     max_output_bytes: int
 
     def of(self, tenant: str) -> Desk:
         """The desk of a tenant."""
         worker = self.workers.of(tenant)
-        return Desk(worker.store, self.shelf, worker.sessions, worker, self.max_output_bytes)
+        return Desk(worker.store, worker.shelf, worker.sessions, worker, self.max_output_bytes)
 
 
 class _For:

@@ -16,10 +16,11 @@ from rubrics import Rubric
 
 MOST_ITEMS, MOST_RUN_ITEMS = 100, 20_000
 MOST_SAMPLES = 20
+LONGEST_NAME = 128
 DEADLINE_S, LONGEST_DEADLINE_S = 120.0, 600.0
 
 
-def _rubric(value: object) -> object:
+def read_rubric(value: object) -> object:
     """Inline rubrics are read as those in files are. Raises RubricError."""
     if isinstance(value, dict):
         return Rubric.parse(value)
@@ -34,11 +35,15 @@ class Requested(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     items: list[Item] = Field(min_length=1, description="No two with the same id.")
-    rubric: Annotated[str | Rubric | None, BeforeValidator(_rubric)] = Field(
-        None, description="A name that GET /v1/rubrics lists, or a whole rubric: for items without one of their own."
+    rubric: Annotated[str | Rubric | None, BeforeValidator(read_rubric)] = Field(
+        None,
+        description="A name that GET /v1/rubrics lists, NAME@REVISION, a hash, or a whole rubric: for items without "
+        "one of their own.",
     )
     judge: str = Field(
-        min_length=1, max_length=128, description="`provider/model`, `simulated`, or a judge that the operator named."
+        min_length=1,
+        max_length=LONGEST_NAME,
+        description="`provider/model`, a name that GET /v1/judges lists, NAME@REVISION, or a hash.",
     )
     samples: int = Field(1, ge=1, le=MOST_SAMPLES, description="How often each item is judged.")
     resend_lost: bool = Field(False, description="Ask again where an answer was lost, though it may have been paid.")

@@ -15,6 +15,11 @@ from judge.shelf import Shelf
 from rubrics import Rubric, RubricError
 
 
+def asked_of(shelf: Shelf, body: Requested) -> tuple[Rubric, Judge]:
+    """By which rubric, and by which judge. It may look into the store. Raises Refused."""
+    return rubric_of(shelf, body), judge_of(shelf, body.judge)
+
+
 def rubric_of(shelf: Shelf, body: Requested) -> Rubric:
     """The rubric that is named, or sent. Raises Refused."""
     found = _asked(shelf, body)
@@ -33,17 +38,18 @@ def _asked(shelf: Shelf, body: Requested) -> Rubric:
         return Rubric.of_each_item()
     if isinstance(asked, Rubric):
         return asked
-    if asked not in shelf.rubrics:
-        advice = f"Name one of {', '.join(shelf.rubrics)}, or send a whole rubric."
+    found = shelf.rubric(asked)
+    if found is None:
+        advice = f"Name one of {', '.join(shelf.rubrics)}, one that was registered, or send a whole rubric."
         raise Refused(INVALID_RUBRIC, "There is no rubric of this name.", Fault(detail=advice, pointer="/rubric"))
-    return shelf.rubrics[asked]
+    return found
 
 
 def judge_of(shelf: Shelf, asked: str) -> Judge:
     """The judge that is named. Raises Refused."""
     judge = shelf.judge(asked)
     if judge is None:
-        fault = Fault(detail=f"Name one of {', '.join(shelf.judges)}.", pointer="/judge")
+        fault = Fault(detail=f"Name one of {', '.join(shelf.judges)}, or one that was registered.", pointer="/judge")
         raise Refused(JUDGE_SETUP, "There is no judge of this name.", fault)
     return judge
 

@@ -18,10 +18,21 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from judge.costs import Budget, Receipt
 from judge.endpoint import Endpoint
+from judge.errors import Paused
 from judge.judges import Judge, Price
 from judge.ledger import CallState, Claimed, Held, Ledger, Settlement, now
 from judge.prices import BYTES_PER_TOKEN_USUALLY, worst_case
-from judge.providers import AnswerLost, CallError, Image, NotSent, Provider, Reading, Rejected, Unreadable
+from judge.providers import (
+    AddressRefused,
+    AnswerLost,
+    CallError,
+    Image,
+    NotSent,
+    Provider,
+    Reading,
+    Rejected,
+    Unreadable,
+)
 from judge.telemetry import NOBODY, Observer
 from judge.verdicts import Outcome
 
@@ -260,6 +271,10 @@ class Caller:
         except Rejected as refusal:
             await self._failed(call, CallState.REJECTED, refusal.cause, 0.0)
             return self._refused(call, refusal)
+        except AddressRefused as refusal:
+            await self._failed(call, CallState.REJECTED, refusal.cause, 0.0)
+            # Without the breaker, which is for all who ask this server: others may.
+            raise Paused(f"{refusal}; or name another judge") from None
         except NotSent as failure:
             await self._failed(call, CallState.REJECTED, failure.cause, 0.0)
             raise self._again(call, failure) from None

@@ -27,6 +27,7 @@ from judge.errors import JudgeError
 from judge.estimates import Estimate
 from judge.grades import Grade
 from judge.items import Item
+from judge.judges import Judge
 from judge.statuses import RunStatus
 from rubrics import Rubric
 
@@ -191,6 +192,16 @@ class Client:
             for one in told["data"]:
                 yield Grade.model_validate(one)
             after = told["next"]
+
+    async def register(self, thing: Rubric | Judge) -> str:
+        """NAME@REVISION, that a rubric or a judge can be named by from then on; its name alone stands for the newest.
+
+        Raises ServiceError, where it would touch the service's own machine, for one.
+        """
+        kind = "rubric" if isinstance(thing, Rubric) else "judge"
+        asked = {kind: thing.model_dump(mode="json", exclude_defaults=True)}
+        told = await self._send("POST", f"/v1/{kind}s", asked)
+        return f"{told['name']}@{told['revision']}"
 
     async def _send(
         self,

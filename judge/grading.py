@@ -16,10 +16,10 @@ from judge.grades import CriterionGrade, Grade, Graded, Judged, JudgeRef, Rubric
 from judge.images import NOT_SEEN
 from judge.items import PAIRS, Item
 from judge.judges import Asking, Judge
-from judge.providers import Body, Image, Provider, Reading, Request, Source
+from judge.providers import Body, Image, Provider, Reading, Source
 from judge.telemetry import NOBODY, Observer
 from judge.verdicts import PRECEDENCE, SETTLED, Outcome, Verdict
-from rubrics import Rubric, answer_schema, in_parts
+from rubrics import Rubric, in_parts
 from rubrics import overall as combine
 
 #: An answer that was cut or could not be parsed is asked for again so often.
@@ -136,8 +136,7 @@ class Grader:
     def _part(self, rubric: Rubric) -> _Part:
         assert self._provider is not None
         assert self._asking is not None
-        system = prompts.system(rubric, self._asking.mode)
-        return _Part(rubric, self._provider.compile(Request(self._asking, system, answer_schema(rubric))))
+        return _Part(rubric, self._provider.compile(prompts.request(rubric, self._asking)))
 
     async def _ask(self, part: _Part, item: Item, sample: int, deadline: Deadline, receipt: Receipt) -> Judged:
         """One call of one sample: asked, and asked again where the answer was cut or cannot be parsed."""

@@ -37,7 +37,7 @@ class Rates(BaseModel):
     not given, a cached token costs as much as any other, and a written one a quarter more.
     """
 
-    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, strict=True, extra="forbid")
 
     input: Dollars
     output: Dollars
@@ -88,13 +88,13 @@ class Price(Rates):
 
 #: Fields that do not change how a judge can be asked.
 NOT_PROBED = {"name", "price", "concurrency", "rpm", "tpm", "timeout_s", "api_key_env", "headers", "proxy", "ca_file"}
-NOT_PROBED |= {"criteria_per_call", "images"}
+NOT_PROBED |= {"criteria_per_call", "images", "public_only"}
 
 
 class Judge(BaseModel):
     """A judge as its owner describes it. `Judge.load` reads a name or a YAML file."""
 
-    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, strict=True, extra="forbid")
 
     name: Annotated[str, Field(min_length=1, max_length=128)]
     provider: Annotated[str, Field(min_length=1)]
@@ -104,6 +104,7 @@ class Judge(BaseModel):
     proxy: str | None = Field(default=None, description="HTTP proxy that the calls go through.")
     ca_file: str | None = Field(default=None, description="PEM file of certificates to trust, and no others.")
     headers: dict[str, str] = Field(default_factory=dict)
+    public_only: bool = Field(default=False, description="Ask only at a public address.")
     mode: OutputMode | None = Field(default=None, description="Form of the answer; probed for if null.")
     max_tokens: Annotated[int, Field(ge=16, le=1_000_000)] = 4096
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -211,6 +212,11 @@ class Asking:
     token_limit: str = "max_completion_tokens"
     reported_model: str | None = None
     logprobs: bool = False
+
+    @classmethod
+    def kept(cls, fields: dict[str, Any]) -> Asking:
+        """One that was kept as JSON."""
+        return cls(**{**fields, "parameters": tuple((name, value) for name, value in fields["parameters"])})
 
     def fingerprint(self, judge: Judge, endpoint: str, prompt_hash: str, samples: int) -> str:
         """SHA-256 that two judges share only if they are the same model asked in the same way."""

@@ -16,9 +16,9 @@ from judge.costs import Receipt
 from judge.errors import BudgetUsedUp, Paused, SetupError
 from judge.items import Item
 from judge.judges import OUTPUT_MODES, Asking, Judge
-from judge.providers import Provider, Reading, Request
+from judge.providers import Provider, Reading
 from judge.verdicts import SETTLED
-from rubrics import Binary, Rubric, answer_schema
+from rubrics import Binary, Rubric
 
 PROBE_DEADLINE_S = 120.0
 #: An unusable answer may be an accident; a second one in the same mode is not.
@@ -37,10 +37,11 @@ def _item() -> Item:
     return Item(id="probe", input="Say hello.", output="Hello, good to see you!")
 
 
-def parameters(judge: Judge) -> tuple[tuple[str, float | int | str], ...]:
-    """The sampling parameters that a judge's description asks for."""
-    wished = {"temperature": judge.temperature, "reasoning_effort": judge.reasoning_effort}
-    return tuple((name, value) for name, value in wished.items() if value is not None)
+def wished(judge: Judge) -> Asking:
+    """How a judge is asked first: with all that its description asks for."""
+    given = {"temperature": judge.temperature, "reasoning_effort": judge.reasoning_effort}
+    parameters = tuple((name, value) for name, value in given.items() if value is not None)
+    return Asking(judge.mode or OUTPUT_MODES[0], parameters, logprobs=judge.logprobs)
 
 
 def round_of_probe() -> int:
@@ -58,7 +59,7 @@ async def probe(judge: Judge, provider: Provider, caller: Caller) -> Asking:
     BudgetUsedUp
         When a budget has no room for it.
     """
-    asking = Asking(judge.mode or OUTPUT_MODES[0], parameters(judge), logprobs=judge.logprobs)
+    asking = wished(judge)
     modes = [judge.mode] if judge.mode else list(OUTPUT_MODES)
     reasons: list[str] = []
     while modes:
@@ -83,7 +84,7 @@ async def probe(judge: Judge, provider: Provider, caller: Caller) -> Asking:
 
 async def _try(judge: Judge, provider: Provider, caller: Caller, asking: Asking) -> tuple[Answer, Reading | None]:
     """The last answer in one mode, and its reading if that is usable."""
-    body = provider.compile(Request(asking, prompts.system(_rubric(), asking.mode), answer_schema(_rubric())))
+    body = provider.compile(prompts.request(_rubric(), asking))
     deadline = Deadline(PROBE_DEADLINE_S)
 
     def usable(reading: Reading) -> bool:

@@ -7,8 +7,8 @@ import json
 
 from judge.fences import Fence, shown, urls
 from judge.items import Item
-from judge.judges import OutputMode
-from judge.providers import Image
+from judge.judges import Asking, OutputMode
+from judge.providers import Image, Request
 from rubrics import CANNOT_TELL, NOT_APPLICABLE, Criterion, Example, Rubric, answer_schema
 from rubrics.section import Node
 
@@ -35,6 +35,11 @@ def system(rubric: Rubric, mode: OutputMode) -> str:
     if mode == "json_prompt":
         blocks.append(BY_PROMPT + json.dumps(answer_schema(rubric), ensure_ascii=False, separators=(",", ":")))
     return "\n\n".join(blocks)
+
+
+def request(rubric: Rubric, asking: Asking) -> Request:
+    """What all calls for a rubric share."""
+    return Request(asking, system(rubric, asking.mode), answer_schema(rubric))
 
 
 def user(item: Item) -> str:

@@ -153,9 +153,7 @@ class Session:
 def known_asking(store: Store, judge: Judge) -> Asking | None:
     """How a judge can be asked, where that was found out before."""
     known = store.probed(judge.description_hash)
-    if known is None:
-        return None
-    return Asking(**{**known, "parameters": tuple((name, value) for name, value in known["parameters"])})
+    return None if known is None else Asking.kept(known)
 
 
 def _with_samples(fingerprint: str, samples: int) -> str:

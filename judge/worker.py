@@ -20,6 +20,7 @@ from judge.judges import Judge
 from judge.runs import Options, Part, Run, checked, submit
 from judge.session import Session
 from judge.sessions import Sessions
+from judge.shelf import Shelf
 from judge.store.submissions import Submission, Wish
 from rubrics import Rubric
 
@@ -47,8 +48,8 @@ class Worker:
 
     Parameters
     ----------
-    judge_of
-        The judge of a name; None where there is none any more.
+    shelf
+        What the tenant may name.
     wake
         Called when something more is wanted, with the tenant.
     """
@@ -57,11 +58,11 @@ class Worker:
         self,
         store: Store,
         sessions: Sessions,
-        judge_of: Callable[[str], Judge | None],
+        shelf: Shelf,
         wake: Callable[[str], None],
     ) -> None:
-        self.store, self.sessions = store, sessions
-        self._judge_of, self._wake = judge_of, wake
+        self.store, self.sessions, self.shelf = store, sessions, shelf
+        self._wake = wake
         self._active: dict[str, list[Run]] = {}
         self._closing = False
         self._making, self._submitting = asyncio.Lock(), 0
@@ -173,7 +174,7 @@ class Worker:
 
     async def _graded(self, submission: Submission, part: Part) -> float | None:
         store, run_id = self.store, submission.run
-        judge = self._judge_of(submission.judge)
+        judge = await asyncio.to_thread(self.shelf.judge, submission.judge)
         if judge is None:
             raise SetupError(f"there is no judge {submission.judge!r} any more; put it back, then resume the run")
         session = await self.sessions.get(judge, int(submission.options["samples"]))

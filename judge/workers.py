@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from typing import Protocol
 
-from judge.judges import Judge
 from judge.polling import Polling
 from judge.session import Session
 from judge.sessions import Sessions
+from judge.shelf import Shelf
 from judge.store.store import Store
 from judge.telemetry import NOBODY, Observer
 from judge.worker import Worker
@@ -30,14 +29,14 @@ class Workers:
 
     Parameters
     ----------
-    judge_of
-        The judge of a name; None where there is none.
+    shelf
+        What can be named.
     observer
         Told what they do.
     """
 
-    def __init__(self, store: Store, judge_of: Callable[[str], Judge | None], observer: Observer = NOBODY) -> None:
-        self._store, self._judge_of, self._observer = store, judge_of, observer
+    def __init__(self, store: Store, shelf: Shelf, observer: Observer = NOBODY) -> None:
+        self._store, self._shelf, self._observer = store, shelf, observer
         self._workers: dict[str, Worker] = {}
         self._delivery: Delivery | None = None
 
@@ -45,7 +44,8 @@ class Workers:
         """The worker of a tenant."""
         if tenant not in self._workers:
             store = self._store.of(tenant)
-            self._workers[tenant] = Worker(store, Sessions(store, self._observer), self._judge_of, self._wake)
+            sessions = Sessions(store, self._observer)
+            self._workers[tenant] = Worker(store, sessions, self._shelf.of(store), self._wake)
         return self._workers[tenant]
 
     @property

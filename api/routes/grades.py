@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Body
@@ -23,7 +24,7 @@ from api.problems import (
     STORE_UNAVAILABLE,
     TOO_LARGE,
 )
-from api.requested import check_items, judge_of, rubric_of
+from api.requested import asked_of, check_items
 from api.routes.examples import GRADES, GRADES_REQUEST, OF_EACH_ITEM
 from judge.grades import RubricRef
 from judge.ledger import Ledger
@@ -58,7 +59,7 @@ async def grade_items(
     without an answer, the same request can be sent again. What was in flight when the deadline passed may have been
     paid; it is `lost` from then on, and not asked again.
     """
-    rubric, judge = rubric_of(desk.shelf, body), judge_of(desk.shelf, body.judge)
+    rubric, judge = await asyncio.to_thread(asked_of, desk.shelf, body)
     check_items(body.items, judge, desk.max_output_bytes)
     session = await desk.sessions.get(judge, body.samples)
     ledger = Ledger(desk.store, resend_lost=body.resend_lost, paid_by=desk.key)

@@ -35,7 +35,7 @@ from api.problems import (
     TOO_LARGE,
     Fault,
 )
-from api.requested import check_items, judge_of, rubric_of
+from api.requested import asked_of, check_items, judge_of
 from api.routes.examples import ESTIMATE, RUN, RUN_REQUEST
 from judge.datasets import Given
 from judge.errors import InputError
@@ -94,7 +94,7 @@ async def submit_run(
     `Idempotency-Key` gives the first answer again, for seven days. With `dry_run` nothing is made or sent: the answer
     says what the run would cost, by what the judge came to before.
     """
-    rubric, judge = rubric_of(desk.shelf, body), judge_of(desk.shelf, body.judge)
+    rubric, judge = await asyncio.to_thread(asked_of, desk.shelf, body)
     check_items(body.items, judge, desk.max_output_bytes)
     options = Options(
         samples=body.samples,
@@ -194,7 +194,7 @@ async def resume_run(
         if info.state == "loading" or info.rescored_from is not None:
             raise Refused(NOT_NOW, "It is being loaded, or counts the verdicts of another run anew; resume that one.")
         name = info.judge.name if before is None else before.judge
-        judge_of(desk.shelf, name)
+        await asyncio.to_thread(judge_of, desk.shelf, name)
         options = Options(samples=info.samples) if before is None else Options(**before.options)
         budget = options.budget_usd if body.budget_usd is None else body.budget_usd
         options = replace(options, budget_usd=budget, paid_by=desk.key)

@@ -14,6 +14,7 @@ from judge.cli.signals import stop_on_signals
 from judge.errors import SetupError
 from judge.journal import Journal
 from judge.metrics import Endpoints, Metrics
+from judge.servers import Servers
 from judge.settings import Settings
 from judge.shelf import Shelf
 from judge.store import open_store
@@ -41,7 +42,7 @@ def worker(
 
 async def _work(chunks: int, metrics_port: int | None) -> None:
     settings, ended = Settings(), asyncio.Event()
-    shelf = Shelf.read(settings.rubrics_dir, settings.judges_dir)
+    shelf = Shelf.read(settings.rubrics_dir, settings.judges_dir, Servers.read())
     measured = Metrics(shelf.label)
     observer = Observers(Journal(), measured, *events.wanted())
     with open_store() as store:
@@ -50,7 +51,7 @@ async def _work(chunks: int, metrics_port: int | None) -> None:
                 "a SQLite file belongs to one machine, where `judge serve` grades by itself; for more than one, name a "
                 "PostgreSQL in JUDGE_DATABASE_URL"
             )
-        workers = Workers(store, shelf.judge, observer)
+        workers = Workers(store, shelf, observer)
         measured.registry.register(Endpoints(lambda: workers.sessions, shelf.offers))
         if metrics_port is not None:
             start_http_server(metrics_port, "127.0.0.1", measured.registry)

@@ -30,6 +30,15 @@ BUILT_IN = {
     "recorded": "judge.providers.recorded:Recorded",
     "simulated": "judge.providers.simulated:Simulated",
 }
+#: What composes and reads the bodies of those that ask a model, without a connection and without a key.
+DIALECTS = {
+    "anthropic": "judge.providers.anthropic:Messages",
+    "litellm": "judge.providers.openai:ChatCompletions",
+    "openai": "judge.providers.openai:ChatCompletions",
+    "openai-responses": "judge.providers.openai_responses:Responses",
+}
+#: Those whose connections can be held to public addresses.
+GUARDED = frozenset({"anthropic", "openai", "openai-responses"})
 
 
 class Body(Protocol):
@@ -114,6 +123,10 @@ class NotSent(CallError):
     """No connection: the provider cannot have seen the request."""
 
 
+class AddressRefused(NotSent):
+    """The server is at an address that this judge may not be asked at. No further attempt would be."""
+
+
 class AnswerLost(CallError):
     """The request was sent and the answer did not arrive: it may have been done, and paid."""
 
@@ -122,20 +135,24 @@ class Unreadable(CallError):
     """An answer arrived, and it is not in the provider's format."""
 
 
-class Provider(Protocol):
+class Dialect(Protocol):
+    """How a model is asked, and what its replies say."""
+
+    def compile(self, request: Request) -> Body:
+        """The bytes of a call, with all that does not change computed once."""
+
+    def read(self, raw: bytes) -> Reading:
+        """What a raw reply says. Raises Unreadable."""
+
+
+class Provider(Dialect, Protocol):
     """A model behind an endpoint."""
 
     #: Names the server in call keys and fingerprints; two providers that share limits share it.
     endpoint: str
 
-    def compile(self, request: Request) -> Body:
-        """The bytes of a call, with all that does not change computed once."""
-
     async def send(self, body: bytes) -> bytes:
         """The raw reply. Raises Rejected, NotSent or AnswerLost."""
-
-    def read(self, raw: bytes) -> Reading:
-        """What a raw reply says. Raises Unreadable."""
 
     async def close(self) -> None:
         """Lets go of connections."""
@@ -158,15 +175,31 @@ class Source(Protocol):
 
 def connect(judge: Judge) -> Provider | Source:
     """The adapter for a judge. Raises SetupError where it cannot be made."""
+    if judge.public_only and judge.provider not in GUARDED:
+        raise SetupError(f"the judge {judge.name!r}: public_only is for the providers {', '.join(sorted(GUARDED))}")
     target = BUILT_IN.get(judge.provider, judge.provider)
-    module, _, name = target.partition(":")
-    if not name:
+    if ":" not in target:
         raise SetupError(
             f"no provider {judge.provider!r}; there are {', '.join(BUILT_IN)}, or one of yours as module:Class"
         )
     try:
-        made = getattr(importlib.import_module(module), name)
+        made = _loaded(target)
     except (ImportError, AttributeError) as error:
         raise SetupError(f"the provider {judge.provider!r} cannot be imported: {error}") from None
     adapter: Provider | Source = made(judge)
     return adapter
+
+
+def dialect(judge: Judge) -> Dialect | None:
+    """How the model of a judge is asked, where that can be told without connecting it; None for any other judge."""
+    if judge.provider not in DIALECTS:
+        return None
+    made: Any = _loaded(DIALECTS[judge.provider])()
+    made.model = judge.model
+    spoken: Dialect = made
+    return spoken
+
+
+def _loaded(target: str) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -35,20 +35,10 @@ FIELDS = {"temperature": "temperature", "effort": "reasoning_effort"}
 FINISHES = {"max_tokens": "length", "model_context_window_exceeded": "context", "refusal": "refused"}
 
 
-class Anthropic(Transport):
-    """One model behind one messages endpoint."""
+class Messages:
+    """How messages are asked for and read, whoever carries them."""
 
-    def __init__(self, judge: Judge) -> None:
-        if judge.logprobs:
-            raise SetupError(
-                f"the judge {judge.name!r}: Anthropic returns no log probabilities; take logprobs out of its "
-                "description, and pass --samples to see how sure it is"
-            )
-        import anthropic  # noqa: PLC0415 - 1.2 s, only for those who ask Anthropic
-
-        # With telemetry on, prompts could be written into the spans of whoever traces this process.
-        client = partial(anthropic.AsyncAnthropic, open_telemetry=False)
-        super().__init__(judge, anthropic, client, ANTHROPIC_URL, PATH)
+    model: str
 
     def compile(self, request: Request) -> Body:
         """Everything but the user message and the token limit is serialised once."""
@@ -97,6 +87,22 @@ class Anthropic(Transport):
         if reading.finish == "stop" and reading.text is None:
             raise Unreadable("empty_message", "the reply holds no text")
         return reading
+
+
+class Anthropic(Messages, Transport):
+    """One model behind one messages endpoint."""
+
+    def __init__(self, judge: Judge) -> None:
+        if judge.logprobs:
+            raise SetupError(
+                f"the judge {judge.name!r}: Anthropic returns no log probabilities; take logprobs out of its "
+                "description, and pass --samples to see how sure it is"
+            )
+        import anthropic  # noqa: PLC0415 - 1.2 s, only for those who ask Anthropic
+
+        # With telemetry on, prompts could be written into the spans of whoever traces this process.
+        client = partial(anthropic.AsyncAnthropic, open_telemetry=False)
+        super().__init__(judge, anthropic, client, ANTHROPIC_URL, PATH)
 
     @staticmethod
     def explain(error: dict[str, Any]) -> tuple[str | None, str | None]:

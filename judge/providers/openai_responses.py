@@ -18,11 +18,10 @@ REFUSALS = frozenset(
 )
 
 
-class OpenAIResponses(OpenAIServer):
-    """One model behind one responses endpoint."""
+class Responses:
+    """How responses are asked for and read, whoever carries them."""
 
-    def __init__(self, judge: Judge) -> None:
-        super().__init__(judge, PATH)
+    model: str
 
     def compile(self, request: Request) -> Body:
         """Everything but the user message and the token limit is serialised once."""
@@ -73,6 +72,13 @@ class OpenAIResponses(OpenAIServer):
         if reading.finish == "stop" and reading.text is None:
             raise Unreadable("empty_response", "the reply holds no text")
         return reading
+
+
+class OpenAIResponses(Responses, OpenAIServer):
+    """One model behind one responses endpoint."""
+
+    def __init__(self, judge: Judge) -> None:
+        super().__init__(judge, PATH)
 
 
 def _failed(reply: dict[str, Any]) -> str | None:

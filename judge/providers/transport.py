@@ -1,15 +1,17 @@
 """What adapters that go through an SDK share: the key, one HTTP client, and what a failure means.
 
 The SDK brings authentication, transport and its errors. Its retries are off: calling owns them. No redirect is
-followed, and no proxy of the environment is used.
+followed, and no proxy of the environment is used. A judge that may be asked at public addresses alone is held to them
+where the connections are made.
 """
 
 from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiohttp import (
@@ -22,7 +24,9 @@ from aiohttp import (
 
 from judge.errors import SetupError
 from judge.judges import Judge
-from judge.providers import AnswerLost, CallError, NotSent, Rejected
+from judge.origins import host_of, origin
+from judge.providers import AddressRefused, AnswerLost, CallError, NotSent, Rejected
+from judge.providers.guard import NOT_PUBLIC, Barred, is_barred, public_session
 from judge.providers.quoting import unquoted
 from judge.providers.retry_after import retry_after
 
@@ -70,6 +74,11 @@ class Transport:
         self.model = judge.model
         self._sdk, self._path = sdk, path
         self._key = key_of(judge)
+        http = sdk.DefaultAioHttpClient(
+            follow_redirects=False, trust_env=False, proxy=judge.proxy, verify=trusted(judge)
+        )
+        if judge.public_only:
+            _guard(judge, http)
         self._client = make(
             base_url=judge.base_url or own_url,
             api_key=self._key or "none",
@@ -77,9 +86,7 @@ class Transport:
             timeout=sdk.Timeout(None, connect=CONNECT_TIMEOUT_S),
             # Replies are small; an encoded one could unpack to any size.
             default_headers={**judge.headers, "Accept-Encoding": "identity"},
-            http_client=sdk.DefaultAioHttpClient(
-                follow_redirects=False, trust_env=False, proxy=judge.proxy, verify=trusted(judge)
-            ),
+            http_client=http,
         )
 
     async def send(self, body: bytes) -> bytes:
@@ -99,6 +106,8 @@ class Transport:
         raise failure
 
     def _broken(self, error: BaseException | None, asked: Asked) -> CallError:
+        if any(isinstance(cause, Barred) for cause in _causes(error)):
+            return AddressRefused("address_refused", f"{self.endpoint} is not asked: {NOT_PUBLIC}")
         detail = asked.fit(str(error)) or type(error).__name__
         if _never_connected(error):
             return NotSent("no_connection", f"no connection to {self.endpoint}: {detail}")
@@ -173,13 +182,33 @@ def trusted(judge: Judge) -> ssl.SSLContext | bool:
         ) from None
 
 
+def _guard(judge: Judge, client: Any) -> None:
+    """Lets an SDK's HTTP client connect to public addresses alone. Raises SetupError where that cannot be."""
+    if judge.proxy is not None:
+        raise SetupError(f"the judge {judge.name!r}: a proxy connects to where it likes; leave it or public_only out")
+    if judge.base_url is not None:
+        try:
+            host = host_of(origin(judge.base_url))
+        except ValueError as error:
+            raise SetupError(f"the judge {judge.name!r}: base_url {error}") from None
+        if is_barred(host):
+            raise SetupError(f"the judge {judge.name!r} cannot be asked at its base_url: {NOT_PUBLIC}")
+    carrier = client._transport
+    if not hasattr(carrier, "client"):
+        raise SetupError("the SDK connects in a way that is not known here; install the versions of pyproject.toml")
+    carrier.client = partial(public_session, carrier.ssl_context)
+
+
 def _never_connected(cause: BaseException | None) -> bool:
     """Whether a failure came before a connection was there.
 
     The SDK's transport calls a reset in mid-answer a failed connect too, so the cause below it decides.
     """
-    while cause is not None:
-        if isinstance(cause, ClientConnectorError | ClientHttpProxyError | ConnectionTimeoutError | InvalidURL):
-            return True
-        cause = cause.__cause__
-    return False
+    never = ClientConnectorError | ClientHttpProxyError | ConnectionTimeoutError | InvalidURL
+    return any(isinstance(one, never) for one in _causes(cause))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__

@@ -21,6 +21,7 @@ class Lock(IntEnum):
     SCHEMA = 1  #: making and migrating the tables
     ITEMS = 2  #: adding items that runs share, and removing those that none has any more
     JOBS = 3  #: looking for runs that no job is about
+    NAMES = 4  #: registering what a name stands for
 
 
 def hold(connection: Connection, lock: Lock, shared: bool = False) -> None:

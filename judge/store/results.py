@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Integer, Row, Select, and_, case, cast, func,
 
 from judge.grades import OVERALL, CriterionGrade, Grade, JudgeRef, RubricRef, Sample, Usage
 from judge.items import Item
+from judge.judges import Judge
 from judge.ledger import CallState, unpacked
 from judge.store.tables import call, grade, item, run, run_item, verdict
 from judge.store.tables import judge as judges
@@ -295,6 +296,13 @@ def judge_body(connection: Connection, tenant: str, fingerprint: str) -> dict[st
     stored = select(judges.c.body).where(judges.c.tenant == tenant, judges.c.fingerprint == fingerprint)
     body: dict[str, Any] = json.loads(connection.execute(stored).scalar_one())
     return body
+
+
+def judge_asked(connection: Connection, tenant: str, fingerprint: str) -> Judge | None:
+    """The judge with a fingerprint, as it was described when it was first asked in a run; None where none was."""
+    stored = select(judges.c.body).where(judges.c.tenant == tenant, judges.c.fingerprint == fingerprint)
+    body = connection.execute(stored).scalar()
+    return None if body is None else Judge.model_validate(json.loads(body)["description"])
 
 
 def _grade(info: RunInfo, place: Row[Any], rows: list[Row[Any]], said: list[Row[Any]], rubric: Rubric) -> Grade:

@@ -28,6 +28,7 @@ from judge.store import (
     keys,
     labels,
     paces,
+    registrations,
     replays,
     results,
     runs,
@@ -52,8 +53,8 @@ class Store:
 
     # The questions and tables, for callers that must not import SQLAlchemy before a store is open.
     budgets, calibrations, changes, figures, finishing = budgets, calibrations, changes, figures, finishing
-    history, jobs, keys, labels, replays = history, jobs, keys, labels, replays
-    results, runs, submissions = results, runs, submissions
+    history, jobs, keys, labels, registrations = history, jobs, keys, labels, registrations
+    replays, results, runs, submissions = replays, results, runs, submissions
     tables, verdicts, watches = tables, verdicts, watches
 
     def __init__(self, database: Database, tenant: str) -> None:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 #: The migration that these tables belong to.
-REVISION = "0007"
+REVISION = "0008"
 
 metadata = MetaData()
 
@@ -331,6 +331,24 @@ budget = Table(
     Column("month", String(7)),  # of UTC, that is counted
     Column("at", Double, nullable=False),  # it was set first
     PrimaryKeyConstraint("tenant", "scope", "period"),
+)
+
+#: Rubrics and judges that callers of the service gave a name; what was written is never changed.
+registration = Table(
+    "registration",
+    metadata,
+    _tenant(),
+    Column("kind", String(8), nullable=False),  # rubric | judge
+    Column("name", String(64), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("content_hash", String(64), nullable=False),  # of all that was written but the name
+    Column("hash", String(64), nullable=False),  # that it is known by, whatever its name
+    Column("body", Text, nullable=False),
+    Column("turn", Integer, nullable=False),  # of the revisions of a name the highest is what it stands for
+    Column("created_at", Double, nullable=False),
+    PrimaryKeyConstraint("tenant", "kind", "name", "revision"),
+    UniqueConstraint("tenant", "kind", "name", "content_hash"),
+    Index("registration_hash", "tenant", "kind", "hash"),
 )
 
 #: Runs that callers of the service want graded.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from judge import Item, Rubric
+from judge import Item, Judge, Rubric
 from judge.client import Client, ServiceError
 from judge.keys import Scope
 from tests.api.conftest import Client as Plain
@@ -39,6 +39,23 @@ def test_a_run_from_submission_to_grades(service: Plain) -> None:
             resumed = await client.resume(run.id, retry_failed=True)
             assert resumed.id == run.id
             assert (await client.wait(run.id, every_s=0.02)).status == "completed"
+
+    asyncio.run(told())
+
+
+def test_rubrics_and_judges_are_registered(service: Plain) -> None:
+    async def told() -> None:
+        async with Client(url(service)) as client:
+            question = {"id": "clear", "scale": "binary", "question": "Is it clear?"}
+            for version in (1, 2, 2):
+                rubric = Rubric.parse({"name": "by-client", "criteria": [question], "description": f"v{version}"})
+                assert await client.register(rubric) == f"by-client@{version}"
+            judge = Judge(name="by-client", provider="simulated", options={"seed": 4})
+            assert await client.register(judge) == "by-client@1"
+            (grade,) = await client.grade(ITEMS[:1], rubric="by-client@1", judge="by-client")
+            assert (grade.rubric.hash, grade.judge.name) == (rubric.hash, "by-client@1")
+            with pytest.raises(ServiceError, match="/judge/ca_file: Leave it out"):
+                await client.register(judge.model_copy(update={"ca_file": "a.pem"}))
 
     asyncio.run(told())
 

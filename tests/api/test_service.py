@@ -46,6 +46,7 @@ def test_rubrics_are_those_that_ship_and_the_operators(serve: Any, tmp_path: Pat
     assert listed["object"] == "list"
     assert [entry["name"] for entry in listed["data"]] == [*shipped(), "own"]
     own = {"name": "own", "version": None, "description": "", "hash": Rubric.loads(OWN).hash, "criteria": ["clear"]}
+    own |= {"revision": None, "created_at": None}
     assert listed["data"][-1] == own
     assert client.grades(["Hi."], rubric="own").json["rubric"] == {"name": "own", "hash": own["hash"]}
 
@@ -151,13 +152,14 @@ def test_the_description_is_valid_and_has_an_example_for_everything(service: Any
     assert document["openapi"].startswith("3.1")
     run = "/v1/runs/{run}"
     runs = {"/v1/runs", run, f"{run}/cancel", f"{run}/resume", f"{run}/grades", f"{run}/summary", f"{run}/export"}
-    others = {"/v1/grades", "/v1/budgets", "/v1/rubrics", "/v1/rubrics/{name}", "/healthz", "/metrics"}
-    assert set(document["paths"]) == others | runs
+    shelf = {"/v1/rubrics", "/v1/rubrics/lint", "/v1/rubrics/{name}", "/v1/judges", "/v1/judges/{name}"}
+    others = {"/v1/grades", "/v1/render", "/v1/budgets", "/healthz", "/metrics"}
+    assert set(document["paths"]) == others | shelf | runs
     assert "HTTPValidationError" not in document["components"]["schemas"]
     for schema in document["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
     operations = [operation for path in document["paths"].values() for operation in path.values()]
-    assert len({operation["operationId"] for operation in operations}) == len(operations) == 13
+    assert len({operation["operationId"] for operation in operations}) == len(operations) == 20
     for operation in operations:
         for where, content in contents(operation):
             shown = examples(content, document)

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from judge import prompts
 from judge.cli.draw.line import line
 from judge.datasets import Scan
 from judge.items import Item
-from judge.judges import OUTPUT_MODES, Judge
+from judge.judges import Judge
 from judge.notation import money, visible
+from judge.probing import wished
 from judge.quotes import Quote
-from rubrics import Rubric, answer_schema, in_parts
+from judge.rendering import rendered
+from rubrics import Rubric
 
 if TYPE_CHECKING:
     from judge.store.results import Exchange
@@ -51,11 +52,11 @@ def exchange(one: Exchange) -> None:
 
 def dry_run(item: Item, rubric: Rubric, judge: Judge, scan: Scan, worst: Quote | None) -> None:
     """The exact messages and schema of the first item, call by call, and what the whole comes to."""
-    mode = judge.mode or OUTPUT_MODES[0]
-    for part in in_parts(item.own_rubric or rubric, judge.criteria_per_call):
-        messages({"system": prompts.system(part, mode), "user": prompts.user(item)})
-        line(("schema", "bold"), f"  ({mode}{'' if judge.mode else ', if the judge takes it'})")
-        line(json.dumps(answer_schema(part), ensure_ascii=False))
+    asking = wished(judge)
+    for call in rendered(item, rubric, judge, asking):
+        messages({message.role: message.content for message in call.messages})
+        line(("schema", "bold"), f"  ({asking.mode}{'' if judge.mode else ', if the judge takes it'})")
+        line(json.dumps(call.answer_schema, ensure_ascii=False))
         line()
     if worst is None:
         line(f"{scan.count:,} items, and no model is asked: nothing to pay")
