@@ -11,10 +11,11 @@ from fastapi import FastAPI
 from api import handlers
 from api.access import Access
 from api.desk import Desks
+from api.feed import Feed
 from api.loopback import Loopback
 from api.openapi import Service
 from api.request_ids import RequestIds
-from api.routes import grades, health, results, rubrics, runs
+from api.routes import events, grades, health, results, rubrics, runs
 from api.settings import ServiceSettings
 from api.shelf import Shelf
 from judge.settings import Settings
@@ -37,9 +38,12 @@ def create_app(store_url: str | None = None) -> FastAPI:
         with open_store(store_url or settings.database_url) as store:
             desks = Desks(store, shelf, settings.max_output_bytes)
             desks.take_up()
+            feed = Feed()
             try:
-                yield {"store": store, "desks": desks}
+                with feed.ending_with_the_server():
+                    yield {"store": store, "desks": desks, "feed": feed}
             finally:
+                await feed.close()
                 await desks.close()
 
     app = Service(
@@ -52,8 +56,9 @@ def create_app(store_url: str | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for router in (grades.router, runs.bodied, runs.router, results.router, rubrics.router, health.router):
-        app.include_router(router)
+    app.include_router(runs.bodied)
+    for routes in (grades, runs, results, events, rubrics, health):
+        app.include_router(routes.router)
     handlers.install(app)
     app.add_middleware(Access, keyless=service.keyless)
     if service.keyless:

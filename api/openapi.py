@@ -53,6 +53,6 @@ class Service(FastAPI):
 def _declare(responses: dict[str, Any]) -> None:
     """The framework files every model under the media type of success."""
     for response in responses.values():
-        content = response["content"]
+        content = response.get("content", {})
         if MEDIA_TYPE in content:
             content[MEDIA_TYPE] |= content.pop("application/json")

@@ -6,20 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Row,
-    bindparam,
-    case,
-    delete,
-    exists,
-    func,
-    insert,
-    literal,
-    null,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, bindparam, case, delete, exists, func, insert, literal, null, select, update
 
 from judge.costs import Receipt
 from judge.errors import RunBusy
@@ -27,6 +14,7 @@ from judge.grades import OVERALL, Grade, Graded
 from judge.items import Item
 from judge.ledger import CallState, now
 from judge.owner import describe, is_dead, this_process
+from judge.store import endings
 from judge.store.conflicts import ignoring
 from judge.store.locks import Lock, hold
 from judge.store.tables import call, grade, item, rubric, run, run_item, submission, verdict
@@ -44,7 +32,7 @@ _FINISH = (
     # Where it was done before, it is not added up again.
     .where(run_item.c.seq == bindparam("b_seq"), run_item.c.revision == bindparam("b_revision"))
     .where(run_item.c.state == "open")
-    .values({name: run_item.c[name] + bindparam(f"b_{name}") for name in _SUMMED})
+    .values({name: run_item.c[name] + bindparam(f"b_{name}") for name in _SUMMED} | {"ending": bindparam("b_ending")})
 )
 
 
@@ -100,9 +88,10 @@ def copy(connection: Connection, tenant: str, source: str, changed: dict[str, An
     """A run like another one but for what is changed, with its items, all open. Nothing was spent on it."""
     hold(connection, Lock.ITEMS, shared=True)
     original = connection.execute(select(run).where(run.c.tenant == tenant, run.c.id == source)).one()
-    begin(connection, {**original._mapping, "finished_at": None, "committed_usd": None, **changed})
+    begin(connection, {**original._mapping, "finished_at": None, "committed_usd": None, "endings": 0, **changed})
     fresh: dict[str, Any] = {name: literal(0) for name in (*_SUMMED, "revision", "lost")}
-    fresh |= {"run": literal(changed["id"]), "state": literal("open"), "model": null(), "call_keys": null()}
+    fresh |= {"run": literal(changed["id"]), "state": literal("open"), "ending": null()}
+    fresh |= {"model": null(), "call_keys": null()}
     fresh["lowest"] = case((run_item.c.rubric_hash.is_(None), literal(lowest)), else_=run_item.c.lowest)
     items = select(*(fresh.get(column.name, column).label(column.name) for column in run_item.c)).where(
         run_item.c.tenant == tenant, run_item.c.run == source
@@ -321,7 +310,8 @@ def finish_for(
             places.append(_place_row(at, graded.grade.outcome, graded.receipt))
         connection.execute(ignoring(connection, verdict), verdicts)
         connection.execute(ignoring(connection, grade), grades)
-        connection.execute(_FINISH, places)
+        before = endings.count(connection, tenant, run_id, len(places)) - len(places)
+        connection.execute(_FINISH, [{**place, "b_ending": before + n} for n, place in enumerate(places, 1)])
         return None
 
     return finish

@@ -19,6 +19,7 @@ from judge.store import (
     calibrations,
     calls,
     changes,
+    endings,
     figures,
     keys,
     labels,
@@ -45,7 +46,8 @@ class Store:
     """Everything kept for a tenant. Close it, or use it as a context manager."""
 
     # The questions and tables, for callers that must not import SQLAlchemy before a store is open.
-    calibrations, changes, figures, keys, labels = calibrations, changes, figures, keys, labels
+    calibrations, changes, endings, figures = calibrations, changes, endings, figures
+    keys, labels = keys, labels
     replays, results, runs, submissions = replays, results, runs, submissions
     tables, verdicts, watches = tables, verdicts, watches
 
