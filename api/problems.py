@@ -51,6 +51,7 @@ class Kind:
 
 
 INVALID_JSON = Kind("invalid-json", 400, "The body is not JSON that can be read")
+INVALID_ENCODING = Kind("invalid-encoding", 400, "The body is not encoded as it says")
 INVALID_KEY = Kind("invalid-idempotency-key", 400, "The idempotency key is not one that can be kept")
 NO_KEY = Kind("no-key", 401, "The request comes with no key that stands")
 NOT_ALLOWED = Kind("not-allowed", 403, "The key is not for this")
@@ -60,6 +61,7 @@ NO_SUCH_RUN = Kind("no-such-run", 404, "There is no such run")
 NOT_NOW = Kind("not-now", 409, "The run cannot be changed so as it stands")
 KEY_IN_USE = Kind("idempotency-key-in-use", 409, "The first request with this idempotency key is not done")
 TOO_LARGE = Kind("too-large", 413, "The body is too large")
+OTHER_ENCODING = Kind("other-encoding", 415, "The body is encoded in a way that is not taken")
 NOT_JSON = Kind("not-json", 415, "The body is not declared as JSON")
 INVALID_REQUEST = Kind("invalid-request", 422, "The request is not one that can be served")
 KEY_REUSED = Kind("idempotency-key-reused", 422, "The idempotency key belongs to another request")
@@ -70,5 +72,7 @@ INTERNAL = Kind("internal", 500, "The service failed")
 JUDGE_PAUSED = Kind("judge-paused", 503, "The judge cannot be asked for now")
 STORE_UNAVAILABLE = Kind("store-unavailable", 503, "The store cannot be used")
 
+#: What every request with a body may meet.
+BODY = (INVALID_JSON, INVALID_ENCODING, TOO_LARGE, NOT_JSON, OTHER_ENCODING)
 #: What every request may meet that is about a tenant's own.
 ACCESS = (NO_KEY, NOT_ALLOWED, NOT_LOCAL)

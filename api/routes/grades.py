@@ -13,14 +13,12 @@ from api.envelopes import Grades, GradesRequest, total
 from api.openapi import answer, problems
 from api.problems import (
     ACCESS,
-    INVALID_JSON,
+    BODY,
     INVALID_REQUEST,
     INVALID_RUBRIC,
     JUDGE_PAUSED,
     JUDGE_SETUP,
-    NOT_JSON,
     STORE_UNAVAILABLE,
-    TOO_LARGE,
 )
 from api.requested import check_items, judge_of, rubric_of
 from api.routes.examples import GRADES, GRADES_REQUEST, OF_EACH_ITEM
@@ -35,10 +33,8 @@ router = APIRouter(prefix="/v1/grades", tags=["grades"], route_class=StrictRoute
     responses={
         200: answer(GRADES.model_dump(mode="json")),
         **problems(
-            INVALID_JSON,
+            *BODY,
             *ACCESS,
-            TOO_LARGE,
-            NOT_JSON,
             INVALID_REQUEST,
             INVALID_RUBRIC,
             JUDGE_SETUP,

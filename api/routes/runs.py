@@ -18,7 +18,7 @@ from api.errors import Refused
 from api.openapi import answer, problems
 from api.problems import (
     ACCESS,
-    INVALID_JSON,
+    BODY,
     INVALID_KEY,
     INVALID_REQUEST,
     INVALID_RUBRIC,
@@ -27,11 +27,9 @@ from api.problems import (
     KEY_IN_USE,
     KEY_REUSED,
     NO_SUCH_RUN,
-    NOT_JSON,
     NOT_NOW,
     OVERLOADED,
     STORE_UNAVAILABLE,
-    TOO_LARGE,
     Fault,
 )
 from api.requested import check_items, judge_of, rubric_of
@@ -50,10 +48,8 @@ MOST_RUNS = 100
 ID = "^[0-9a-f]{12}$"
 RunId = Annotated[str, Path(pattern=ID, examples=[RUN.id], description="The id of a run.")]
 REFUSALS = (
-    INVALID_JSON,
+    *BODY,
     *ACCESS,
-    TOO_LARGE,
-    NOT_JSON,
     INVALID_REQUEST,
     JUDGE_SETUP,
     JUDGE_PAUSED,
