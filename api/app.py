@@ -12,10 +12,11 @@ from api import handlers
 from api.access import Access
 from api.desk import Desks
 from api.feed import Feed
+from api.lines import Uploads
 from api.loopback import Loopback
 from api.openapi import Service
 from api.request_ids import RequestIds
-from api.routes import events, grades, health, results, rubrics, runs
+from api.routes import events, grades, health, results, rubrics, runs, uploads
 from api.settings import ServiceSettings
 from api.shelf import Shelf
 from judge.settings import Settings
@@ -38,10 +39,10 @@ def create_app(store_url: str | None = None) -> FastAPI:
         with open_store(store_url or settings.database_url) as store:
             desks = Desks(store, shelf, settings.max_output_bytes)
             desks.take_up()
-            feed = Feed()
+            feed, received = Feed(), Uploads(service.max_upload_bytes, service.max_upload_items)
             try:
                 with feed.ending_with_the_server():
-                    yield {"store": store, "desks": desks, "feed": feed}
+                    yield {"store": store, "desks": desks, "feed": feed, "uploads": received}
             finally:
                 await feed.close()
                 await desks.close()
@@ -57,7 +58,7 @@ def create_app(store_url: str | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.include_router(runs.bodied)
-    for routes in (grades, runs, results, events, rubrics, health):
+    for routes in (grades, runs, uploads, results, events, rubrics, health):
         app.include_router(routes.router)
     handlers.install(app)
     app.add_middleware(Access, keyless=service.keyless)

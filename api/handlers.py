@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from itertools import takewhile
 from typing import Any
@@ -77,7 +77,7 @@ def problem_of(error: Exception) -> Problem:
             title = HTTPStatus(error.status_code).phrase
             return Problem(type="about:blank", title=title, status=error.status_code, detail=error.detail)
         case RequestValidationError():
-            faults = tuple(_fault(one) for one in error.errors()[:MOST_FAULTS])
+            faults = tuple(fault_of(one) for one in error.errors()[:MOST_FAULTS])
             return INVALID_REQUEST.problem("Mend what `errors` lists, then send the request again.", *faults)
         case RubricError():
             return INVALID_RUBRIC.problem("Mend the rubric, then send the request again.", rubric_fault(error))
@@ -103,10 +103,11 @@ def rubric_fault(error: RubricError, pointer: str = "/rubric") -> Fault:
     return Fault(detail=f"{error.path}: {said}" if error.path else said, pointer=pointer)
 
 
-def _fault(error: dict[str, Any]) -> Fault:
-    place = [step for step in error["loc"][1:] if step not in TAGS]
+def fault_of(error: Mapping[str, Any], within: str | None = None) -> Fault:
+    """What pydantic complains of, without the value. `within` points to what was read, if that is not the body."""
+    place = [step for step in error["loc"][within is None :] if step not in TAGS]
     detail = "No such field." if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
-    return Fault(detail=detail, pointer=pointer_to(place))
+    return Fault(detail=detail, pointer=(within or "") + pointer_to(place))
 
 
 def pointer_to(path: Iterable[int | str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from api.envelopes import Requested
+from api.envelopes import Asked, Requested
 from api.errors import Refused
 from api.handlers import MOST_FAULTS, rubric_fault
 from api.problems import INVALID_REQUEST, INVALID_RUBRIC, JUDGE_SETUP, Fault
@@ -15,7 +15,7 @@ from judge.items import PAIRS
 from rubrics import Rubric, RubricError
 
 
-def rubric_of(shelf: Shelf, body: Requested) -> Rubric:
+def rubric_of(shelf: Shelf, body: Asked) -> Rubric:
     """The rubric that is named, or sent. Raises Refused."""
     found = _asked(shelf, body)
     if found.pairwise:
@@ -24,10 +24,10 @@ def rubric_of(shelf: Shelf, body: Requested) -> Rubric:
     return found
 
 
-def _asked(shelf: Shelf, body: Requested) -> Rubric:
+def _asked(shelf: Shelf, body: Asked) -> Rubric:
     asked = body.rubric
     if asked is None:
-        if without := sum(item.rubric is None for item in body.items):
+        if isinstance(body, Requested) and (without := sum(item.rubric is None for item in body.items)):
             fault = Fault(detail=f"Items without a rubric of their own: {without}; name one here.", pointer="/rubric")
             raise Refused(INVALID_REQUEST, "Every item needs a rubric.", fault)
         return Rubric.of_each_item()
@@ -52,7 +52,7 @@ def check_items(items: Sequence[Item], judge: Judge, max_output_bytes: int) -> N
     """Refuses what would fail halfway, when other items may have been paid. Raises Refused."""
     _refuse_duplicates(items)
     for place, item in enumerate(items):
-        _check(item, f"/items/{place}", judge, max_output_bytes)
+        check_item(item, f"/items/{place}", judge, max_output_bytes)
 
 
 def _refuse_duplicates(items: Sequence[Item]) -> None:
@@ -66,7 +66,8 @@ def _refuse_duplicates(items: Sequence[Item]) -> None:
         raise Refused(INVALID_REQUEST, "Every item needs an id of its own.", *faults[:MOST_FAULTS])
 
 
-def _check(item: Item, pointer: str, judge: Judge, max_output_bytes: int) -> None:
+def check_item(item: Item, pointer: str, judge: Judge, max_output_bytes: int) -> None:
+    """Refuses an item that stands at a place of the body. Raises Refused."""
     if item.output_bytes > max_output_bytes:
         fault = Fault(detail=f"The limit is {max_output_bytes:,} bytes.", pointer=f"{pointer}/output")
         raise Refused(INVALID_REQUEST, "An output is too large; shorten it, or leave it out.", fault)

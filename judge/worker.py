@@ -8,15 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
 from judge.datasets import Given
 from judge.errors import JudgeError, Overloaded, RunBusy, SetupError, StoreError
-from judge.items import Item
 from judge.judges import Judge
 from judge.owner import this_process
 from judge.runs import Options, Run, checked, submit
@@ -63,7 +62,7 @@ class Worker:
         self._work = asyncio.create_task(self._go())
 
     async def submit(
-        self, name: str, judge: Judge, rubric: Rubric, items: Sequence[Item], options: Options, by: str | None = None
+        self, dataset: Given, judge: Judge, rubric: Rubric, options: Options, by: str | None = None
     ) -> str:
         """The id of the run of these items, which is on disk and wanted when this returns.
 
@@ -71,8 +70,6 @@ class Worker:
 
         Parameters
         ----------
-        name
-            Of the dataset, for people.
         by
             The calibration that its grades are shown by.
 
@@ -88,7 +85,7 @@ class Worker:
         self._submitting += 1
         try:
             session = await self._sessions.get(judge, options.samples)
-            run_id = await self._made(Given(name, items, judge.takes_images), rubric, session, options, by)
+            run_id = await self._made(dataset, rubric, session, options, by)
         finally:
             self._submitting -= 1
         self.wake()
@@ -108,7 +105,8 @@ class Worker:
         begun = time.monotonic()
         while True:
             try:
-                async with self._making:  # equal submissions of this process must not meet half-way
+                # Equal submissions of this process must not meet half-way; one that takes long holds nobody else up.
+                async with nullcontext() if dataset.takes_long else self._making:
                     return await asyncio.to_thread(made)
             except RunBusy:
                 if time.monotonic() - begun > MAKING_S:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query
@@ -12,8 +13,8 @@ from starlette.responses import Response
 
 from api import idempotency
 from api.bodies import StrictRoute
-from api.desk import ToGrade, ToRead
-from api.envelopes import Resumption, RunList, RunRequest
+from api.desk import Desk, ToGrade, ToRead
+from api.envelopes import Resumption, RunList, RunOptions, RunRequest
 from api.errors import Refused
 from api.openapi import answer, problems
 from api.problems import (
@@ -34,12 +35,15 @@ from api.problems import (
 )
 from api.requested import check_items, judge_of, rubric_of
 from api.routes.examples import RUN, RUN_REQUEST
+from judge import Judge
+from judge.datasets import Given
 from judge.errors import InputError
 from judge.runs import Options
 from judge.statuses import RunStatus
 from judge.store.results import RunInfo
 from judge.store.store import Store
 from judge.store.submissions import Standing
+from rubrics import Rubric
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 bodied = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=StrictRoute)
@@ -86,6 +90,13 @@ async def submit_run(
     """
     rubric, judge = rubric_of(desk.shelf, body), judge_of(desk.shelf, body.judge)
     check_items(body.items, judge, desk.max_output_bytes)
+    dataset = Given(body.name, body.items, judge.takes_images)
+    work = partial(submitted, desk, dataset, rubric, judge, body)
+    return await idempotency.once(desk.store, request, "POST /v1/runs", body, work)
+
+
+async def submitted(desk: Desk, dataset: Given, rubric: Rubric, judge: Judge, body: RunOptions) -> Response:
+    """Makes a run of items that were checked, and wants it graded. Raises Refused."""
     options = Options(
         samples=body.samples,
         budget_usd=body.budget_usd,
@@ -93,16 +104,12 @@ async def submit_run(
         resend_lost=body.resend_lost,
         retry_failed=body.retry_failed,
     )
-
-    async def work() -> Response:
-        try:
-            run_id = await desk.worker.submit(body.name, judge, rubric, body.items, options, body.calibration)
-        except InputError as error:  # the items were checked: what is left is the calibration
-            fault = Fault(detail=str(error), pointer="/calibration")
-            raise Refused(INVALID_REQUEST, "The calibration cannot be used.", fault) from None
-        return _accepted(await asyncio.to_thread(_status, desk.store, run_id))
-
-    return await idempotency.once(desk.store, request, "POST /v1/runs", body, work)
+    try:
+        run_id = await desk.worker.submit(dataset, judge, rubric, options, body.calibration)
+    except InputError as error:  # what is left is the calibration
+        fault = Fault(detail=str(error), pointer="/calibration")
+        raise Refused(INVALID_REQUEST, "The calibration cannot be used.", fault) from None
+    return _accepted(await asyncio.to_thread(_status, desk.store, run_id))
 
 
 @router.get(
