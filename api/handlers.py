@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.errors import Refused
+from api.limits import EASES_S
 from api.problems import (
     INTERNAL,
     INVALID_REQUEST,
@@ -35,8 +36,6 @@ from judge.messages import TAGS
 
 MOST_FAULTS = 100
 LONGEST_STEP = 64
-#: When to try again with more to grade.
-OVERLOAD_EASES_S = 5
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +61,7 @@ async def _answer(request: Request, error: Exception) -> Response:
     if isinstance(error, Paused):
         headers["Retry-After"] = f"{BREAKER_COOLS_S:.0f}"
     if isinstance(error, Overloaded):
-        headers["Retry-After"] = f"{OVERLOAD_EASES_S}"
+        headers["Retry-After"] = f"{EASES_S}"
     # The framework sends what nobody expected from outside of all middleware.
     headers[HEADER] = request.state.request_id
     return problem_of(error).response(headers)

@@ -7,7 +7,9 @@ from typing import Any
 from fastapi import FastAPI
 
 from api.access import OPEN_TO_ALL
-from api.problems import INTERNAL, MEDIA_TYPE, Kind, Problem
+from api.problems import INTERNAL, MEDIA_TYPE, OVERLOADED, Kind, Problem
+
+RETRY = {"Retry-After": {"description": "Seconds until it is worth another try.", "schema": {"type": "string"}}}
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -27,7 +29,8 @@ def problems(*kinds: Kind) -> Responses:
 
 
 def _problem(kind: Kind) -> dict[str, Any]:
-    return {"model": Problem, "description": kind.title, "content": {MEDIA_TYPE: {"examples": _example(kind)}}}
+    told = {"model": Problem, "description": kind.title, "content": {MEDIA_TYPE: {"examples": _example(kind)}}}
+    return told | {"headers": RETRY} if kind is OVERLOADED else told
 
 
 def _example(kind: Kind) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from fastapi import APIRouter, Body, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import idempotency
+from api import idempotency, limits
 from api.bodies import StrictRoute
 from api.desk import Desk, ToGrade, ToRead
 from api.envelopes import Resumption, RunList, RunOptions, RunRequest
 from api.errors import Refused
+from api.limits import Full
 from api.openapi import answer, problems
 from api.problems import (
     ACCESS,
@@ -37,7 +38,7 @@ from api.requested import check_items, judge_of, rubric_of
 from api.routes.examples import RUN, RUN_REQUEST
 from judge import Judge
 from judge.datasets import Given
-from judge.errors import InputError
+from judge.errors import InputError, Overloaded
 from judge.runs import Options
 from judge.statuses import RunStatus
 from judge.store.results import RunInfo
@@ -75,7 +76,7 @@ HEADERS = {
     response_model=RunStatus,
     openapi_extra={"parameters": [idempotency.PARAMETER]},
     responses={
-        202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS},
+        202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS | limits.HEADERS},
         **problems(*REFUSALS, INVALID_KEY, INVALID_RUBRIC, KEY_IN_USE, KEY_REUSED, OVERLOADED),
     },
 )
@@ -109,7 +110,15 @@ async def submitted(desk: Desk, dataset: Given, rubric: Rubric, judge: Judge, bo
     except InputError as error:  # what is left is the calibration
         fault = Fault(detail=str(error), pointer="/calibration")
         raise Refused(INVALID_REQUEST, "The calibration cannot be used.", fault) from None
-    return _accepted(await asyncio.to_thread(_status, desk.store, run_id))
+    except Overloaded as error:
+        raise Full(str(error), await _waiting(desk)) from None
+    told = _accepted(await asyncio.to_thread(_status, desk.store, run_id))
+    told.headers.update(limits.room(await _waiting(desk)))
+    return told
+
+
+async def _waiting(desk: Desk) -> int:
+    return await asyncio.to_thread(desk.store.ask, desk.store.submissions.count)
 
 
 @router.get(

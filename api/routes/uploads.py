@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import idempotency
+from api import idempotency, limits
 from api.desk import ToGrade
 from api.envelopes import RunOptions
 from api.lines import MEDIA, Lines, Uploads, options_of
@@ -38,7 +38,7 @@ BODY = {
     response_model=RunStatus,
     openapi_extra={"parameters": [idempotency.PARAMETER], "requestBody": BODY},
     responses={
-        202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS},
+        202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS | limits.HEADERS},
         **problems(*REFUSALS, NOT_LINES, INVALID_KEY, INVALID_RUBRIC, KEY_IN_USE, KEY_REUSED, OVERLOADED),
     },
 )
