@@ -26,6 +26,7 @@ from judge.store import (
     replays,
     results,
     runs,
+    spending,
     submissions,
     tables,
     verdicts,
@@ -48,7 +49,7 @@ class Store:
     # The questions and tables, for callers that must not import SQLAlchemy before a store is open.
     calibrations, changes, endings, figures = calibrations, changes, endings, figures
     keys, labels = keys, labels
-    replays, results, runs, submissions = replays, results, runs, submissions
+    replays, results, runs, spending, submissions = replays, results, runs, spending, submissions
     tables, verdicts, watches = tables, verdicts, watches
 
     def __init__(self, database: Database, tenant: str) -> None:

@@ -47,7 +47,10 @@ def ask(client: Client, text: str | None, method: str = "GET", path: str = "/v1/
 
 def operations(client: Client) -> list[tuple[str, str]]:
     paths = client.get("/openapi.json").json["paths"]
-    filled = {path: path.replace("{run}", "0" * 12).replace("{name}", "helpfulness") for path in paths}
+    filled = {
+        path: path.replace("{run}", "0" * 12).replace("{other}", "0" * 12).replace("{name}", "helpfulness")
+        for path in paths
+    }
     return [(method.upper(), filled[path]) for path, of in paths.items() for method in of if path != "/healthz"]
 
 
