@@ -57,20 +57,21 @@ class Desks:
             await desk.sessions.close()
 
 
-class _For:
+class For:
     """The desk of the caller, who must be allowed to use it so."""
 
     def __init__(self, use: Scope) -> None:
-        self._use = use
+        self.use = use
 
     async def __call__(self, request: Request) -> Desk:
         """See FastAPI's dependencies."""
         caller: Caller = request.state.caller
-        if not caller.may(self._use):
-            raise Refused(NOT_ALLOWED, f"The key lacks the scope `{self._use}`; ask with one that has it.")
+        if not caller.may(self.use):
+            raise Refused(NOT_ALLOWED, f"The key lacks the scope `{self.use}`; ask with one that has it.")
         desks: Desks = request.state.desks
         return desks.of(caller.tenant)
 
 
-ToRead = Annotated[Desk, Depends(_For(Scope.READ))]
-ToGrade = Annotated[Desk, Depends(_For(Scope.GRADE))]
+ToRead = Annotated[Desk, Depends(For(Scope.READ))]
+ToGrade = Annotated[Desk, Depends(For(Scope.GRADE))]
+ToLabel = Annotated[Desk, Depends(For(Scope.LABEL))]

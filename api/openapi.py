@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from api.access import OPEN_TO_ALL
+from api.desk import For
 from api.problems import INTERNAL, MEDIA_TYPE, OVERLOADED, Kind, Problem
 
 RETRY = {"Retry-After": {"description": "Seconds until it is worth another try.", "schema": {"type": "string"}}}
@@ -46,11 +49,22 @@ class Service(FastAPI):
         if self.openapi_schema is None:
             document = super().openapi()
             document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            needed = dict(_scopes(self.routes))
             for name, path in document["paths"].items():
                 for operation in path.values():
                     _declare(operation["responses"])
-                    operation["security"] = [] if name in OPEN_TO_ALL else [{"key": []}]
+                    scopes = needed.get(operation["operationId"], [])
+                    operation["security"] = [] if name in OPEN_TO_ALL else [{"key": scopes}]
         return super().openapi()
+
+
+def _scopes(routes: Iterable[Any]) -> Iterator[tuple[str, list[str]]]:
+    """The scopes that a key needs, by the id of the operation."""
+    for route in routes:
+        if isinstance(route, APIRoute):
+            yield route.unique_id, [one.call.use for one in route.dependant.dependencies if isinstance(one.call, For)]
+        else:  # a router within, whose routes some versions of the framework keep there
+            yield from _scopes(getattr(getattr(route, "original_router", None), "routes", ()))
 
 
 def _declare(responses: dict[str, Any]) -> None:
