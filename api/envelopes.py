@@ -19,7 +19,7 @@ MOST_SAMPLES = 20
 DEADLINE_S, LONGEST_DEADLINE_S = 120.0, 600.0
 
 
-def _rubric(value: object) -> object:
+def rubric_given(value: object) -> object:
     """Inline rubrics are read as those in files are. Raises RubricError."""
     if isinstance(value, dict):
         return Rubric.parse(value)
@@ -33,7 +33,7 @@ class Asked(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    rubric: Annotated[str | Rubric | None, BeforeValidator(_rubric)] = Field(
+    rubric: Annotated[str | Rubric | None, BeforeValidator(rubric_given)] = Field(
         None, description="A name that GET /v1/rubrics lists, or a whole rubric: for items without one of their own."
     )
     judge: str = Field(

@@ -31,6 +31,11 @@ def _asked(shelf: Shelf, body: Asked) -> Rubric:
             fault = Fault(detail=f"Items without a rubric of their own: {without}; name one here.", pointer="/rubric")
             raise Refused(INVALID_REQUEST, "Every item needs a rubric.", fault)
         return Rubric.of_each_item()
+    return rubric_named(shelf, asked)
+
+
+def rubric_named(shelf: Shelf, asked: str | Rubric) -> Rubric:
+    """The rubric that is named, or sent, whatever its scales. Raises Refused."""
     if isinstance(asked, Rubric):
         return asked
     if asked not in shelf.rubrics:
