@@ -16,7 +16,7 @@ from api.lines import Uploads
 from api.loopback import Loopback
 from api.openapi import Service
 from api.request_ids import RequestIds
-from api.routes import comparisons, costs, events, grades, health, labels, results, rubrics, runs, uploads
+from api.routes import calibrations, comparisons, costs, events, grades, health, labels, results, rubrics, runs, uploads
 from api.settings import ServiceSettings
 from api.shelf import Shelf
 from judge.settings import Settings
@@ -59,7 +59,8 @@ def create_app(store_url: str | None = None) -> FastAPI:
     )
     app.include_router(runs.bodied)
     app.include_router(labels.bodied)
-    for routes in (grades, runs, uploads, results, events, comparisons, rubrics, costs, labels, health):
+    app.include_router(calibrations.bodied)
+    for routes in (grades, runs, uploads, results, events, comparisons, rubrics, costs, labels, calibrations, health):
         app.include_router(routes.router)
     handlers.install(app)
     app.add_middleware(Access, keyless=service.keyless)

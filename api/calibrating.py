@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from judge.calibration.labelling.importing import Imported
     from judge.calibration.labelling.label_files import LabelFile
+    from judge.store.calibrations import CalibrationInfo
     from judge.store.results import RunInfo
     from judge.store.store import Store
     from rubrics import Rubric
@@ -29,3 +30,22 @@ def add_labels(
     importing = importlib.import_module("judge.calibration.labelling.importing")
     added: Imported = importing.add_labels(store, found, rubric, label_set, source, run, sampled_from)
     return added
+
+
+def calibrate(
+    store: Store,
+    run: RunInfo,
+    label_set: str,
+    *,
+    alpha: float,
+    delta: float,
+    coverage: float,
+    **how: str | int | bool | None,
+) -> CalibrationInfo:
+    """Calibrates the judge of a run on a label set, and keeps it. Raises InputError where they do not fit."""
+    promise = importlib.import_module("judge.calibration.correction").Promise(
+        alpha=alpha, delta=delta, coverage=coverage
+    )
+    making = importlib.import_module("judge.calibration.making")
+    made: CalibrationInfo = making.of_run(store, run, label_set, promise=promise, **how)
+    return made

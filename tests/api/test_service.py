@@ -160,12 +160,13 @@ def test_the_description_is_valid_and_has_an_example_for_everything(service: Any
     of_run = ("", "/cancel", "/resume", "/grades", "/summary", "/export", "/events", "/compare/{other}")
     runs = {"/v1/runs", "/v1/runs/upload", "/v1/costs", *(f"{run}{part}" for part in of_run)}
     sets = {f"/v1/label-sets{part}" for part in ("", "/{name}", "/{name}/labels")}
+    sets |= {"/v1/calibrations", "/v1/calibrations/{calibration}"}
     assert set(document["paths"]) - sets == {"/v1/grades", "/v1/rubrics", "/v1/rubrics/{name}", "/healthz"} | runs
     assert "HTTPValidationError" not in document["components"]["schemas"]
     for schema in document["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
     operations = [operation for path in document["paths"].values() for operation in path.values()]
-    assert len({operation["operationId"] for operation in operations}) == len(operations) == 20
+    assert len({operation["operationId"] for operation in operations}) == len(operations) == 23
     for operation in operations:
         for where, content in contents(operation):
             shown = examples(content, document)
