@@ -11,14 +11,32 @@ from fastapi import FastAPI
 from api import handlers
 from api.access import Access
 from api.desk import Desks
+from api.feed import Feed
+from api.lines import Uploads
 from api.loopback import Loopback
 from api.metrics import Queue, Requests
 from api.openapi import Service
 from api.request_ids import RequestIds
-from api.routes import budgets, grades, health, judges, metrics, render, results, rubrics, runs
+from api.routes import (
+    budgets,
+    calibrations,
+    comparisons,
+    costs,
+    events,
+    grades,
+    health,
+    judges,
+    labels,
+    metrics,
+    render,
+    results,
+    rubrics,
+    runs,
+    uploads,
+)
 from api.settings import ServiceSettings
 from api.watch import Watch
-from judge import events
+from judge import otel
 from judge.journal import Journal
 from judge.metrics import Endpoints, Metrics
 from judge.servers import Servers
@@ -40,7 +58,7 @@ def create_app(store_url: str | None = None) -> FastAPI:
     settings, service = Settings(), ServiceSettings()
     shelf = Shelf.read(settings.rubrics_dir, settings.judges_dir, Servers.read())
     measured = Metrics(shelf.label)
-    observer = Observers(Journal(), measured, *events.wanted())
+    observer = Observers(Journal(), measured, *otel.wanted())
 
     @asynccontextmanager
     async def serving(_: FastAPI) -> AsyncIterator[dict[str, object]]:
@@ -51,9 +69,12 @@ def create_app(store_url: str | None = None) -> FastAPI:
             if service.grading:
                 workers.start()
             desks = Desks(workers, settings.max_output_bytes)
+            feed, received = Feed(), Uploads(service.max_upload_bytes, service.max_upload_items)
             try:
-                yield {"store": store, "desks": desks, "metrics": measured}
+                with feed.ending_with_the_server():
+                    yield {"store": store, "desks": desks, "metrics": measured, "feed": feed, "uploads": received}
             finally:
+                await feed.close()
                 await workers.close()
                 observer.close()
 
@@ -67,12 +88,12 @@ def create_app(store_url: str | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for router in (grades.router, runs.bodied, runs.router, results.router, budgets.router):
-        app.include_router(router)
-    for router in (render.router, rubrics.bodied, rubrics.router, judges.bodied, judges.router):
-        app.include_router(router)
-    for router in (health.router, metrics.router):
-        app.include_router(router)
+    for routes in (runs, labels, calibrations, rubrics, judges):
+        app.include_router(routes.bodied)
+    for one in (grades, runs, uploads, results, events, comparisons, costs, budgets):
+        app.include_router(one.router)
+    for one in (render, rubrics, judges, labels, calibrations, health, metrics):
+        app.include_router(one.router)
     handlers.install(app)
     app.add_middleware(Access, keyless=service.keyless)
     if service.keyless:

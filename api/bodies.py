@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.encodings import decoded
 from api.errors import Refused
 from api.problems import INVALID_JSON, NOT_JSON, TOO_LARGE
 
@@ -34,11 +35,10 @@ class StrictRequest(Request):
             raise Refused(NOT_JSON, "Send the header `Content-Type: application/json`.")
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        """The body as it arrives, up to the limit."""
-        size = int(self.headers.get("content-length", "0"))
-        _refuse_large(size)
+        """The body as it arrives, decoded, up to the limit."""
+        _refuse_large(int(self.headers.get("content-length", "0")))
         size = 0
-        async for chunk in super().stream():
+        async for chunk in decoded(super().stream(), self.headers.get("content-encoding", "")):
             size += len(chunk)
             _refuse_large(size)
             yield chunk

@@ -43,21 +43,22 @@ class Desks:
         return Desk(worker.store, worker.shelf, worker.sessions, worker, self.max_output_bytes)
 
 
-class _For:
+class For:
     """The desk of the caller, who must be allowed to use it so."""
 
     def __init__(self, use: Scope) -> None:
-        self._use = use
+        self.use = use
 
     async def __call__(self, request: Request) -> Desk:
         """See FastAPI's dependencies."""
         caller: Caller = request.state.caller
-        if not caller.may(self._use):
-            raise Refused(NOT_ALLOWED, f"The key lacks the scope `{self._use}`; ask with one that has it.")
+        if not caller.may(self.use):
+            raise Refused(NOT_ALLOWED, f"The key lacks the scope `{self.use}`; ask with one that has it.")
         desks: Desks = request.state.desks
         return replace(desks.of(caller.tenant), key=caller.key)
 
 
-ToRead = Annotated[Desk, Depends(_For(Scope.READ))]
-ToGrade = Annotated[Desk, Depends(_For(Scope.GRADE))]
-TO_MEASURE = Depends(_For(Scope.METRICS))
+ToRead = Annotated[Desk, Depends(For(Scope.READ))]
+ToGrade = Annotated[Desk, Depends(For(Scope.GRADE))]
+ToLabel = Annotated[Desk, Depends(For(Scope.LABEL))]
+TO_MEASURE = Depends(For(Scope.METRICS))

@@ -29,12 +29,11 @@ def read_rubric(value: object) -> object:
     return value
 
 
-class Requested(BaseModel):
-    """Items, what to grade them by, and who grades."""
+class Asked(BaseModel):
+    """What to grade items by, and who grades."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    items: list[Item] = Field(min_length=1, description="No two with the same id.")
     rubric: Annotated[str | Rubric | None, BeforeValidator(read_rubric)] = Field(
         None,
         description="A name that GET /v1/rubrics lists, NAME@REVISION, a hash, or a whole rubric: for items without "
@@ -47,6 +46,12 @@ class Requested(BaseModel):
     )
     samples: int = Field(1, ge=1, le=MOST_SAMPLES, description="How often each item is judged.")
     resend_lost: bool = Field(False, description="Ask again where an answer was lost, though it may have been paid.")
+
+
+class Requested(Asked):
+    """Items, what to grade them by, and who grades."""
+
+    items: list[Item] = Field(min_length=1, description="No two with the same id.")
 
 
 class GradesRequest(Requested):
@@ -62,16 +67,21 @@ class GradesRequest(Requested):
     )
 
 
-class RunRequest(Requested):
-    """A run: items that are graded in the background, however long it takes. The same again is the same run."""
+class RunOptions(Asked):
+    """A run but for its items."""
 
-    items: list[Item] = Field(min_length=1, max_length=MOST_RUN_ITEMS, description="No two with the same id.")
     name: str = Field("items", min_length=1, max_length=200, description="Of the items, for people.")
     calibration: str | None = Field(None, max_length=200, description="The calibration that the grades are shown by.")
     budget_usd: float | None = Field(None, gt=0, le=1e9, description="What the run may cost; at this it pauses.")
     retry_failed: bool = Field(False, description="Grade again what failed, where the run was graded before.")
     fresh: bool = Field(False, description="A run of its own: no answer of an earlier one is used.")
     dry_run: bool = Field(False, description="Tell what it would cost, and make nothing.")
+
+
+class RunRequest(RunOptions, Requested):
+    """A run: items that are graded in the background, however long it takes. The same again is the same run."""
+
+    items: list[Item] = Field(min_length=1, max_length=MOST_RUN_ITEMS, description="No two with the same id.")
 
 
 class Resumption(BaseModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from itertools import takewhile
 from typing import Any
@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.errors import Refused
+from api.limits import EASES_S
 from api.problems import (
     BUDGET_USED_UP,
     INTERNAL,
@@ -36,8 +37,6 @@ from judge.messages import TAGS
 
 MOST_FAULTS = 100
 LONGEST_STEP = 64
-#: When to try again with more to grade.
-OVERLOAD_EASES_S = 5
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ async def _answer(request: Request, error: Exception) -> Response:
     if isinstance(error, Paused) and not isinstance(error, BudgetUsedUp):
         headers["Retry-After"] = f"{BREAKER_COOLS_S:.0f}"
     if isinstance(error, Overloaded):
-        headers["Retry-After"] = f"{OVERLOAD_EASES_S}"
+        headers["Retry-After"] = f"{EASES_S}"
     # The framework sends what nobody expected from outside of all middleware.
     headers[HEADER] = request.state.request_id
     return problem_of(error).response(headers)
@@ -78,7 +77,7 @@ def problem_of(error: Exception) -> Problem:
             title = HTTPStatus(error.status_code).phrase
             return Problem(type="about:blank", title=title, status=error.status_code, detail=error.detail)
         case RequestValidationError():
-            faults = tuple(_fault(one) for one in error.errors()[:MOST_FAULTS])
+            faults = tuple(fault_of(one) for one in error.errors()[:MOST_FAULTS])
             return INVALID_REQUEST.problem("Mend what `errors` lists, then send the request again.", *faults)
         case RubricError():
             return INVALID_RUBRIC.problem("Mend the rubric, then send the request again.", rubric_fault(error))
@@ -106,10 +105,11 @@ def rubric_fault(error: RubricError, pointer: str = "/rubric") -> Fault:
     return Fault(detail=f"{error.path}: {said}" if error.path else said, pointer=pointer)
 
 
-def _fault(error: dict[str, Any]) -> Fault:
-    place = [step for step in error["loc"][1:] if step not in TAGS]
+def fault_of(error: Mapping[str, Any], within: str | None = None) -> Fault:
+    """What pydantic complains of, without the value. `within` points to what was read, if that is not the body."""
+    place = [step for step in error["loc"][within is None :] if step not in TAGS]
     detail = "No such field." if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
-    return Fault(detail=detail, pointer=pointer_to(place))
+    return Fault(detail=detail, pointer=(within or "") + pointer_to(place))
 
 
 def pointer_to(path: Iterable[int | str]) -> str:

@@ -61,9 +61,11 @@ def key_of(request: Request) -> str | None:
 
 
 async def once(
-    store: Store, request: Request, route: str, body: BaseModel, work: Callable[[], Awaitable[Response]]
+    store: Store, request: Request, route: str, body: BaseModel | str, work: Callable[[], Awaitable[Response]]
 ) -> Response:
     """The response of `work`, or the one that it had when the request came before with the same key.
+
+    `body` is what is asked for, or a text that stands for it.
 
     Raises
     ------
@@ -73,7 +75,8 @@ async def once(
     key = key_of(request)
     if key is None:
         return await work()
-    fingerprint = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
+    text = body if isinstance(body, str) else body.model_dump_json()
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()
     working = _at_work.setdefault(store.tenant, set())
     found, before = await asyncio.to_thread(store.change, store.replays.begin, route, key, fingerprint, set(working))
     if found is Found.OTHER:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from api.access import OPEN_TO_ALL
-from api.problems import INTERNAL, MEDIA_TYPE, Kind, Problem
+from api.desk import For
+from api.problems import INTERNAL, MEDIA_TYPE, OVERLOADED, Kind, Problem
+
+RETRY = {"Retry-After": {"description": "Seconds until it is worth another try.", "schema": {"type": "string"}}}
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -27,7 +32,8 @@ def problems(*kinds: Kind) -> Responses:
 
 
 def _problem(kind: Kind) -> dict[str, Any]:
-    return {"model": Problem, "description": kind.title, "content": {MEDIA_TYPE: {"examples": _example(kind)}}}
+    told = {"model": Problem, "description": kind.title, "content": {MEDIA_TYPE: {"examples": _example(kind)}}}
+    return told | {"headers": RETRY} if kind is OVERLOADED else told
 
 
 def _example(kind: Kind) -> dict[str, Any]:
@@ -43,16 +49,27 @@ class Service(FastAPI):
         if self.openapi_schema is None:
             document = super().openapi()
             document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            needed = dict(_scopes(self.routes))
             for name, path in document["paths"].items():
                 for operation in path.values():
                     _declare(operation["responses"])
-                    operation["security"] = [] if name in OPEN_TO_ALL else [{"key": []}]
+                    scopes = needed.get(operation["operationId"], [])
+                    operation["security"] = [] if name in OPEN_TO_ALL else [{"key": scopes}]
         return super().openapi()
+
+
+def _scopes(routes: Iterable[Any]) -> Iterator[tuple[str, list[str]]]:
+    """The scopes that a key needs, by the id of the operation."""
+    for route in routes:
+        if isinstance(route, APIRoute):
+            yield route.unique_id, [one.call.use for one in route.dependant.dependencies if isinstance(one.call, For)]
+        else:  # a router within, whose routes some versions of the framework keep there
+            yield from _scopes(getattr(getattr(route, "original_router", None), "routes", ()))
 
 
 def _declare(responses: dict[str, Any]) -> None:
     """The framework files every model under the media type of success."""
     for response in responses.values():
-        content = response["content"]
+        content = response.get("content", {})
         if MEDIA_TYPE in content:
             content[MEDIA_TYPE] |= content.pop("application/json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from api.envelopes import Requested
+from api.envelopes import Asked, Requested
 from api.errors import Refused
 from api.handlers import MOST_FAULTS, rubric_fault
 from api.problems import INVALID_REQUEST, INVALID_RUBRIC, JUDGE_SETUP, Fault
@@ -15,12 +15,12 @@ from judge.shelf import Shelf
 from rubrics import Rubric, RubricError
 
 
-def asked_of(shelf: Shelf, body: Requested) -> tuple[Rubric, Judge]:
+def asked_of(shelf: Shelf, body: Asked) -> tuple[Rubric, Judge]:
     """By which rubric, and by which judge. It may look into the store. Raises Refused."""
     return rubric_of(shelf, body), judge_of(shelf, body.judge)
 
 
-def rubric_of(shelf: Shelf, body: Requested) -> Rubric:
+def rubric_of(shelf: Shelf, body: Asked) -> Rubric:
     """The rubric that is named, or sent. Raises Refused."""
     found = _asked(shelf, body)
     if found.pairwise:
@@ -29,13 +29,18 @@ def rubric_of(shelf: Shelf, body: Requested) -> Rubric:
     return found
 
 
-def _asked(shelf: Shelf, body: Requested) -> Rubric:
+def _asked(shelf: Shelf, body: Asked) -> Rubric:
     asked = body.rubric
     if asked is None:
-        if without := sum(item.rubric is None for item in body.items):
+        if isinstance(body, Requested) and (without := sum(item.rubric is None for item in body.items)):
             fault = Fault(detail=f"Items without a rubric of their own: {without}; name one here.", pointer="/rubric")
             raise Refused(INVALID_REQUEST, "Every item needs a rubric.", fault)
         return Rubric.of_each_item()
+    return rubric_named(shelf, asked)
+
+
+def rubric_named(shelf: Shelf, asked: str | Rubric) -> Rubric:
+    """The rubric that is named, or sent, whatever its scales. Raises Refused."""
     if isinstance(asked, Rubric):
         return asked
     found = shelf.rubric(asked)
@@ -58,7 +63,7 @@ def check_items(items: Sequence[Item], judge: Judge, max_output_bytes: int) -> N
     """Refuses what would fail halfway, when other items may have been paid. Raises Refused."""
     _refuse_duplicates(items)
     for place, item in enumerate(items):
-        _check(item, f"/items/{place}", judge, max_output_bytes)
+        check_item(item, f"/items/{place}", judge, max_output_bytes)
 
 
 def _refuse_duplicates(items: Sequence[Item]) -> None:
@@ -72,7 +77,8 @@ def _refuse_duplicates(items: Sequence[Item]) -> None:
         raise Refused(INVALID_REQUEST, "Every item needs an id of its own.", *faults[:MOST_FAULTS])
 
 
-def _check(item: Item, pointer: str, judge: Judge, max_output_bytes: int) -> None:
+def check_item(item: Item, pointer: str, judge: Judge, max_output_bytes: int) -> None:
+    """Refuses an item that stands at a place of the body. Raises Refused."""
     if item.output_bytes > max_output_bytes:
         fault = Fault(detail=f"The limit is {max_output_bytes:,} bytes.", pointer=f"{pointer}/output")
         raise Refused(INVALID_REQUEST, "An output is too large; shorten it, or leave it out.", fault)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
@@ -25,6 +26,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from judge.budgets import BudgetStanding
 from judge.errors import JudgeError
 from judge.estimates import Estimate
+from judge.events import Event, events_of
 from judge.grades import Grade
 from judge.items import Item
 from judge.judges import Judge
@@ -36,6 +38,8 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 30.0
 #: What may be better a moment later.
 PASSING = frozenset({409, 429, 502, 503, 504})
 PAGE = 500
+#: A stream of events without a byte for so long, comments included, is taken for dead.
+SILENT_S = 60.0
 
 
 class ServiceError(JudgeError):
@@ -203,6 +207,38 @@ class Client:
         told = await self._send("POST", f"/v1/{kind}s", asked)
         return f"{told['name']}@{told['revision']}"
 
+    async def events(self, run: str, after: str | None = None) -> AsyncIterator[Event]:
+        """Each grade of a run when it is there, and how the run stands whenever that changes, until it has ended.
+
+        Where the connection breaks it goes on after the last event, by itself; `after` is the id of one to begin after.
+        Raises ServiceError.
+        """
+        failed = 0
+        while failed < ATTEMPTS:
+            error = ServiceError(f"the events of run {run} end before it has")
+            headers = {} if after is None else {"Last-Event-ID": after}
+            timeout = aiohttp.ClientTimeout(total=None, connect=self._timeout_s, sock_read=SILENT_S)
+            try:
+                async with self._requested("GET", f"/v1/runs/{run}/events", None, headers, timeout) as reply:
+                    if reply.status == 204:
+                        return
+                    if reply.status != 200:
+                        raise _problem(reply, await reply.read())
+                    async for event in events_of(reply.content.iter_any()):
+                        after, failed = event.id, 0
+                        yield event
+                        if event.last:
+                            return
+            except (aiohttp.ClientError, TimeoutError) as trouble:
+                error = self._silent(trouble)
+            except ServiceError as refusal:
+                if not refusal.passing:
+                    raise
+                error = refusal
+            failed += 1
+            await asyncio.sleep(_pause(error, failed))
+        raise error
+
     async def _send(
         self,
         method: str,
@@ -223,19 +259,32 @@ class Client:
     async def _once(
         self, method: str, path: str, body: dict[str, Any] | None, longer_s: float, headers: dict[str, str] | None
     ) -> Any:
-        if self._session is None:
-            raise RuntimeError("the client is not open; use it as: async with Client(...) as client")
         timeout = aiohttp.ClientTimeout(total=self._timeout_s + longer_s)
         try:
-            async with self._session.request(
-                method, self._url + path, json=body, headers=headers, timeout=timeout, allow_redirects=False
-            ) as reply:
+            async with self._requested(method, path, body, headers, timeout) as reply:
                 raw = await reply.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise ServiceError(f"{self._url} does not answer ({type(error).__name__}); is `judge serve` up?") from None
+            raise self._silent(error) from None
         if reply.status < 300:
             return json.loads(raw)
         raise _problem(reply, raw)
+
+    def _requested(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        headers: dict[str, str] | None,
+        timeout: aiohttp.ClientTimeout,
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        if self._session is None:
+            raise RuntimeError("the client is not open; use it as: async with Client(...) as client")
+        return self._session.request(
+            method, self._url + path, json=body, headers=headers, timeout=timeout, allow_redirects=False
+        )
+
+    def _silent(self, error: Exception) -> ServiceError:
+        return ServiceError(f"{self._url} does not answer ({type(error).__name__}); is `judge serve` up?")
 
 
 def _once() -> dict[str, str]:
@@ -261,7 +310,11 @@ def _problem(reply: aiohttp.ClientResponse, raw: bytes) -> ServiceError:
 
 
 def _wait(state: RetryCallState) -> float:
-    """Seconds before the next attempt: what the service asks for, else longer each time."""
-    error = None if state.outcome is None else state.outcome.exception()
+    """Seconds before the next attempt."""
+    return _pause(None if state.outcome is None else state.outcome.exception(), state.attempt_number)
+
+
+def _pause(error: BaseException | None, failed: int) -> float:
+    """Seconds after so many failures: what the service asks for, else longer each time."""
     asked = error.retry_after_s if isinstance(error, ServiceError) else None
-    return min(asked if asked is not None else FIRST_WAIT_S * 2 ** (state.attempt_number - 1), LONGEST_WAIT_S)
+    return min(asked if asked is not None else FIRST_WAIT_S * 2 ** (failed - 1), LONGEST_WAIT_S)

@@ -44,7 +44,7 @@ class Scan:
     kept: tuple[str, ...]  #: columns that are not fields, kept as metadata
 
 
-class _Seen:
+class Seen:
     """The ids met so far, on disk, so that memory does not grow with the file."""
 
     def __init__(self) -> None:
@@ -129,7 +129,7 @@ class Dataset:
 
     def _checked(self) -> Iterator[tuple[int, Item | str]]:
         """(number, item or what is wrong with the row), up to the limit."""
-        seen, count = _Seen(), 0
+        seen, count = Seen(), 0
         try:
             for number, row in self._rows():
                 if self.limit is not None and count >= self.limit:
@@ -227,6 +227,9 @@ class Dataset:
 
 class Given(Dataset):
     """Items that are at hand, under a name for people: they were checked when they were read."""
+
+    #: Whether they may be so many that others should not wait until they are in the store.
+    takes_long = False
 
     def __init__(self, name: str, items: Sequence[Item], images: bool = True) -> None:
         super().__init__(name, images=images)

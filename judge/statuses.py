@@ -48,7 +48,7 @@ class RunStatus(BaseModel):
         info = one.info
         return cls(
             id=info.id,
-            status=_state(one),
+            status=state_of(one.info.state, None if one.submission is None else one.submission.wish, one.owner),
             why=None if one.submission is None else one.submission.why,
             name=info.dataset,
             rubric=info.rubric,
@@ -63,13 +63,15 @@ class RunStatus(BaseModel):
         )
 
 
-def _state(one: Standing) -> RunState:
-    """Of a run that nobody submitted, such as one of `judge grade`, by whether somebody is at work on it."""
-    wish = None if one.submission is None else one.submission.wish
+def state_of(state: str, wish: str | None, owner: str | None) -> RunState:
+    """How a run stands, from what is stored of it, what is wanted of it, and the live process that is at work on it.
+
+    Of a run that nobody submitted, such as one of `judge grade`, it is told by whether somebody is.
+    """
     if wish == "paused" or wish == "cancelled":
         return "paused" if wish == "paused" else "cancelled"
-    if one.info.state == "done" and wish != "wanted":
+    if state == "done" and wish != "wanted":
         return "completed"
-    if one.owner is not None:
+    if owner is not None:
         return "running"
     return "queued" if wish == "wanted" else "paused"

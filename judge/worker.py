@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from judge.datasets import Given
 from judge.errors import JudgeError, Overloaded, RunBusy, SetupError, StoreError
-from judge.items import Item
 from judge.judges import Judge
 from judge.runs import Options, Part, Run, checked, submit
 from judge.session import Session
@@ -68,7 +68,7 @@ class Worker:
         self._making, self._submitting = asyncio.Lock(), 0
 
     async def submit(
-        self, name: str, judge: Judge, rubric: Rubric, items: Sequence[Item], options: Options, by: str | None = None
+        self, dataset: Given, judge: Judge, rubric: Rubric, options: Options, by: str | None = None
     ) -> str:
         """The id of the run of these items, which is on disk and wanted when this returns.
 
@@ -76,8 +76,6 @@ class Worker:
 
         Parameters
         ----------
-        name
-            Of the dataset, for people.
         by
             The calibration that its grades are shown by.
 
@@ -93,7 +91,7 @@ class Worker:
         self._submitting += 1
         try:
             session = await self.sessions.get(judge, options.samples)
-            run_id = await self._made(Given(name, items, judge.takes_images), rubric, session, options, by)
+            run_id = await self._made(dataset, rubric, session, options, by)
         finally:
             self._submitting -= 1
         self._wake(self.store.tenant)
@@ -115,7 +113,8 @@ class Worker:
         begun = time.monotonic()
         while True:
             try:
-                async with self._making:  # equal submissions of this process must not meet half-way
+                # Equal submissions of this process must not meet half-way; one that takes long holds nobody else up.
+                async with nullcontext() if dataset.takes_long else self._making:
                     return await asyncio.to_thread(made)
             except RunBusy:
                 if time.monotonic() - begun > MAKING_S:

@@ -32,6 +32,7 @@ class Stub:
     """A running stub judge; see stub_judge.py for its faults and modes."""
 
     url: str
+    pid: int
 
     @property
     def base_url(self) -> str:
@@ -62,7 +63,7 @@ def _running(*flags: str) -> Iterator[Stub]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:
-            yield Stub(process.stdout.readline().split()[-1])
+            yield Stub(process.stdout.readline().split()[-1], process.pid)
         finally:
             process.kill()
 

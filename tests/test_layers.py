@@ -16,6 +16,7 @@ SOURCES = sorted(path for package in OURS for path in (ROOT / package).rglob("*.
 
 #: The modules that load others by name, so that a small program does not pay for what it does not use.
 BY_NAME = {
+    "api/calibrating.py",
     "judge/__init__.py",
     "judge/store/__init__.py",
     "judge/single.py",

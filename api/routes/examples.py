@@ -11,8 +11,9 @@ from rubrics import Rubric
 
 RUBRIC = Rubric.load("helpfulness")
 
+ITEM = {"id": "1", "input": "What is the capital of France?", "output": "Paris."}
 GRADES_REQUEST = {
-    "items": [{"id": "1", "input": "What is the capital of France?", "output": "Paris."}],
+    "items": [ITEM],
     "rubric": RUBRIC.name,
     "judge": "openai/gpt-6-luna",
 }

@@ -14,15 +14,13 @@ from api.envelopes import Grades, GradesRequest, total
 from api.openapi import answer, problems
 from api.problems import (
     ACCESS,
+    BODY,
     BUDGET_USED_UP,
-    INVALID_JSON,
     INVALID_REQUEST,
     INVALID_RUBRIC,
     JUDGE_PAUSED,
     JUDGE_SETUP,
-    NOT_JSON,
     STORE_UNAVAILABLE,
-    TOO_LARGE,
 )
 from api.requested import asked_of, check_items
 from api.routes.examples import GRADES, GRADES_REQUEST, OF_EACH_ITEM
@@ -37,10 +35,8 @@ router = APIRouter(prefix="/v1/grades", tags=["grades"], route_class=StrictRoute
     responses={
         200: answer(GRADES.model_dump(mode="json")),
         **problems(
-            INVALID_JSON,
+            *BODY,
             *ACCESS,
-            TOO_LARGE,
-            NOT_JSON,
             INVALID_REQUEST,
             INVALID_RUBRIC,
             JUDGE_SETUP,

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import idempotency
+from api import idempotency, limits
 from api.bodies import StrictRoute
-from api.desk import ToGrade, ToRead
-from api.envelopes import Resumption, RunList, RunRequest
+from api.desk import Desk, ToGrade, ToRead
+from api.envelopes import Resumption, RunList, RunOptions, RunRequest
 from api.errors import Refused
+from api.limits import Full
 from api.openapi import answer, problems
 from api.problems import (
     ACCESS,
+    BODY,
     BUDGET_USED_UP,
-    INVALID_JSON,
     INVALID_KEY,
     INVALID_REQUEST,
     INVALID_RUBRIC,
@@ -28,24 +30,23 @@ from api.problems import (
     KEY_IN_USE,
     KEY_REUSED,
     NO_SUCH_RUN,
-    NOT_JSON,
     NOT_NOW,
     OVERLOADED,
     STORE_UNAVAILABLE,
-    TOO_LARGE,
     Fault,
 )
 from api.requested import asked_of, check_items, judge_of
 from api.routes.examples import ESTIMATE, RUN, RUN_REQUEST
+from judge import Judge
 from judge.datasets import Given
-from judge.errors import InputError
+from judge.errors import InputError, Overloaded
 from judge.estimates import Estimate
-from judge.estimating import estimate
 from judge.runs import Options
 from judge.statuses import RunStatus
 from judge.store.results import RunInfo
 from judge.store.store import Store
 from judge.store.submissions import Standing
+from rubrics import Rubric
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 bodied = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=StrictRoute)
@@ -54,10 +55,8 @@ MOST_RUNS = 100
 ID = "^[0-9a-f]{12}$"
 RunId = Annotated[str, Path(pattern=ID, examples=[RUN.id], description="The id of a run.")]
 REFUSALS = (
-    INVALID_JSON,
+    *BODY,
     *ACCESS,
-    TOO_LARGE,
-    NOT_JSON,
     INVALID_REQUEST,
     JUDGE_SETUP,
     JUDGE_PAUSED,
@@ -80,7 +79,7 @@ HEADERS = {
     openapi_extra={"parameters": [idempotency.PARAMETER]},
     responses={
         200: {**answer(ESTIMATE.model_dump(mode="json")), "model": Estimate, "description": "What it would cost."},
-        202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS},
+        202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS | limits.HEADERS},
         **problems(*REFUSALS, BUDGET_USED_UP, INVALID_KEY, INVALID_RUBRIC, KEY_IN_USE, KEY_REUSED, OVERLOADED),
     },
 )
@@ -96,6 +95,13 @@ async def submit_run(
     """
     rubric, judge = await asyncio.to_thread(asked_of, desk.shelf, body)
     check_items(body.items, judge, desk.max_output_bytes)
+    dataset = Given(body.name, body.items, judge.takes_images)
+    work = partial(submitted, desk, dataset, rubric, judge, body)
+    return await idempotency.once(desk.store, request, "POST /v1/runs", body, work)
+
+
+async def submitted(desk: Desk, dataset: Given, rubric: Rubric, judge: Judge, body: RunOptions) -> Response:
+    """Makes a run of items that were checked, and wants it graded. Raises Refused."""
     options = Options(
         samples=body.samples,
         budget_usd=body.budget_usd,
@@ -104,21 +110,20 @@ async def submit_run(
         retry_failed=body.retry_failed,
         paid_by=desk.key,
     )
-    if body.dry_run:
-        dataset = Given(body.name, body.items, judge.takes_images)
-        scan = await asyncio.to_thread(dataset.scan)
-        made = await estimate(desk.store, dataset, scan, rubric, judge, options)
-        return Response(made.model_dump_json(), media_type="application/json")
+    try:
+        run_id = await desk.worker.submit(dataset, judge, rubric, options, body.calibration)
+    except InputError as error:  # what is left is the calibration
+        fault = Fault(detail=str(error), pointer="/calibration")
+        raise Refused(INVALID_REQUEST, "The calibration cannot be used.", fault) from None
+    except Overloaded as error:
+        raise Full(str(error), await _waiting(desk)) from None
+    told = _accepted(await asyncio.to_thread(_status, desk.store, run_id))
+    told.headers.update(limits.room(await _waiting(desk)))
+    return told
 
-    async def work() -> Response:
-        try:
-            run_id = await desk.worker.submit(body.name, judge, rubric, body.items, options, body.calibration)
-        except InputError as error:  # the items were checked: what is left is the calibration
-            fault = Fault(detail=str(error), pointer="/calibration")
-            raise Refused(INVALID_REQUEST, "The calibration cannot be used.", fault) from None
-        return _accepted(await asyncio.to_thread(_status, desk.store, run_id))
 
-    return await idempotency.once(desk.store, request, "POST /v1/runs", body, work)
+async def _waiting(desk: Desk) -> int:
+    return await asyncio.to_thread(desk.store.ask, desk.store.submissions.count)
 
 
 @router.get(

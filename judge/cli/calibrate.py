@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from judge.calibration.bound import keep_recorded
-from judge.calibration.calibration import Calibration, calibrate
+from judge.calibration.calibration import Calibration
 from judge.calibration.correction import Promise
 from judge.calibration.judgements import Judgements, of_recording
 from judge.calibration.labelling.groups import grouped, named_groups
 from judge.calibration.labelling.importing import import_file, refuse_other
-from judge.calibration.labelling.sampling import Sampling
-from judge.calibration.shelf import keep
+from judge.calibration.making import make
 from judge.cli import draw
 from judge.cli.exits import expected, say
 from judge.cli.progress import spinner
@@ -93,20 +92,14 @@ def calibrate_(
             judgements = grouped(store, info, set_name, given.groups, column, system)
         else:
             judgements = _of_recording(store, str(recorded), str(rubric), given, group)
-        sampling = Sampling.kept(store, judgements, stored)
-
-        def record(purpose: str) -> int:
-            number: int = store.change(store.calibrations.open_test, set_name, seed, purpose)
-            return number
-
         with spinner(quiet) as told:
-            made = calibrate(
+            kept, made = make(
+                store,
                 judgements,
                 stored,
-                sampling,
-                label_set=set_name,
+                set_name,
+                name=name,
                 group=group,
-                record=record,
                 promise=promise,
                 seed=seed,
                 dev=dev,
@@ -114,7 +107,6 @@ def calibrate_(
                 people=people.value,
                 told=told,
             )
-        kept = keep(store, name or judgements.judge.name, made)
     if as_json:
         typer.echo(kept.body)
     elif not quiet:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from judge import events
+from judge import otel
 from judge.cli import draw
 from judge.cli.dataset import (
     ConcurrencyOption,
@@ -191,7 +191,7 @@ async def _graded(
 ) -> tuple[Summary, str | None]:
     """Runs, or goes on, until done or stopped. The summary, and why it stopped where it did."""
     with open_store() as store:
-        observer = Observers(Journal(), *events.wanted())
+        observer = Observers(Journal(), *otel.wanted())
         run = await Run.open(store, dataset, rubric, judge, options, scan, calibration, observer)
         stopped: str | None = None
         try:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from prometheus_client import start_http_server
 
-from judge import events, logs
+from judge import logs, otel
 from judge.cli.exits import expected, say
 from judge.cli.signals import stop_on_signals
 from judge.errors import SetupError
@@ -44,7 +44,7 @@ async def _work(chunks: int, metrics_port: int | None) -> None:
     settings, ended = Settings(), asyncio.Event()
     shelf = Shelf.read(settings.rubrics_dir, settings.judges_dir, Servers.read())
     measured = Metrics(shelf.label)
-    observer = Observers(Journal(), measured, *events.wanted())
+    observer = Observers(Journal(), measured, *otel.wanted())
     with open_store() as store:
         if store.queue_url is None:
             raise SetupError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, update
@@ -12,6 +13,7 @@ from judge.costs import Receipt
 from judge.errors import RunBusy
 from judge.grades import OVERALL, Grade, Graded
 from judge.owner import this_process
+from judge.store import endings
 from judge.store.conflicts import ignoring
 from judge.store.runs import SUMMED, check_owned, lost_by
 from judge.store.tables import grade, run_item, verdict
@@ -23,41 +25,61 @@ _FINISH = (
     # Where it was done before, it is not added up again.
     .where(run_item.c.seq == bindparam("b_seq"), run_item.c.revision == bindparam("b_revision"))
     .where(run_item.c.state == "open")
-    .values({name: run_item.c[name] + bindparam(f"b_{name}") for name in SUMMED})
+    .values({name: run_item.c[name] + bindparam(f"b_{name}") for name in SUMMED} | {"ending": bindparam("b_ending")})
 )
 
 
-def finish_for(
-    tenant: str, run_id: str, by: str
-) -> Callable[[Connection, Sequence[tuple[int, int, Graded]]], list[RunBusy] | None]:
-    """The batch operation that writes an item's verdicts and grades and ends it, all or nothing.
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An item of a run that is done, for the owner that had the run when it was begun."""
 
-    Returns what to raise where the run is no longer the owner's: raised here, it would undo the rest of the batch.
+    run: str
+    by: str
+    seq: int
+    revision: int
+    graded: Graded
+
+
+def finish_for(tenant: str) -> Callable[[Connection, Sequence[Finished]], list[RunBusy | None]]:
+    """The batch operation that writes verdicts and grades of items of a tenant and ends these, all or nothing.
+
+    Returns, for each, what to raise where its run is no longer the owner's: raised here, it would undo the rest.
     """
 
-    def finish(connection: Connection, finished: Sequence[tuple[int, int, Graded]]) -> list[RunBusy] | None:
-        if (lost := lost_by(connection, tenant, run_id, by)) is not None:
-            return [lost for _ in finished]
-        verdicts: list[dict[str, Any]] = []
-        grades: list[dict[str, Any]] = []
-        places: list[dict[str, Any]] = []
-        for seq, revision, graded in finished:
-            at = {"tenant": tenant, "run": run_id, "seq": seq, "revision": revision}
-            verdicts += _verdict_rows(at, graded)
-            grades += _grade_rows(at, graded.grade)
-            places.append(_place_row(at, graded.grade.outcome, graded.receipt))
-        connection.execute(ignoring(connection, verdict), verdicts)
-        connection.execute(ignoring(connection, grade), grades)
-        connection.execute(_FINISH, places)
-        return None
+    def finish(connection: Connection, finished: Sequence[Finished]) -> list[RunBusy | None]:
+        by_run: dict[tuple[str, str], list[Finished]] = {}
+        for one in finished:
+            by_run.setdefault((one.run, one.by), []).append(one)
+        # In one order, whoever finishes: two that wait for each other's runs would wait for ever.
+        lost = {key: _finish(connection, tenant, *key, by_run[key]) for key in sorted(by_run)}
+        return [lost[one.run, one.by] for one in finished]
 
     return finish
 
 
+def _finish(connection: Connection, tenant: str, run_id: str, by: str, finished: Sequence[Finished]) -> RunBusy | None:
+    if (lost := lost_by(connection, tenant, run_id, by)) is not None:
+        return lost
+    verdicts: list[dict[str, Any]] = []
+    grades: list[dict[str, Any]] = []
+    places: list[dict[str, Any]] = []
+    before = endings.count(connection, tenant, run_id, len(finished)) - len(finished)
+    for ending, one in enumerate(finished, before + 1):
+        at = {"tenant": tenant, "run": run_id, "seq": one.seq, "revision": one.revision}
+        verdicts += _verdict_rows(at, one.graded)
+        grades += _grade_rows(at, one.graded.grade)
+        places.append({**_place_row(at, one.graded.grade.outcome, one.graded.receipt), "b_ending": ending})
+    connection.execute(ignoring(connection, verdict), verdicts)
+    connection.execute(ignoring(connection, grade), grades)
+    connection.execute(_FINISH, places)
+    return None
+
+
 def finish_now(connection: Connection, tenant: str, run_id: str, finished: Sequence[tuple[int, int, Graded]]) -> None:
     """See `finish_for`, outside the flow of grading. Raises RunBusy where the run is no longer this process's."""
-    check_owned(connection, tenant, run_id, this_process())
-    finish_for(tenant, run_id, this_process())(connection, finished)
+    me = this_process()
+    check_owned(connection, tenant, run_id, me)
+    _finish(connection, tenant, run_id, me, [Finished(run_id, me, *one) for one in finished])
 
 
 def _verdict_rows(at: dict[str, Any], graded: Graded) -> Iterator[dict[str, Any]]:

@@ -98,9 +98,10 @@ def copy(connection: Connection, tenant: str, source: str, changed: dict[str, An
     """A run like another one but for what is changed, with its items, all open. Nothing was spent on it."""
     hold(connection, Lock.ITEMS, shared=True)
     original = connection.execute(select(run).where(run.c.tenant == tenant, run.c.id == source)).one()
-    begin(connection, {**original._mapping, "finished_at": None, "committed_usd": None, **changed})
+    begin(connection, {**original._mapping, "finished_at": None, "committed_usd": None, "endings": 0, **changed})
     fresh: dict[str, Any] = {name: literal(0) for name in (*SUMMED, "revision", "lost")}
-    fresh |= {"run": literal(changed["id"]), "state": literal("open"), "model": null(), "call_keys": null()}
+    fresh |= {"run": literal(changed["id"]), "state": literal("open"), "ending": null()}
+    fresh |= {"model": null(), "call_keys": null()}
     fresh["lowest"] = case((run_item.c.rubric_hash.is_(None), literal(lowest)), else_=run_item.c.lowest)
     items = select(*(fresh.get(column.name, column).label(column.name) for column in run_item.c)).where(
         run_item.c.tenant == tenant, run_item.c.run == source

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from itertools import chain, islice
 from typing import Any, TypeVar
 
@@ -21,6 +20,7 @@ from judge.store import (
     calibrations,
     calls,
     changes,
+    endings,
     figures,
     finishing,
     history,
@@ -32,6 +32,7 @@ from judge.store import (
     replays,
     results,
     runs,
+    spending,
     submissions,
     tables,
     verdicts,
@@ -52,9 +53,10 @@ class Store:
     """Everything kept for a tenant. Close it, or use it as a context manager."""
 
     # The questions and tables, for callers that must not import SQLAlchemy before a store is open.
-    budgets, calibrations, changes, figures, finishing = budgets, calibrations, changes, figures, finishing
-    history, jobs, keys, labels, registrations = history, jobs, keys, labels, registrations
-    replays, results, runs, submissions = replays, results, runs, submissions
+    budgets, calibrations, changes, endings, figures = budgets, calibrations, changes, endings, figures
+    finishing, history, jobs, keys, labels = finishing, history, jobs, keys, labels
+    registrations, replays, results, runs, spending = registrations, replays, results, runs, spending
+    submissions = submissions
     tables, verdicts, watches = tables, verdicts, watches
 
     def __init__(self, database: Database, tenant: str) -> None:
@@ -64,7 +66,7 @@ class Store:
         purses = budgets.Purses(tenant)
         self._claim = calls.claim_for(tenant, purses)
         self._settle = calls.settle_for(tenant, purses)
-        self._finish = lru_cache(64)(lambda run, by: finishing.finish_for(tenant, run, by))
+        self._finish = finishing.finish_for(tenant)
 
     @classmethod
     def open(cls, url: str, tenant: str, must_exist: bool = False) -> Store:
@@ -110,7 +112,8 @@ class Store:
 
     async def finish(self, run: str, by: str, seq: int, revision: int, graded: Graded) -> None:
         """Writes one item's verdicts and grades, and ends it. Raises RunBusy where the run is no longer the owner's."""
-        refused: RunBusy | None = await self._database.write(self._finish(run, by), (seq, revision, graded), owed=True)
+        finished = finishing.Finished(run, by, seq, revision, graded)
+        refused: RunBusy | None = await self._database.write(self._finish, finished, owed=True)
         if refused is not None:
             raise refused
 

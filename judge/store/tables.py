@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 #: The migration that these tables belong to.
-REVISION = "0008"
+REVISION = "0009"
 
 metadata = MetaData()
 
@@ -98,6 +98,7 @@ run = Table(
     Column("committed_usd", Double),  # spent and reserved, while a budget is kept
     Column("calibration", String(32)),  # that its grades are shown by
     Column("anchors_of", String(32)),  # the calibration that was checked by it
+    Column("endings", Integer, nullable=False, server_default="0"),  # how often an item of it has ended
     PrimaryKeyConstraint("tenant", "id"),
     UniqueConstraint("tenant", "fingerprint"),
 )
@@ -126,9 +127,11 @@ run_item = Table(
     Column("model", String(256)),
     Column("call_keys", Text),  # JSON: every call that was made for it, re-asks included
     Column("lowest", Double, nullable=False, server_default="0"),  # the lowest overall that its rubric allows
+    Column("ending", Integer),  # which of the run's endings was its newest
     PrimaryKeyConstraint("tenant", "run", "seq"),
     UniqueConstraint("tenant", "run", "item_id"),
     Index("run_item_state", "tenant", "run", "state", "seq"),
+    Index("run_item_ending", "tenant", "run", "ending"),
 )
 
 call = Table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -30,7 +31,8 @@ def ask(client: Client, text: str | None, method: str = "GET", path: str = "/v1/
 
 def operations(client: Client) -> list[tuple[str, str]]:
     paths = client.get("/openapi.json").json["paths"]
-    filled = {path: path.replace("{run}", "0" * 12).replace("{name}", "helpfulness") for path in paths}
+    known = {"name": "helpfulness"}
+    filled = {path: re.sub(r"{(\w+)}", lambda part: known.get(part[1], "0" * 12), path) for path in paths}
     return [(method.upper(), filled[path]) for path, of in paths.items() for method in of if path != "/healthz"]
 
 
@@ -73,7 +75,9 @@ def test_a_refusal_does_not_wait_for_the_body(client: Client) -> None:
 def test_a_key_may_do_what_its_scopes_say(client: Client, key: Callable[..., str]) -> None:
     of = {scope: key(scope) for scope in Scope}
     for method, path in operations(client):
-        needed = Scope.GRADE if method == "POST" else Scope.METRICS if path == "/metrics" else Scope.READ
+        usual = Scope.GRADE if method == "POST" else Scope.METRICS if path == "/metrics" else Scope.READ
+        labelling = method == "POST" and path.startswith(("/v1/label-sets/", "/v1/calibrations"))
+        needed = Scope.LABEL if labelling else usual
         asked = {} if method == "POST" else None
         for scope, text in of.items():
             allowed = scope in (needed, Scope.ADMIN)

@@ -31,11 +31,14 @@ class Imported:
         Whether it has the column of the groups.
     told
         What people need to know of it, in lines.
+    added
+        What became of its labels.
     """
 
     label_set: str
     grouped: bool
     told: tuple[str, ...]
+    added: Added
 
 
 def import_file(
@@ -80,29 +83,63 @@ def import_file(
     refuse_other(store, label_set, rubric)
     if name is None:
         _refuse_namesake(store, label_set, path)
-    known = None if run is None else store.ask(store.labels.item_ids, run.id)
-    labelled = {label.item for label in found.labels}
-    if known is not None and not labelled & known:
-        raise InputError(
-            f"{path}: no label belongs to an item of run {run.id if run else ''}; labels name items such as "
-            f"{_some(labelled)}, the run's are such as {_some(known)}; nothing was taken"
-        )
+    known = _known(store, str(path), found, run)
     if group is not None and not found.groups:
-        _refuse_column(store, path, group, run, labelled & (known or set()), metadata)
-    _refuse_regrouped(store, label_set, path, found)
-    added = store.change(
-        store.labels.add,
-        label_set,
-        rubric.asked_hash,
-        found.labels,
-        source or str(path.resolve()),
-        found.sheet,
-        sampled_from,
+        _refuse_column(store, path, group, run, {label.item for label in found.labels} & known, metadata)
+    return _added(store, str(path), found, rubric, label_set, run, known, source or str(path.resolve()), sampled_from)
+
+
+def add_labels(
+    store: Store,
+    found: LabelFile,
+    rubric: Rubric,
+    label_set: str,
+    source: str,
+    run: RunInfo | None = None,
+    sampled_from: str | None = None,
+) -> Imported:
+    """Adds labels that were checked by the rubric, from elsewhere than a file, as `import_file` does.
+
+    Raises InputError where they do not fit the set or the run.
+    """
+    refuse_other(store, label_set, rubric)
+    known = _known(store, source, found, run)
+    return _added(store, source, found, rubric, label_set, run, known, source, sampled_from)
+
+
+def _known(store: Store, where: str, found: LabelFile, run: RunInfo | None) -> set[str]:
+    """The ids of a run's items; none without a run. Raises InputError where no label is of one."""
+    if run is None:
+        return set()
+    known: set[str] = store.ask(store.labels.item_ids, run.id)
+    labelled = {label.item for label in found.labels}
+    if not labelled & known:
+        raise InputError(
+            f"{where}: no label belongs to an item of run {run.id}; labels name items such as {_some(labelled)}, the "
+            f"run's are such as {_some(known)}; nothing was taken"
+        )
+    return known
+
+
+def _added(
+    store: Store,
+    where: str,
+    found: LabelFile,
+    rubric: Rubric,
+    label_set: str,
+    run: RunInfo | None,
+    known: set[str],
+    source: str,
+    sampled_from: str | None,
+) -> Imported:
+    _refuse_regrouped(store, label_set, where, found)
+    added: Added = store.change(
+        store.labels.add, label_set, rubric.asked_hash, found.labels, source, found.sheet, sampled_from
     )
     told = _told(label_set, added, found)
-    if run is not None and known is not None:
-        told += _joined(run, labelled, known)
-    return Imported(label_set, bool(found.groups), tuple(told))
+    if run is not None:
+        told += _joined(run, {label.item for label in found.labels}, known)
+    return Imported(label_set, bool(found.groups), tuple(told), added)
 
 
 def refuse_other(store: Store, label_set: str, rubric: Rubric) -> None:
@@ -138,7 +175,7 @@ def _refuse_column(store: Store, path: Path, column: str, run: RunInfo | None, o
     )
 
 
-def _refuse_regrouped(store: Store, label_set: str, path: Path, found: LabelFile) -> None:
+def _refuse_regrouped(store: Store, label_set: str, where: str, found: LabelFile) -> None:
     if not found.groups:
         return
     stored: list[Stored] = store.ask(store.labels.of_set, label_set)
@@ -150,7 +187,7 @@ def _refuse_regrouped(store: Store, label_set: str, path: Path, found: LabelFile
     ]
     if faults:
         raise InputError(
-            f"{path}: {label_files.listed(faults)}; mend them, name another set with --name NAME, or begin this one "
+            f"{where}: {label_files.listed(faults)}; mend them, name another set with --name NAME, or begin this one "
             f"anew with: judge labels delete {label_set}; nothing was taken"
         )
 

@@ -1,0 +1,73 @@
+"""In which order the items of runs ended, and how runs stand, for whoever follows them while they go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, select, update
+
+from judge.grades import Grade
+from judge.owner import is_dead
+from judge.store import results
+from judge.store.results import RunInfo
+from judge.store.tables import run, run_item, submission
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a run is.
+
+    Attributes
+    ----------
+    endings
+        How often an item of it has ended: of one that was graded again each time counts.
+    state, wish, owner
+        Of the run, of its submission, and the live process that is at work on it; None where there is none.
+    turn
+        How often it was submitted; 0 for a run that nobody submitted.
+    """
+
+    endings: int
+    state: str
+    wish: str | None
+    owner: str | None
+    turn: int
+
+
+def count(connection: Connection, tenant: str, run_id: str, more: int) -> int:
+    """Counts further endings of a run. Returns how many there are then.
+
+    The row is held until the transaction ends, so that endings are seen in the order of their numbers.
+    """
+    counted = update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(endings=run.c.endings + more)
+    return int(connection.execute(counted.returning(run.c.endings)).scalar_one())
+
+
+def marks(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[str, Mark]:
+    """How far runs are, by id; those that are not there are left out."""
+    wanted = (
+        select(run.c.id, run.c.endings, run.c.state, run.c.owner, submission.c.state.label("wish"), submission.c.turn)
+        .outerjoin(submission, and_(submission.c.tenant == run.c.tenant, submission.c.run == run.c.id))
+        .where(run.c.tenant == tenant, run.c.id.in_(ids))
+    )
+    found = {}
+    for row in connection.execute(wanted):
+        owner = None if row.owner is None or is_dead(row.owner) else row.owner
+        found[row.id] = Mark(row.endings, row.state, row.wish, owner, 0 if row.turn is None else row.turn + 1)
+    return found
+
+
+def after(connection: Connection, tenant: str, info: RunInfo, ending: int, limit: int) -> list[tuple[int, Grade]]:
+    """The grades of items that ended after an ending, as (ending, grade), in that order. Each item's newest alone."""
+    wanted = (
+        select(run_item.c.ending, run_item.c.seq)
+        .where(run_item.c.tenant == tenant, run_item.c.run == info.id, run_item.c.ending > ending)
+        .where(run_item.c.state != "open")
+        .order_by(run_item.c.ending)
+        .limit(limit)
+    )
+    order = [(row.ending, row.seq) for row in connection.execute(wanted)]
+    found = dict(results.grades(connection, tenant, info, seqs=[seq for _, seq in order]))
+    # One that was opened again meanwhile is told when it has ended anew.
+    return [(place, found[seq]) for place, seq in order if seq in found]

@@ -1,0 +1,131 @@
+"""Calibrations over HTTP: made of a run and a label set as the command makes them, kept, listed, and graded by."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from judge.calibration.calibration import Calibration
+from judge.calibration.making import of_run
+from judge.keys import Scope
+from judge.store import open_store
+from tests.api.conftest import JSON, Client, Reply
+from tests.api.test_access import ask
+from tests.api.test_access import key as key  # a fixture
+from tests.api.test_labels import add
+from tests.api.test_runs import body, ended, submit
+
+COUNT = 60
+
+
+def labelled(client: Client, salt: str) -> tuple[str, str]:
+    """A run that is graded, and a set with labels of two people on each of its items."""
+    run = submit(client, body(COUNT, salt)).json["id"]
+    ended(client, run)
+    labels = [
+        {"item": f"i{n}", "annotator": who, "score": 1 + (n + shift) % 5}
+        for n in range(COUNT)
+        for who, shift in (("ann", 0), ("bob", n % 3 == 0))
+    ]
+    assert add(client, salt, labels, run=run).status == 200
+    return run, salt
+
+
+def make(client: Client, run: str, labels: str, key: str | None = None, **fields: Any) -> Reply:
+    headers = JSON if key is None else JSON | {"Idempotency-Key": key}
+    asked = json.dumps({"run": run, "labels": labels, **fields})
+    return client.send("POST", "/v1/calibrations", asked, headers)
+
+
+def test_a_calibration_is_made_kept_and_graded_by(serve: Callable[..., Client], database_url: str) -> None:
+    client = serve()
+    run, labels = labelled(client, "team")
+    made = make(client, run, labels, "once", name="replies", seed=3)
+    assert (made.status, made.headers["Location"]) == (201, f"/v1/calibrations/{made.json['id']}"), made.json
+    again = make(client, run, labels, "once", name="replies", seed=3)
+    assert (again.json, again.headers["Idempotency-Replayed"]) == (made.json, "true")
+    assert (made.json["name"], made.json["version"], made.json["run"]) == ("replies", 1, run)
+    kept = client.get(made.headers["Location"]).json
+    report = kept.pop("report")
+    assert kept == made.json
+    with open_store(database_url) as store:  # as the command line makes it
+        (info,) = store.ask(store.results.runs, run)
+        own = json.loads(of_run(store, info, labels, name="replies", seed=3).body)
+    assert (report["openings"], own["openings"]) == (1, 2)  # every look counts
+    assert Calibration.model_validate(report).binding.run == run
+    for one in (own, report):
+        del one["made_at"], one["openings"], one["measurements"]["helpfulness"]["openings"]
+    assert own == report
+    listed = client.get("/v1/calibrations?name=replies").json["data"]
+    assert [one["version"] for one in listed] == [2, 1]
+    assert listed[1] == made.json
+    assert client.get("/v1/calibrations?name=none").json["data"] == []
+    graded = submit(client, body(5, "graded by it", calibration=made.json["id"]))
+    assert graded.status == 202, graded.json
+    ended(client, graded.json["id"])
+    grades = client.get(f"/v1/runs/{graded.json['id']}/grades").json["data"]
+    assert {grade["calibration"]["id"] for grade in grades} == {made.json["id"]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"run": "0" * 12}, "/run"),
+        ({"run": "latest"}, "/run"),
+        ({"labels": "none"}, "/labels"),
+        ({"alpha": 0}, "/alpha"),
+        ({"people": "robots"}, "/people"),
+        ({"seed": 1.5}, "/seed"),
+        ({"network": True}, "/network"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_refused_by_its_place(service: Client, fields: Any, pointer: str) -> None:
+    run, labels = labelled(service, "refused")
+    refused = make(service, **({"run": run, "labels": labels} | fields))
+    assert (refused.status, [one["pointer"] for one in refused.json["errors"]]) == (422, [pointer]), refused.json
+    assert service.get("/v1/calibrations").json["data"] == []
+
+
+def test_labels_that_do_not_fit_are_refused(service: Client) -> None:
+    run, _ = labelled(service, "fitting")
+    rubric = {"name": "own", "criteria": [{"id": "ok", "scale": "binary", "question": "Is it?"}]}
+    assert add(service, "other", [{"item": "i0", "score": "yes"}], rubric=rubric).status == 200
+    other = make(service, run, "other")
+    assert (other.status, "answers other questions" in other.json["detail"]) == (422, True)
+    assert make(service, run, "fitting", group="document").status == 422  # no item has such a column
+    missing = service.get(f"/v1/calibrations/{'0' * 12}")
+    assert (missing.status, missing.json["type"]) == (404, "urn:judge:problem:no-such-calibration")
+
+
+def test_one_is_made_at_a_time_and_others_are_answered_meanwhile(serve: Callable[..., Client]) -> None:
+    client = serve()
+    run, labels = labelled(client, "at-once")
+    with ThreadPoolExecutor(4) as several:
+        making = [several.submit(make, client, run, labels) for _ in range(4)]
+        assert client.get("/healthz").status == 200
+        statuses = sorted(one.result().status for one in making)
+    assert set(statuses) <= {201, 429}
+    assert 1 <= statuses.count(201) == len(client.get("/v1/calibrations").json["data"])
+
+
+def test_tenants_calibrate_their_own(serve: Callable[..., Client], key: Callable[..., str]) -> None:
+    client = serve(KEYLESS="")
+    ours, theirs = (key(Scope.ADMIN, tenant=tenant) for tenant in ("ours", "theirs"))
+    run = ask(client, ours, "POST", "/v1/runs", body(COUNT, "tenants")).json["id"]
+    assert b"event: end" in ask(client, ours, "GET", f"/v1/runs/{run}/events").raw
+    labels = [{"item": f"i{n}", "score": 1 + n % 5} for n in range(COUNT)]
+    asked = {"labels": labels, "run": run}
+    assert ask(client, theirs, "POST", "/v1/label-sets/team/labels", asked).status == 422
+    assert ask(client, ours, "POST", "/v1/label-sets/team/labels", asked).status == 200
+    wanted = {"run": run, "labels": "team"}
+    assert ask(client, theirs, "POST", "/v1/calibrations", wanted).status == 422
+    assert ask(client, key(Scope.GRADE, tenant="ours"), "POST", "/v1/calibrations", wanted).status == 403
+    made = ask(client, key(Scope.LABEL, tenant="ours"), "POST", "/v1/calibrations", wanted)
+    assert made.status == 201, made.json
+    assert ask(client, ours, "GET", f"/v1/calibrations/{made.json['id']}").status == 200
+    assert ask(client, theirs, "GET", f"/v1/calibrations/{made.json['id']}").status == 404
+    assert ask(client, theirs, "GET", "/v1/calibrations").json["data"] == []
