@@ -19,8 +19,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from judge.costs import Budget, Receipt
 from judge.endpoint import Endpoint
 from judge.judges import Judge, Price
-from judge.ledger import CallState, Claimed, Held, Ledger, Settlement, now
-from judge.prices import BYTES_PER_TOKEN_USUALLY, worst_case
+from judge.ledger import CallState, Claimed, Delivery, Held, Ledger, Settlement, now
+from judge.prices import BYTES_PER_TOKEN_USUALLY, cost_of, worst_case
 from judge.providers import AnswerLost, CallError, Image, NotSent, Provider, Reading, Rejected, Unreadable
 from judge.verdicts import Outcome
 
@@ -140,6 +140,8 @@ class Caller:
         worst = worst_case(self.price, text_bytes, max_tokens, len(images))
         receipt.keys.append(key)
         call = _Call(key, body, text_bytes, max_tokens, usable, deadline, receipt, worst)
+        if (delivery := await self._ledger.take(key)) is not None:
+            return self._delivered(call, delivery)
         if self.endpoint.metered and (found := await self._ledger.find(key)) is not None:
             return self._reuse(call, found)
         self.endpoint.begun()
@@ -232,6 +234,13 @@ class Caller:
         call.receipt.model = reading.model
         return Answer(call.key, held.attempt, reading)
 
+    def _delivered(self, call: _Call, delivery: Delivery) -> Answer:
+        """An answer that a batch brought is this call's, as if it had come just now: its budget was settled then."""
+        call.attempt = delivery.attempt
+        call.receipt.calls += 1
+        reading = self._provider.read(delivery.raw)
+        return self._kept(call, delivery.raw, reading, delivery.cost_usd)
+
     async def _send(self, call: _Call, held: Held) -> Answer:
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -267,21 +276,14 @@ class Caller:
         seconds = loop.time() - began
         self.endpoint.answered(seconds)
         call.receipt.latency_s += seconds
-        if reading.finish == "context":
-            self.troubles[TOO_LONG] += 1
-            self._keep(call, raw, reading, usable=False)
-            return Answer(call.key, call.attempt, cause=TOO_LONG)
-        self._keep(call, raw, reading, call.usable(reading))
-        return Answer(call.key, call.attempt, reading)
-
-    def _keep(self, call: _Call, raw: bytes, reading: Reading, usable: bool) -> None:
-        """Writes the answer down; grading goes on meanwhile, and waits for the write before it reports."""
-        cost = call.worst_usd
-        if self.price is not None and reading.prompt_tokens is not None and reading.completion_tokens is not None:
-            cost = self.price.cost(
-                reading.prompt_tokens, reading.completion_tokens, reading.cached_tokens, reading.cache_write_tokens
-            )
+        cost = cost_of(self.price, reading, call.worst_usd)
         self.budget.settle(call.worst_usd, cost)
+        return self._kept(call, raw, reading, cost)
+
+    def _kept(self, call: _Call, raw: bytes, reading: Reading, cost: float | None) -> Answer:
+        """The answer, which is written down; grading goes on meanwhile, and waits for the write before it reports."""
+        too_long = reading.finish == "context"
+        usable = not too_long and call.usable(reading)
         receipt = call.receipt
         receipt.pay(cost)
         receipt.prompt_tokens += reading.prompt_tokens or 0
@@ -303,6 +305,10 @@ class Caller:
             provider_id=reading.reply_id,
         )
         self._begin(receipt, self._ledger.settle(settlement))
+        if too_long:
+            self.troubles[TOO_LONG] += 1
+            return Answer(call.key, call.attempt, cause=TOO_LONG)
+        return Answer(call.key, call.attempt, reading)
 
     def _begin(self, receipt: Receipt, write: Coroutine[Any, Any, None]) -> None:
         """Begins a write that nobody waits for here: whoever has the receipt does."""

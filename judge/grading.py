@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -16,7 +16,7 @@ from judge.grades import CriterionGrade, Grade, Graded, Judged, JudgeRef, Rubric
 from judge.images import NOT_SEEN
 from judge.items import PAIRS, Item
 from judge.judges import Asking, Judge
-from judge.providers import Body, Provider, Reading, Request, Source
+from judge.providers import Body, Image, Provider, Reading, Request, Source
 from judge.verdicts import PRECEDENCE, SETTLED, Outcome, Verdict
 from rubrics import Rubric, answer_schema, in_parts
 from rubrics import overall as combine
@@ -34,6 +34,15 @@ class _Part:
 
     rubric: Rubric
     body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A call as it is asked first."""
+
+    body: bytes
+    sample: int
+    images: Sequence[Image]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,7 @@ class Grader:
             mode=asking.mode if asking else None,
             model=asking.reported_model if asking else None,
         )
+        self.max_tokens = judge.max_tokens
         self._plan = self._compile(rubric)
         self._own = lru_cache(OWN_RUBRICS_KEPT)(self._compile)
 
@@ -104,6 +114,21 @@ class Grader:
             await asyncio.gather(*receipt.writes, return_exceptions=True)
             raise
         return Graded(self._combine(plan, item, judged, receipt), judged, receipt)
+
+    def questions(self, item: Item) -> Iterator[Question]:
+        """What is asked about an item before anything is asked again."""
+        plan = self._plan if item.own_rubric is None else self._own(item.own_rubric)
+        text, images, room = prompts.user(item), self._images(item), self._judge.max_tokens
+        for part in plan.parts:
+            body = part.body(text, room, images) if images else part.body(text, room)
+            for sample in range(self._samples):
+                yield Question(body, sample, images)
+
+    def _images(self, item: Item) -> Sequence[Image]:
+        images = prompts.images(item)
+        if images and not self._judge.takes_images:
+            raise InputError(f"item {item.id} {NOT_SEEN}")
+        return images
 
     async def _judged(self, plan: _Plan, item: Item, deadline: Deadline, receipt: Receipt) -> tuple[Judged, ...]:
         if self._source is not None:
@@ -128,9 +153,7 @@ class Grader:
         """One call of one sample: asked, and asked again where the answer was cut or cannot be parsed."""
         assert self._caller is not None
         text, max_tokens, note = prompts.user(item), self._judge.max_tokens, None
-        images = prompts.images(item)
-        if images and not self._judge.takes_images:
-            raise InputError(f"item {item.id} {NOT_SEEN}")
+        images = self._images(item)
         judged: list[tuple[Verdict, ...]] = []
         best, most = None, 0
 

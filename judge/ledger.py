@@ -6,6 +6,10 @@ Its key is a hash of the exact bytes, so an equal call is found again whoever ma
     (nothing) -> sent -> answered    a reply came; `usable` ones are used again, at no cost
                       -> rejected    the provider refused, or could not be reached: nothing is owed
                       -> lost        sent, and no reply came: held, with its worst cost, until resent on request
+    lost -> answered    the provider was asked for it again, and had kept it (judge/looking_up.py)
+         -> rejected    the provider was asked, and never had it
+
+A call that was sent in a batch (judge/batching.py) stays `sent` when its process ends: its answer can still come.
 """
 
 from __future__ import annotations
@@ -65,16 +69,34 @@ class Claim:
     reserved_usd: float | None
     resend_lost: bool
     budget_usd: float | None = None
+    batch: str | None = None  #: that it is to be sent in: only where it was never sent before
+    kept: bool = False  #: the provider is told to keep the answer
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a claim brought: the attempt it is about, and the raw reply where there is one."""
+    """What a claim brought: the attempt it is about, and the raw reply where there is one.
+
+    `kept` says of an attempt whose answer is lost that the provider was told to keep it, `sent_at` when it was sent,
+    and `provider_id` what the provider calls it, where that is known.
+    """
 
     claimed: Claimed
     attempt: int
     raw: bytes | None = None
     possible_duplicate: bool = False
+    kept: bool = False
+    sent_at: float = 0.0
+    provider_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An answer that a batch brought, and what it cost."""
+
+    attempt: int
+    raw: bytes
+    cost_usd: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +117,7 @@ class Settlement:
     cost_usd: float | None = None
     model: str | None = None
     provider_id: str | None = None
+    unread: bool = False
 
 
 class Rows(Protocol):
@@ -111,12 +134,16 @@ class Rows(Protocol):
     async def find(self, key: str) -> Held | None:
         """The usable answer under a key."""
 
+    async def take(self, run: str, key: str) -> Delivery | None:
+        """The answer that a batch of a run brought, for whoever asks first; None where there is none left."""
+
 
 class Ledger:
     """The ledger of one run, or of single grades where there is no run.
 
     A run's `budget_usd` is reserved in the transaction that makes the row of a call, whoever else spends on the run.
-    `broken` is the first error of a write that was begun: what cannot be written down must not be asked for.
+    `batched` says that batches of the run may have brought answers. `broken` is the first error of a write that was
+    begun: what cannot be written down must not be asked for.
     """
 
     def __init__(
@@ -132,16 +159,19 @@ class Ledger:
         self._owner = this_process()
         self._in_flight: dict[str, asyncio.Event] = {}
         self._writing: set[asyncio.Task[None]] = set()
+        self.batched = False
         self.broken: StoreError | None = None
 
     def key(self, endpoint: str, body: bytes, sample: int) -> str:
         """The key of a call in this ledger's round."""
         return call_key(self._rows.tenant, endpoint, body, sample, self._round)
 
-    async def claim(self, key: str, endpoint: str, reserved_usd: float | None) -> Held:
+    async def claim(
+        self, key: str, endpoint: str, reserved_usd: float | None, batch: str | None = None, kept: bool = False
+    ) -> Held:
         """The right to send, on disk when this returns; or what is there already."""
         held = await self._rows.claim(
-            Claim(key, endpoint, self._owner, self._run, reserved_usd, self._resend_lost, self._budget_usd)
+            Claim(key, endpoint, self._owner, self._run, reserved_usd, self._resend_lost, self._budget_usd, batch, kept)
         )
         if held.claimed is Claimed.NEW:
             self._in_flight[key] = asyncio.Event()
@@ -154,6 +184,10 @@ class Ledger:
     async def find(self, key: str) -> Held | None:
         """A usable answer that is there already."""
         return await self._rows.find(key)
+
+    async def take(self, key: str) -> Delivery | None:
+        """The answer that a batch of this run brought, once: it is the caller's to pay for."""
+        return await self._rows.take(self._run, key) if self.batched and self._run is not None else None
 
     async def settle(self, settlement: Settlement) -> None:
         """Writes how an attempt ended."""

@@ -14,13 +14,14 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from judge import prompts
+from judge.batching import Batching
 from judge.calling import Caller
 from judge.costs import Budget
 from judge.datasets import Dataset, Scan
-from judge.errors import StoreError
+from judge.errors import StoreError, Waiting
 from judge.grades import Graded
 from judge.grading import Grader, refuse_pairs
 from judge.items import Item
@@ -41,10 +42,16 @@ SPARE_SHARE = 0.25
 MOST_OPEN_FACTOR = 4
 SOURCE_CONCURRENCY = 64
 
+Mode = Literal["live", "batch"]
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a run is made. Times in seconds; None for no limit."""
+    """How a run is made. Times in seconds; None for no limit.
+
+    With the `mode` "batch" all that can be is asked in batches, at half the price; each may take `batch_window_s`, by
+    default the day that providers take for one.
+    """
 
     samples: int = 1
     concurrency: int | None = None
@@ -57,6 +64,8 @@ class Options:
     retry_failed: bool = False
     take_over: bool = False
     allow_unpriced: bool = False
+    mode: Mode = "live"
+    batch_window_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -96,6 +105,10 @@ class Run:
         spent = store.ask(store.runs.spent, self.id)
         self._caller: Caller | None = session.caller(self._ledger, Budget(budget, spent))
         self._grader: Grader = session.grader(rubric, self._caller, self.id)
+        self._batching: Batching | None = None
+        if self._caller is not None:
+            given = (self._ledger, self._grader, self.id, self._caller.budget)
+            self._batching = Batching(store, session, *given, options.mode == "batch", options.batch_window_s)
         self.progress = Progress(self.items)
         self.stopped: str | None = None
         self._trouble: BaseException | None = None
@@ -154,11 +167,18 @@ class Run:
         """How often calls failed, by cause; most of them were made good by another attempt."""
         return self._caller.troubles if self._caller else Counter()
 
-    async def execute(self) -> None:
+    @property
+    def waits_for(self) -> int:
+        """Calls that the provider has in batches."""
+        return self._batching.handed_over if self._batching else 0
+
+    async def execute(self, patient: bool = True) -> None:
         """Grades what is open, until all is done or `stop` is called.
 
         Raises
         ------
+        Waiting
+            Where not `patient`, while the provider is at work on a batch.
         Paused
             When the judge or the budget ends the run early; what is open stays open.
         StoreError
@@ -170,6 +190,7 @@ class Run:
         if self._caller:
             self._caller.endpoint.eased.add(self._room.set)
         try:
+            await self._await_batches(patient)
             await self._feed()
         except StoreError as error:
             self._trouble = error
@@ -184,6 +205,18 @@ class Run:
         await self._ledger.flush()
         if self._trouble is not None:
             raise self._trouble
+
+    async def take_back(self) -> None:
+        """Takes back what the provider has not answered of batches, and keeps what it has. Raises Waiting, Paused."""
+        await self._await_batches(patient=False)
+
+    async def _await_batches(self, patient: bool) -> None:
+        if self._batching is not None and (wait_s := await self._batching.execute(self._items, patient)) is not None:
+            raise Waiting(wait_s)
+
+    async def _items(self) -> AsyncIterator[Item]:
+        async for _, _, item in self._open_items():
+            yield item
 
     async def _feed(self) -> None:
         """Begins an item whenever there is room, until none is open or nothing more may be sent."""
@@ -201,6 +234,8 @@ class Run:
             return
         self.stopped = reason
         self._room.set()
+        if self._batching is not None:
+            self._batching.stop()
         if self._caller:
             self._caller.stopping = True
             for task in list(self._caller.resting):

@@ -69,6 +69,10 @@ def grade(
     budget_usd: Annotated[float | None, typer.Option(min=0, help="Never spend more on this run.")] = None,
     calibration: Annotated[str | None, typer.Option(help="Show the grades by this calibration of the judge.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Grade only the first items.")] = None,
+    batch: Annotated[bool, typer.Option("--batch", help="Ask in batches: half the price, within a day.")] = False,
+    batch_window: Annotated[
+        str | None, typer.Option(help="Ask live what a batch has not answered after so long.")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ask everything anew, in a new round.")] = False,
     resend_lost: Annotated[bool, typer.Option("--resend-lost", help="Ask again where an answer was lost.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Grade items anew that failed.")] = False,
@@ -110,6 +114,8 @@ def grade(
         retry_failed=retry_failed,
         take_over=take_over,
         allow_unpriced=allow_unpriced,
+        mode="batch" if batch else "live",
+        batch_window_s=None if batch_window is None else seconds(batch_window),
     )
     if criteria_per_call is not None:
         described = described.model_copy(update={"criteria_per_call": criteria_per_call})

@@ -10,6 +10,7 @@ from typing import Any
 
 from judge.judges import Judge
 from judge.providers import Body, Image, Reading, Request, Unreadable, wire
+from judge.providers.openai_batches import OpenAIBatches
 from judge.providers.transport import Transport
 from judge.tokens import Token
 
@@ -124,6 +125,10 @@ class OpenAI(ChatCompletions, OpenAIServer):
 
     def __init__(self, judge: Judge) -> None:
         super().__init__(judge, PATH)
+
+    def batches(self) -> OpenAIBatches:
+        """See `Batched`."""
+        return OpenAIBatches(self, PATH)
 
 
 def tokens(given: Any) -> tuple[Token, ...] | None:

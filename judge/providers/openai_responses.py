@@ -8,6 +8,7 @@ from typing import Any
 from judge.judges import Judge
 from judge.providers import Body, Image, Reading, Request, Unreadable, wire
 from judge.providers.openai import TOOL, TOP_LOGPROBS, OpenAIServer, tokens
+from judge.providers.openai_batches import OpenAIBatches
 from judge.tokens import Token
 
 PATH = "/responses"
@@ -23,6 +24,10 @@ class OpenAIResponses(OpenAIServer):
 
     def __init__(self, judge: Judge) -> None:
         super().__init__(judge, PATH)
+
+    def batches(self) -> OpenAIBatches:
+        """See `Batched`."""
+        return OpenAIBatches(self, PATH)
 
     def compile(self, request: Request) -> Body:
         """Everything but the user message and the token limit is serialised once."""

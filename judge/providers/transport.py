@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from judge.errors import SetupError
 from judge.judges import Judge
@@ -57,9 +57,13 @@ class Transport:
 
     async def send(self, body: bytes) -> bytes:
         """The raw reply. The caller bounds the time. Raises Rejected, NotSent or AnswerLost."""
+        return await self.asked("post", self._path, content=body, options=_AS_JSON)
+
+    async def asked(self, method: Literal["get", "post"], path: str, **given: Any) -> bytes:
+        """The raw reply to any request, with what the SDK's client takes for it. As `send`."""
         failure: CallError
         try:
-            raw: bytes = await self._client.post(self._path, cast_to=bytes, content=body, options=_AS_JSON)
+            raw: bytes = await getattr(self._client, method)(path, cast_to=bytes, **given)
             return raw
         except self._sdk.APIStatusError as error:
             failure = rejected(error.status_code, error.body, error.response.headers, self.explain, self._key)

@@ -7,13 +7,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select, update
 
-from judge.ledger import CallState, Claim, Claimed, Held, Settlement, now, packed, unpacked
+from judge.ledger import CallState, Claim, Claimed, Delivery, Held, Settlement, now, packed, unpacked
 from judge.owner import is_dead
 from judge.store.conflicts import inserted
 from judge.store.tables import call, run
 
+#: Why a call of a batch that the provider never had was rejected: it may be sent in another.
+NOT_CREATED = "batch_not_created"
+
+_KNOWN = (call.c.key, call.c.attempt, call.c.state, call.c.usable, call.c.owner, call.c.raw, call.c.batch, call.c.cause)
 _EARLIER = (
-    select(call.c.key, call.c.attempt, call.c.state, call.c.usable, call.c.owner, call.c.raw)
+    select(*_KNOWN, call.c.kept, call.c.sent_at, call.c.provider_id)
     .where(call.c.tenant == bindparam("tenant"), call.c.key.in_(bindparam("keys", expanding=True)))
     .order_by(call.c.key, call.c.attempt)
 )
@@ -29,6 +33,13 @@ _LOSE = (
     .values(
         state=CallState.LOST, cost_usd=call.c.reserved_usd, cause=bindparam("b_cause"), done_at=bindparam("b_done_at")
     )
+)
+_TAKE = (
+    update(call)
+    .where(call.c.tenant == bindparam("b_tenant"), call.c.key == bindparam("b_key"), call.c.run == bindparam("b_run"))
+    .where(call.c.unread.is_(True))
+    .values(unread=False)
+    .returning(call.c.attempt, call.c.raw, call.c.cost_usd)
 )
 _HERE = (run.c.tenant == bindparam("b_tenant"), run.c.id == bindparam("b_run"))
 _COMMIT = update(run).where(*_HERE).values(committed_usd=bindparam("b_usd"))
@@ -87,12 +98,16 @@ def settle_for(tenant: str) -> Callable[[Connection, Sequence[tuple[Settlement, 
 def _kept_back(
     connection: Connection, tenant: str, settlements: Sequence[tuple[Settlement, str | None]]
 ) -> dict[str, float]:
-    """Dollars that were reserved and not spent, by run. Of calls still in flight alone: a write may be tried twice."""
+    """Dollars that were reserved and not spent, by run.
+
+    Of calls in flight, or lost until now, alone: a write may be tried twice.
+    """
     budgeted = [(one, run_id) for one, run_id in settlements if run_id is not None]
     if not budgeted:
         return {}
     wanted = {"tenant": tenant, "keys": [one.key for one, _ in budgeted]}
-    sent = {(row.key, row.attempt) for row in connection.execute(_EARLIER, wanted) if row.state == CallState.SENT}
+    owed = (CallState.SENT, CallState.LOST)
+    sent = {(row.key, row.attempt) for row in connection.execute(_EARLIER, wanted) if row.state in owed}
     kept_back: dict[str, float] = {}
     for one, run_id in budgeted:
         if (one.key, one.attempt) in sent:
@@ -133,6 +148,17 @@ def find(connection: Connection, tenant: str, key: str) -> Held | None:
     return None
 
 
+def take_for(tenant: str) -> Callable[[Connection, Sequence[tuple[str, str]]], list[Delivery | None]]:
+    """The batch operation that takes answers, by run and key, that batches brought and nobody has taken."""
+
+    def take(connection: Connection, wanted: Sequence[tuple[str, str]]) -> list[Delivery | None]:
+        places = [{"b_tenant": tenant, "b_run": run_id, "b_key": key} for run_id, key in wanted]
+        rows = [connection.execute(_TAKE, place).first() for place in places]
+        return [None if row is None else Delivery(row.attempt, unpacked(row.raw), row.cost_usd) for row in rows]
+
+    return take
+
+
 def _earlier(connection: Connection, tenant: str, claims: Sequence[Claim]) -> dict[str, list[Any]]:
     """The attempts of each key, in order."""
     found: dict[str, list[Any]] = {}
@@ -142,8 +168,11 @@ def _earlier(connection: Connection, tenant: str, claims: Sequence[Claim]) -> di
 
 
 def _is_orphan(row: Row[Any], wish: Claim) -> bool:
-    """Whether a call's process has ended: its answer can no longer come. Those of our own are in flight."""
-    return row.state == CallState.SENT and row.owner != wish.owner and is_dead(row.owner)
+    """Whether a call's process has ended: its answer can no longer come. Those of our own are in flight.
+
+    An answer to a call of a batch can still come.
+    """
+    return row.state == CallState.SENT and row.batch is None and row.owner != wish.owner and is_dead(row.owner)
 
 
 def _orphan(tenant: str, row: Row[Any]) -> dict[str, Any]:
@@ -159,10 +188,14 @@ def _decide(wish: Claim, rows: list[Any]) -> Held:
     if not rows:
         return Held(Claimed.NEW, 1)
     last = rows[-1]
+    if wish.batch is not None and any(row.cause != NOT_CREATED for row in rows):
+        return Held(Claimed.ELSEWHERE, last.attempt)  # what was asked before is asked by itself
     if last.state == CallState.SENT:
         return Held(Claimed.ELSEWHERE, last.attempt)
     if last.state == CallState.LOST and not wish.resend_lost:
-        return Held(Claimed.HELD, last.attempt)
+        return Held(
+            Claimed.HELD, last.attempt, kept=bool(last.kept), sent_at=last.sent_at, provider_id=last.provider_id
+        )
     return Held(Claimed.NEW, last.attempt + 1, possible_duplicate=last.state == CallState.LOST)
 
 
@@ -177,6 +210,8 @@ def _row(tenant: str, wish: Claim, held: Held) -> dict[str, Any]:
         "endpoint": wish.endpoint,
         "sent_at": now(),
         "usable": False,
+        "batch": wish.batch,
+        "kept": wish.kept,
         "reserved_usd": wish.reserved_usd,
         "possible_duplicate": held.possible_duplicate,
     }
@@ -198,4 +233,5 @@ def _settled(tenant: str, one: Settlement) -> dict[str, Any]:
         "cost_usd": one.cost_usd,
         "model": one.model,
         "provider_id": one.provider_id,
+        "unread": one.unread,
     }

@@ -13,9 +13,10 @@ from sqlalchemy import Connection, select, update
 from judge.errors import RunBusy
 from judge.grades import Graded
 from judge.items import Item
-from judge.ledger import Claim, Held, Settlement, now
+from judge.ledger import Claim, Delivery, Held, Settlement, now
 from judge.owner import this_process
 from judge.store import (
+    batches,
     calibrations,
     calls,
     changes,
@@ -47,7 +48,7 @@ class Store:
     # The questions and tables, for callers that must not import SQLAlchemy before a store is open.
     calibrations, changes, figures, keys, labels = calibrations, changes, figures, keys, labels
     replays, results, runs, submissions = replays, results, runs, submissions
-    tables, verdicts, watches = tables, verdicts, watches
+    batches, tables, verdicts, watches = batches, tables, verdicts, watches
 
     def __init__(self, database: Database, tenant: str) -> None:
         self.tenant = tenant
@@ -55,6 +56,7 @@ class Store:
         self._kept: set[tuple[str, str]] = set()
         self._claim = calls.claim_for(tenant)
         self._settle = calls.settle_for(tenant)
+        self._take = calls.take_for(tenant)
         self._finish = lru_cache(16)(lambda run: runs.finish_for(tenant, run))
 
     @classmethod
@@ -89,6 +91,11 @@ class Store:
     async def settle(self, settlement: Settlement, budgeted: str | None = None) -> None:
         """See `Ledger.settle`."""
         await self._database.write(self._settle, (settlement, budgeted), owed=True)
+
+    async def take(self, run: str, key: str) -> Delivery | None:
+        """See `Ledger.take`."""
+        delivery: Delivery | None = await self._database.write(self._take, (run, key))
+        return delivery
 
     async def find(self, key: str) -> Held | None:
         """The usable answer under a key."""

@@ -15,7 +15,9 @@ from typing import Any
 
 from stub import chat, messages, responses
 from stub.ask import VERBATIM, Ask, Dialect, asked_for, written
+from stub.batches import BatchDesk
 from stub.behaviour import NORMAL, REFUSED, WAYS, Behaviour
+from stub.stored import Shelf
 from stub.verdicts import dumps, said
 
 DIALECTS: dict[str, Dialect] = {
@@ -37,6 +39,8 @@ class Call:
     fault: str | None = None
     body: str | None = None
     path: str = ""
+    batch: str | None = None
+    custom_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class StubJudge:
     def reset(self) -> None:
         self.random = random.Random(self.options.fault_seed)
         self.behaviour = NORMAL
+        self.batches, self.shelf = BatchDesk(self.ask_in_batch), Shelf()
         self.calls: list[Call] = []
         self.in_flight_max = self.in_flight
         self.status: Counter[str] = Counter()
@@ -78,6 +83,7 @@ class StubJudge:
         names = ("in_flight", "in_flight_max", "connections", "prompt_tokens", "completion_tokens", "status")
         faults = Counter(call.fault for call in self.calls if call.fault)
         counted = {name: getattr(self, name) for name in names}
+        counted["uploads"] = len(self.batches.files)
         return {**counted, "requests": len(self.calls), "faults": faults, "span_s": max(self.last - self.first, 0.0)}
 
     def receive(self, path: str, raw: bytes) -> tuple[Call, float, Reply]:
@@ -102,7 +108,14 @@ class StubJudge:
         delay = random.uniform(low, high) if high > low else low
         if behaviour.mode in {"status", "reset"}:
             delay = self.options.fault_latency_ms
-        return call, delay / 1000, self._reply(dialect, call.n, ask, seed, behaviour)
+        return call, delay / 1000, self._reply(path, call.n, ask, seed, behaviour)
+
+    def ask_in_batch(self, path: str, raw: bytes, batch: str, custom_id: str) -> tuple[int, bytes]:
+        """The answer to a question of a batch."""
+        call, _, reply = self.receive(path, raw)
+        call.batch, call.custom_id = batch, custom_id
+        self.finished(call, str(reply.status), reply.status)
+        return reply.status, reply.body
 
     def finished(self, call: Call, word: str, answered: int | None) -> None:
         self.in_flight -= 1
@@ -138,8 +151,8 @@ class StubJudge:
             self.due = due if wait else due + each
         return wait
 
-    def _reply(self, dialect: Dialect, number: int, ask: Ask, seed: bytes, behaviour: Behaviour) -> Reply:
-        mode = behaviour.mode
+    def _reply(self, path: str, number: int, ask: Ask, seed: bytes, behaviour: Behaviour) -> Reply:
+        dialect, mode = DIALECTS[path], behaviour.mode
         if mode == "status":
             return _told_to_fail(dialect, behaviour)
         features, code = REFUSED.get(mode, ((), None))
@@ -155,6 +168,8 @@ class StubJudge:
         body = dumps(dialect.complete(number, ask, text, behaviour, seed)).replace(dumps(VERBATIM), text or "").encode()
         if mode == "cut_body":
             body = body[: len(body) // 2]
+        else:
+            self.shelf.keep(path, ask.given, json.loads(body), body)
         return Reply(200, body, way=mode if mode in WAYS else "whole")
 
 
