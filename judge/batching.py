@@ -155,7 +155,7 @@ class Batching:
     async def _found(self, id: str, since: float) -> bool:
         """Whether the provider has a batch whose id it could not tell us: looked for until its lists must show it."""
         loop = asyncio.get_running_loop()
-        names = {_name(one.key, one.attempt) for one in self._outstanding(id)}
+        names = {_name(one.key, one.attempt) for one in await self._outstanding(id)}
         until, wait_s = loop.time() + self._lag_s, SOONEST_S
         while not self._stopping.is_set():
             last = loop.time() >= until
@@ -179,7 +179,7 @@ class Batching:
 
     async def _give_back(self, id: str) -> None:
         """The provider does nothing for a batch, and never did: nothing is owed for its calls."""
-        await self._settle([_unanswered(one, CallState.REJECTED, NOT_CREATED) for one in self._outstanding(id)])
+        await self._settle([_unanswered(one, CallState.REJECTED, NOT_CREATED) for one in await self._outstanding(id)])
         self._store.change(self._store.batches.ended, id)
 
     # What is sent.
@@ -286,7 +286,7 @@ class Batching:
             if isinstance(failure, Rejected) and failure.status in (401, 403):
                 raise Paused(f"the judge denied access to its batches ({failure}); {LATER}") from None
             if age_s > max(self._window_s, WINDOW_S) + GRACE_S:
-                lost = [_unanswered(one, CallState.LOST, UNREADABLE) for one in self._outstanding(batch.id)]
+                lost = [_unanswered(one, CallState.LOST, UNREADABLE) for one in await self._outstanding(batch.id)]
                 await self._end(batch, lost)
             return
         if ended is None:
@@ -308,13 +308,18 @@ class Batching:
 
     async def _book(self, batch: Batch, results: Sequence[Result], answered: int | None) -> None:
         """Writes down what a batch brought. `answered` is how many answers the provider says that it gave."""
-        left = {_name(one.key, one.attempt): one for one in self._outstanding(batch.id)}
-        told = [(left.pop(one.custom_id), one) for one in results if one.custom_id in left]
+        calls = {_name(one.key, one.attempt): one for one in await self._outstanding(batch.id)}
+        # A reply is parsed to its end: beside the loop, which has others to serve.
+        await self._end(batch, await asyncio.to_thread(self._settlements, calls, results, answered))
+
+    def _settlements(
+        self, left: dict[str, Outstanding], results: Sequence[Result], answered: int | None
+    ) -> list[Settlement]:
+        told = [self._settlement(left.pop(one.custom_id), one) for one in results if one.custom_id in left]
         seen = {one.custom_id for one in results if one.raw is not None}
         # An answer that was counted and did not come may be that of any call that is left.
         state = CallState.REJECTED if answered is not None and len(seen) >= answered else CallState.LOST
-        missing = [_unanswered(one, state, MISSING) for one in left.values()]
-        await self._end(batch, [*(self._settlement(one, result) for one, result in told), *missing])
+        return told + [_unanswered(one, state, MISSING) for one in left.values()]
 
     async def _end(self, batch: Batch, settlements: Sequence[Settlement]) -> None:
         await self._settle(settlements)
@@ -347,8 +352,8 @@ class Batching:
             chunk = settlements[first : first + SIDE_BY_SIDE]
             await asyncio.gather(*(self._ledger.settle(one) for one in chunk))
 
-    def _outstanding(self, id: str) -> list[Outstanding]:
-        return self._store.ask(self._store.batches.outstanding, self._run, id)
+    async def _outstanding(self, id: str) -> list[Outstanding]:
+        return await asyncio.to_thread(self._store.ask, self._store.batches.outstanding, self._run, id)
 
     # How it waits.
 

@@ -20,6 +20,7 @@ from judge.costs import Budget, Receipt
 from judge.endpoint import Endpoint
 from judge.judges import Judge, Price
 from judge.ledger import CallState, Claimed, Delivery, Held, Ledger, Settlement, now
+from judge.looking_up import Told, look_up
 from judge.prices import BYTES_PER_TOKEN_USUALLY, cost_of, worst_case
 from judge.providers import AnswerLost, CallError, Image, NotSent, Provider, Reading, Rejected, Unreadable
 from judge.verdicts import Outcome
@@ -31,6 +32,8 @@ POLL_S = 0.5
 ELSEWHERE = "elsewhere"
 #: Prompt and answer do not fit into the model's context, whether it says so before or in mid-answer.
 TOO_LONG = "context_length_exceeded"
+#: The provider was asked for a lost answer, and never had the call.
+NEVER_ARRIVED = "never_arrived"
 
 PAUSING_STATUS = {401: "the judge refused the key", 403: "the judge denied access", 404: "the judge has no such model"}
 RETRIED_STATUS = frozenset({408, 409, 425})
@@ -88,6 +91,8 @@ class _Call:
     attempts: int = 0
     attempt: int = 0
     late: bool = False
+    loss: str | None = None
+    looked_up: bool = False
 
 
 class Caller:
@@ -108,6 +113,7 @@ class Caller:
     ) -> None:
         self._provider, self._judge, self._ledger = provider, judge, ledger
         self.endpoint, self.price, self.budget = endpoint, price, budget or Budget()
+        self._look_up = look_up(provider, judge, ledger)
         self.troubles: Counter[str] = Counter()
         self.stopping = False
         self.resting: set[asyncio.Task[None]] = set()
@@ -195,14 +201,16 @@ class Caller:
         if held.claimed is Claimed.REUSED:
             return self._reuse(call, held)
         if held.claimed is Claimed.HELD:
-            call.receipt.lost += 1
-            return Answer(call.key, held.attempt, outcome=Outcome.LOST, cause="lost")
+            return await self._held(call, held)
         await self._resting(lambda: self._twin(call.key))
         raise Again(ELSEWHERE, "the same call was in flight", 0.0)
 
     async def _claimed(self, call: _Call) -> Held:
         """A claim, given back where nobody is left to send it."""
-        claim = asyncio.ensure_future(self._ledger.claim(call.key, self._provider.endpoint, call.worst_usd))
+        kept = self._look_up is not None
+        hold = kept and not call.looked_up
+        asked = self._ledger.claim(call.key, self._provider.endpoint, call.worst_usd, kept=kept, hold=hold)
+        claim = asyncio.ensure_future(asked)
         try:
             held = await asyncio.shield(claim)
         except asyncio.CancelledError:
@@ -249,7 +257,8 @@ class Caller:
         raw: bytes | None = None
         try:
             async with asyncio.timeout(min(self._judge.timeout_s, max(call.deadline.at - began, 0.0))):
-                raw = await self._provider.send(call.body)
+                kept = self._look_up and self._look_up.send(call.body, call.key, call.attempt)
+                raw = await (kept or self._provider.send(call.body))
             reading = self._provider.read(raw)
         except Rejected as refusal:
             await self._failed(call, CallState.REJECTED, refusal.cause, 0.0)
@@ -327,13 +336,55 @@ class Caller:
         self.troubles[cause] += 1
         self.budget.settle(call.worst_usd, cost)
         call.receipt.pay(cost)
+        await self._settle(call, state, cause, cost, raw)
+
+    async def _settle(
+        self, call: _Call, state: CallState, cause: str, cost: float | None, raw: bytes | None = None
+    ) -> None:
         settlement = Settlement(
             call.key, call.attempt, state, now(), cause=cause, raw=raw, reserved_usd=call.worst_usd, cost_usd=cost
         )
         await self._ledger.settle(settlement)
 
+    async def _held(self, call: _Call, held: Held) -> Answer:
+        """What becomes of a call whose answer was lost: it is looked up, if that can be done and was not yet."""
+        if self._look_up is not None and not call.looked_up:
+            call.looked_up = True
+            found = await self._look_up.find(call.key, held, call.deadline.passed, self._rest)
+            if isinstance(found, bytes):
+                return await self._recalled(call, found)
+            if found is Told.DENIED:
+                await self._settle(call, CallState.REJECTED, NEVER_ARRIVED, self._instead(call, 0.0))
+                raise Again(NEVER_ARRIVED, "the judge never had the call", 0.0)
+            if self._ledger.resend_lost:
+                raise Again("lost", "the answer is lost, and may be asked for again", 0.0)
+        call.receipt.lost += 1
+        return Answer(call.key, held.attempt, outcome=Outcome.LOST, cause=call.loss or "lost")
+
+    async def _recalled(self, call: _Call, raw: bytes) -> Answer:
+        """A lost answer that the provider had kept is this call's, as if it had come."""
+        if call.loss is None:  # another process sent it
+            call.receipt.calls += 1
+        try:
+            reading = self._provider.read(raw)
+        except Unreadable as failure:
+            await self._settle(call, CallState.ANSWERED, failure.cause, call.worst_usd, raw)
+            raise self._again(call, failure) from None
+        cost = cost_of(self.price, reading, call.worst_usd)
+        return self._kept(call, raw, reading, self._instead(call, cost))
+
+    def _instead(self, call: _Call, cost: float | None) -> float | None:
+        """What a call cost, in the place of the worst case that its lost answer was counted at here."""
+        if call.loss is not None and call.worst_usd is not None and cost is not None:
+            self.budget.spent_usd += cost - call.worst_usd
+            call.receipt.pay(-call.worst_usd)
+        return cost
+
     async def _lost(self, call: _Call, cause: str) -> Answer:
         await self._failed(call, CallState.LOST, cause, call.worst_usd)
+        call.loss = cause
+        if self._look_up is not None and not call.looked_up and not call.deadline.passed():
+            raise Again(cause, "the answer was lost", 0.0)
         call.receipt.lost += 1
         if call.deadline.passed():
             return Answer(call.key, call.attempt, outcome=Outcome.JUDGE_ERROR, cause="deadline")

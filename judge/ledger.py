@@ -134,6 +134,12 @@ class Rows(Protocol):
     async def find(self, key: str) -> Held | None:
         """The usable answer under a key."""
 
+    async def note(self, key: str, attempt: int, provider_id: str) -> None:
+        """Writes down what the provider calls an answer that is still to come. On disk when this returns."""
+
+    async def witness(self, endpoint: str, before: float) -> tuple[str, int, str | None] | None:
+        """Key, attempt and provider's id of the last call whose answer came before a time, and was to be kept there."""
+
     async def take(self, run: str, key: str) -> Delivery | None:
         """The answer that a batch of a run brought, for whoever asks first; None where there is none left."""
 
@@ -154,7 +160,7 @@ class Ledger:
         resend_lost: bool = False,
         budget_usd: float | None = None,
     ) -> None:
-        self._rows, self._run, self._round, self._resend_lost = rows, run, round_, resend_lost
+        self._rows, self._run, self._round, self.resend_lost = rows, run, round_, resend_lost
         self._budget_usd = budget_usd
         self._owner = this_process()
         self._in_flight: dict[str, asyncio.Event] = {}
@@ -167,11 +173,21 @@ class Ledger:
         return call_key(self._rows.tenant, endpoint, body, sample, self._round)
 
     async def claim(
-        self, key: str, endpoint: str, reserved_usd: float | None, batch: str | None = None, kept: bool = False
+        self,
+        key: str,
+        endpoint: str,
+        reserved_usd: float | None,
+        batch: str | None = None,
+        kept: bool = False,
+        hold: bool = False,
     ) -> Held:
-        """The right to send, on disk when this returns; or what is there already."""
+        """The right to send, on disk when this returns; or what is there already.
+
+        With `hold` a lost answer is held even where it may be sent again: until it was looked up.
+        """
+        again = self.resend_lost and not hold
         held = await self._rows.claim(
-            Claim(key, endpoint, self._owner, self._run, reserved_usd, self._resend_lost, self._budget_usd, batch, kept)
+            Claim(key, endpoint, self._owner, self._run, reserved_usd, again, self._budget_usd, batch, kept)
         )
         if held.claimed is Claimed.NEW:
             self._in_flight[key] = asyncio.Event()
@@ -184,6 +200,14 @@ class Ledger:
     async def find(self, key: str) -> Held | None:
         """A usable answer that is there already."""
         return await self._rows.find(key)
+
+    async def note(self, key: str, attempt: int, provider_id: str) -> None:
+        """Writes down what the provider calls an answer that is still to come."""
+        await self._rows.note(key, attempt, provider_id)
+
+    async def witness(self, endpoint: str, before: float) -> tuple[str, int, str | None] | None:
+        """A call whose answer came before a time, and was to be kept there: key, attempt and the provider's id."""
+        return await self._rows.witness(endpoint, before)
 
     async def take(self, key: str) -> Delivery | None:
         """The answer that a batch of this run brought, once: it is the caller's to pay for."""

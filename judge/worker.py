@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from judge.datasets import Given
-from judge.errors import JudgeError, Overloaded, RunBusy, SetupError, StoreError
+from judge.errors import JudgeError, Overloaded, RunBusy, SetupError, StoreError, Waiting
 from judge.items import Item
 from judge.judges import Judge
 from judge.owner import this_process
@@ -180,6 +180,8 @@ class Worker:
         except (RunBusy, StoreError) as trouble:  # another process has it, or nobody can write: it stays wanted
             log.warning("run %s: %s", submission.run, trouble)
             self._later[submission.run] = time.monotonic() + LATER_S
+        except Waiting as waiting:  # for a batch; meanwhile others have its place
+            self._later[submission.run] = time.monotonic() + waiting.seconds
         except JudgeError as trouble:
             await self._settle(submission, Wish.PAUSED, str(trouble))
         except Exception:
@@ -207,6 +209,8 @@ class Worker:
             begun = await asyncio.to_thread(store.change, store.submissions.begin, run_id)
             if begun is not None and not self._closing:
                 await self._execute(session, rubric, begun)
+            elif not self._closing:
+                await self._take_back(session, rubric, submission)
         finally:
             state = await asyncio.to_thread(store.change, store.runs.release, run_id)
         if begun is not None and state == "done":
@@ -223,9 +227,15 @@ class Worker:
         if self._closing:
             run.stop("the service stops")
         try:
-            await run.execute()
+            await run.execute(patient=False)
         finally:
             del self._active[run.id]
+
+    async def _take_back(self, session: Session, rubric: Rubric, cancelled: Submission) -> None:
+        """Takes back what the provider has of a run that is not wanted any more, and keeps what it answered."""
+        row = await asyncio.to_thread(self._store.ask, self._store.runs.row, cancelled.run)
+        run = Run(self._store, session, rubric, row, Options(samples=session.samples))
+        await run.take_back()
 
     async def _settle(self, submission: Submission, wish: Wish, why: str | None = None) -> None:
         """Says what became of a submission, unless it was made anew since."""

@@ -5,6 +5,7 @@ A batch takes no note of ours. One whose id was never told is known by its resul
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
@@ -82,7 +83,8 @@ class AnthropicBatches:
 
     async def results(self, id: str) -> Sequence[Result]:
         """From the server that was asked, whatever address it names: the key goes nowhere else."""
-        return [self._result(line) for line in lines_of(await self._server.asked("get", f"{BATCHES}/{id}/results"))]
+        raw = await self._server.asked("get", f"{BATCHES}/{id}/results")
+        return await asyncio.to_thread(lambda: [self._result(line) for line in lines_of(raw)])
 
     def _result(self, line: bytes) -> Result:
         told = decoded(line, "custom_id")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -78,7 +79,7 @@ class OpenAIBatches:
         batch = await self._batch(id)
         files = [id_of(batch, field) for field in ("output_file_id", "error_file_id") if batch.get(field)]
         contents = [await self._server.asked("get", f"{FILES}/{file}/content") for file in files]
-        return [self._result(line) for content in contents for line in lines_of(content)]
+        return await asyncio.to_thread(lambda: [self._result(line) for one in contents for line in lines_of(one)])
 
     async def _batch(self, id: str) -> dict[str, Any]:
         return decoded(await self._server.asked("get", f"{BATCHES}/{id}"), "status")

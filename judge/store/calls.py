@@ -26,6 +26,12 @@ _SETTLE = (
     .where(call.c.tenant == bindparam("b_tenant"), call.c.key == bindparam("b_key"))
     .where(call.c.attempt == bindparam("b_attempt"))
 )
+_NOTE = (
+    update(call)
+    .where(call.c.tenant == bindparam("b_tenant"), call.c.key == bindparam("b_key"))
+    .where(call.c.attempt == bindparam("b_attempt"))
+    .values(provider_id=bindparam("b_id"))
+)
 _LOSE = (
     update(call)
     .where(call.c.tenant == bindparam("b_tenant"), call.c.key == bindparam("b_key"))
@@ -138,6 +144,24 @@ def _reserve(wish: Claim, committed: dict[str, float]) -> bool:
 def _give_back(wish: Claim, committed: dict[str, float]) -> None:
     if wish.budget_usd is not None and wish.run is not None:
         committed[wish.run] -= wish.reserved_usd or 0.0
+
+
+def note_for(tenant: str) -> Callable[[Connection, Sequence[tuple[str, int, str]]], None]:
+    """The batch operation that writes down what the provider calls answers to come: by key and attempt."""
+
+    def note(connection: Connection, told: Sequence[tuple[str, int, str]]) -> None:
+        places = [{"b_tenant": tenant, "b_key": key, "b_attempt": number, "b_id": id} for key, number, id in told]
+        connection.execute(_NOTE, places)
+
+    return note
+
+
+def witness(connection: Connection, tenant: str, endpoint: str, before: float) -> tuple[str, int, str | None] | None:
+    """The last call to an endpoint whose answer came before a time, of those that the provider was told to keep."""
+    kept = select(call.c.key, call.c.attempt, call.c.provider_id).where(call.c.tenant == tenant, call.c.kept.is_(True))
+    came = kept.where(call.c.endpoint == endpoint, call.c.state == CallState.ANSWERED, call.c.done_at < before)
+    row = connection.execute(came.order_by(call.c.done_at.desc()).limit(1)).first()
+    return None if row is None else (row.key, row.attempt, row.provider_id)
 
 
 def find(connection: Connection, tenant: str, key: str) -> Held | None:

@@ -56,7 +56,7 @@ class Store:
         self._kept: set[tuple[str, str]] = set()
         self._claim = calls.claim_for(tenant)
         self._settle = calls.settle_for(tenant)
-        self._take = calls.take_for(tenant)
+        self._take, self._note = calls.take_for(tenant), calls.note_for(tenant)
         self._finish = lru_cache(16)(lambda run: runs.finish_for(tenant, run))
 
     @classmethod
@@ -91,6 +91,14 @@ class Store:
     async def settle(self, settlement: Settlement, budgeted: str | None = None) -> None:
         """See `Ledger.settle`."""
         await self._database.write(self._settle, (settlement, budgeted), owed=True)
+
+    async def note(self, key: str, attempt: int, provider_id: str) -> None:
+        """See `Ledger.note`."""
+        await self._database.write(self._note, (key, attempt, provider_id), owed=True)
+
+    async def witness(self, endpoint: str, before: float) -> tuple[str, int, str | None] | None:
+        """See `Ledger.witness`."""
+        return await self._database.read(lambda connection: calls.witness(connection, self.tenant, endpoint, before))
 
     async def take(self, run: str, key: str) -> Delivery | None:
         """See `Ledger.take`."""

@@ -274,12 +274,12 @@ def made_good(terminal: Terminal, stub: Stub, count: int = ITEMS) -> Any:
 
 def test_killed_while_rows_are_claimed(desk: Terminal, quick: Stub) -> None:
     describe(desk, quick)
-    desk.write("items.jsonl", jsonl(items(3000)))
+    desk.write("items.jsonl", jsonl(items(1500)))
     killed(desk, lambda: desk.count("call", "batch IS NOT NULL") > 0)
     assert desk.sql("SELECT state FROM batch") == [("claiming",)]
     assert quick.batches() == []
     claimed = desk.count("call", "batch IS NOT NULL")
-    assert made_good(desk, quick, 3000)["rejected"] == claimed
+    assert made_good(desk, quick, 1500)["rejected"] == claimed
 
 
 def test_killed_after_the_requests_were_uploaded(desk: Terminal, quick: Stub) -> None:
@@ -313,16 +313,16 @@ def test_killed_while_a_batch_is_waited_for(desk: Terminal, quick: Stub, provide
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_killed_while_results_are_written_down(desk: Terminal, quick: Stub, provider: str) -> None:
     describe(desk, quick, provider)
-    desk.write("items.jsonl", jsonl(items(2000)))
+    desk.write("items.jsonl", jsonl(items(1200)))
     killed(desk, lambda: desk.count("call", "unread") > 0)
-    assert 0 < desk.count("call", "batch IS NOT NULL AND state = 'answered'") < 2000
-    assert made_good(desk, quick, 2000)["rejected"] == 0
+    assert 0 < desk.count("call", "batch IS NOT NULL AND state = 'answered'") < 1200
+    assert made_good(desk, quick, 1200)["rejected"] == 0
     assert len(quick.batches()) == 1
 
 
 def test_killed_while_answers_are_given_to_items(desk: Terminal, quick: Stub) -> None:
     describe(desk, quick)
-    desk.write("items.jsonl", jsonl(items(2000)))
+    desk.write("items.jsonl", jsonl(items(1200)))
     killed(desk, lambda: desk.count("run_item", "state = 'finished'") > 0)
-    assert 0 < desk.count("run_item", "state = 'finished'") < 2000
-    made_good(desk, quick, 2000)
+    assert 0 < desk.count("run_item", "state = 'finished'") < 1200
+    made_good(desk, quick, 1200)

@@ -9,7 +9,7 @@ import random
 import re
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b, sha256
 from typing import Any
 
@@ -108,7 +108,10 @@ class StubJudge:
         delay = random.uniform(low, high) if high > low else low
         if behaviour.mode in {"status", "reset"}:
             delay = self.options.fault_latency_ms
-        return call, delay / 1000, self._reply(path, call.n, ask, seed, behaviour)
+        reply = self._reply(path, call.n, ask, seed, behaviour)
+        if ask.given.get("background") and ask.given.get("store") and reply.status == 200:
+            return call, 0.0, replace(reply, body=self.shelf.begin(delay / 1000))
+        return call, delay / 1000, reply
 
     def ask_in_batch(self, path: str, raw: bytes, batch: str, custom_id: str) -> tuple[int, bytes]:
         """The answer to a question of a batch."""
@@ -168,9 +171,10 @@ class StubJudge:
         body = dumps(dialect.complete(number, ask, text, behaviour, seed)).replace(dumps(VERBATIM), text or "").encode()
         if mode == "cut_body":
             body = body[: len(body) // 2]
-        else:
+        elif mode != "drop":
             self.shelf.keep(path, ask.given, json.loads(body), body)
-        return Reply(200, body, way=mode if mode in WAYS else "whole")
+        # A reset comes after the answer was made, a drop before.
+        return Reply(200, body, way="reset" if mode == "drop" else mode if mode in WAYS else "whole")
 
 
 def _told_to_fail(dialect: Dialect, behaviour: Behaviour) -> Reply:

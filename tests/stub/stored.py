@@ -1,4 +1,4 @@
-"""Answers that the stub was told to keep, and how they are asked for again.
+"""Answers that the stub was told to keep, and how they are asked for again; responses that are made meanwhile.
 
     GET /v1/chat/completions?metadata[NAME]=VALUE    GET /v1/chat/completions/{id}    GET /v1/responses/{id}
 
@@ -35,6 +35,13 @@ class Stored:
     reply: bytes
     id: str
     at: float
+    done_at: float = 0.0
+
+    @property
+    def shown(self) -> bytes:
+        """The answer, once it is there."""
+        under_way = {"id": self.id, "object": "response", "status": "in_progress", "output": [], "usage": None}
+        return self.reply if time.time() >= self.done_at else dumps(under_way).encode()
 
 
 class Shelf:
@@ -49,13 +56,18 @@ class Shelf:
         if given.get("store") and self.behaviour.kept:
             self.stored.append(Stored(path, given, raw, str(reply["id"]), time.time()))
 
+    def begin(self, delay_s: float) -> bytes:
+        """The last answer is made in the background, in so many seconds: what is told at once."""
+        self.stored[-1].done_at = time.time() + delay_s
+        return self.stored[-1].shown
+
     def respond(self, path: str, query: str) -> tuple[int, bytes]:
         """The reply to a look-up."""
         if self.behaviour.status:
             return self.behaviour.status, dumps({"error": {"message": "told to refuse"}}).encode()
         for root in (CHAT, RESPONSES):
             if path.startswith(f"{root}/"):
-                found = [one.reply for one in self._shown(root) if one.id == path.removeprefix(f"{root}/")]
+                found = [one.shown for one in self._shown(root) if one.id == path.removeprefix(f"{root}/")]
                 return (200, found[0]) if found else (404, dumps({"error": {"message": "no such answer"}}).encode())
         wanted = {found[1]: values[0] for name, values in parse_qs(query).items() if (found := _METADATA.match(name))}
         rows = [one for one in self._shown(CHAT) if wanted.items() <= (one.given.get("metadata") or {}).items()]
