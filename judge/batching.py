@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from judge.costs import Budget
-from judge.errors import Paused, SetupError
+from judge.errors import Paused, SetupError, Waiting
 from judge.grading import Grader, Question
 from judge.items import Item
 from judge.judges import Price
@@ -46,8 +46,8 @@ SIDE_BY_SIDE = 256
 SOONEST_S, LATEST_S, AGE_SHARE = 0.5, 60.0, 0.1
 #: Providers end a batch after a day. One that has not ended so long after that is not waited for.
 WINDOW_S, GRACE_S = 24 * 3600.0, 3600.0
-#: Making a batch sends all its calls: it may take longer than a call.
-CREATE_TIMEOUT_S = 900.0
+#: A batch goes out, and comes back, with all its calls at once: it may take longer than a call.
+TRANSFER_S = 900.0
 CREATE_ATTEMPTS, FIRST_BACKOFF_S = 4, 1.0
 #: The causes of calls that a batch brought no answer to.
 MISSING, UNREADABLE = "batch_line_missing", "batch_unreadable"
@@ -88,7 +88,7 @@ class Batching:
         self._wanted, self._window_s = wanted, WINDOW_S if window_s is None else window_s
         settings = Settings()
         self._most_requests, self._lag_s = settings.batch_requests, settings.lookup_lag_s
-        self._stopping = asyncio.Event()
+        self._stopping, self._patient, self._elsewhere = asyncio.Event(), True, False
         #: Calls that the provider has in batches, for whoever looks on.
         self.handed_over = 0
         if wanted and not isinstance(session.adapter, Batched):
@@ -101,37 +101,38 @@ class Batching:
         """Sends nothing more, and waits for nothing. The provider keeps what it has."""
         self._stopping.set()
 
-    async def execute(self, items: Callable[[], AsyncIterator[Item]], patient: bool) -> float | None:
+    async def execute(self, items: Callable[[], AsyncIterator[Item]], patient: bool) -> None:
         """Sends what is open in batches, and waits for them until each is in the ledger.
-
-        Not `patient`, it looks once: seconds until it is worth looking again, or None where nothing is waited for.
 
         Raises
         ------
+        Waiting
+            Where not `patient`, while something is waited for.
         Paused
             When the provider cannot be asked for batches.
         """
         if not self._wanted and not self._store.ask(self._store.batches.has_any, self._run):
-            return None
-        self._ledger.batched = True
+            return
+        self._ledger.batched, self._patient = True, patient
         await self._adopt()
+        first = patient
         while not self._stopping.is_set():
-            if self._wanted and (patient or not self._open()):
+            if self._wanted and (first or not self._open()):
                 await self._send(items)
-            waiting = self._open()
-            if not waiting:
-                break
-            for batch in waiting:
+            first = False
+            made = self._open()
+            for batch in made:
                 await self._look(batch)
             waiting = self._open()
             self.handed_over = sum(batch.requests for batch in waiting)
-            if waiting:
-                wait_s = min(self._pause_s(batch) for batch in waiting)
+            if not made and not self._elsewhere:
+                break
+            if waiting or not made:
+                wait_s = min(map(_pause_s, waiting), default=LATEST_S)
                 if not patient:
-                    return wait_s
+                    raise Waiting(wait_s)
                 await self._rest(wait_s)
         self._budget.spent_usd = self._store.ask(self._store.runs.spent, self._run)
-        return None
 
     def _open(self) -> list[Batch]:
         return self._store.ask(self._store.batches.of_run, self._run)
@@ -160,8 +161,10 @@ class Batching:
         while not self._stopping.is_set():
             last = loop.time() >= until
             try:
-                found = await self._asked(self._batches.find(id, names, since, self._known))
-            except Undecided:
+                found = await self._asked(self._batches.find(id, names, since, self._known), TRANSFER_S)
+            except Undecided:  # until that batch is done, which may take long
+                if not self._patient:
+                    raise Waiting(LATEST_S) from None
                 last, found = False, None
             except (CallError, TimeoutError) as failure:
                 raise Paused(f"the provider cannot be asked which batches it has ({failure}); {LATER}") from None
@@ -190,6 +193,7 @@ class Batching:
         most_bytes = min(self._batches.most_bytes, MOST_BYTES)
         at_once = min(SIDE_BY_SIDE, most_requests)
         draft: _Draft | None = None
+        self._elsewhere = False
         async for questions in self._questions(items, at_once):
             if self._stopping.is_set():
                 break
@@ -199,7 +203,11 @@ class Batching:
             if len(draft.lines) + at_once > most_requests or draft.size + CHUNK_BYTES > most_bytes:
                 await self._create(draft)
                 draft = None
-        if draft is not None:
+        if draft is None:
+            return
+        if self._stopping.is_set():
+            await self._give_back(draft.id)
+        else:
             await self._create(draft)
 
     async def _questions(self, items: Callable[[], AsyncIterator[Item]], most: int) -> AsyncIterator[list[Question]]:
@@ -233,6 +241,8 @@ class Batching:
             if held.claimed is Claimed.NEW:
                 draft.add(Line(_name(key, held.attempt), question.body))
             fits = fits and held.claimed is not Claimed.OVER_BUDGET
+            if held.claimed is Claimed.HANDED_OVER and now() - held.sent_at < self._window_s:
+                self._elsewhere = True
         return fits
 
     def _worst_usd(self, question: Question) -> float | None:
@@ -250,7 +260,7 @@ class Batching:
         for _ in range(CREATE_ATTEMPTS):
             unsure, named_s = True, None
             try:
-                async with asyncio.timeout(CREATE_TIMEOUT_S):
+                async with asyncio.timeout(TRANSFER_S):
                     made = await self._batches.create(draft.id, draft.lines)
             except NotSent as never:
                 failure, unsure = str(never), False
@@ -265,7 +275,7 @@ class Batching:
                 return
             if unsure and (await self._found(draft.id, now()) or self._stopping.is_set()):
                 return
-            await self._rest(wait_s if named_s is None else named_s)
+            await self._rest(wait_s if named_s is None else min(named_s, LATEST_S))
             wait_s *= 2
             if self._stopping.is_set():
                 break
@@ -301,7 +311,9 @@ class Batching:
         """How a batch ended, and its results; None while it has not. One that nobody wants to wait for is cancelled."""
         status = await self._asked(self._batches.status(id))
         if status.ended:
-            return status, () if status.refusal is not None else await self._asked(self._batches.results(id))
+            return status, () if status.refusal is not None else await self._asked(
+                self._batches.results(id), TRANSFER_S
+            )
         if overdue or not self._wanted:
             await self._asked(self._batches.cancel(id))
         return None
@@ -357,12 +369,9 @@ class Batching:
 
     # How it waits.
 
-    async def _asked(self, asked: Awaitable[T]) -> T:
-        async with asyncio.timeout(self._timeout_s):
+    async def _asked(self, asked: Awaitable[T], seconds: float | None = None) -> T:
+        async with asyncio.timeout(seconds or self._timeout_s):
             return await asked
-
-    def _pause_s(self, batch: Batch) -> float:
-        return min(max((now() - batch.created_at) * AGE_SHARE, SOONEST_S), LATEST_S)
 
     async def _rest(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -380,6 +389,10 @@ class _Draft:
     def add(self, line: Line) -> None:
         self.lines.append(line)
         self.size += len(line.body)
+
+
+def _pause_s(batch: Batch) -> float:
+    return min(max((now() - batch.created_at) * AGE_SHARE, SOONEST_S), LATEST_S)
 
 
 def _name(key: str, attempt: int) -> str:

@@ -247,7 +247,7 @@ class Caller:
         call.attempt = delivery.attempt
         call.receipt.calls += 1
         reading = self._provider.read(delivery.raw)
-        return self._kept(call, delivery.raw, reading, delivery.cost_usd)
+        return self._booked(call, delivery.raw, reading, delivery.cost_usd)
 
     async def _send(self, call: _Call, held: Held) -> Answer:
         loop = asyncio.get_running_loop()
@@ -287,9 +287,9 @@ class Caller:
         call.receipt.latency_s += seconds
         cost = cost_of(self.price, reading, call.worst_usd)
         self.budget.settle(call.worst_usd, cost)
-        return self._kept(call, raw, reading, cost)
+        return self._booked(call, raw, reading, cost)
 
-    def _kept(self, call: _Call, raw: bytes, reading: Reading, cost: float | None) -> Answer:
+    def _booked(self, call: _Call, raw: bytes, reading: Reading, cost: float | None) -> Answer:
         """The answer, which is written down; grading goes on meanwhile, and waits for the write before it reports."""
         too_long = reading.finish == "context"
         usable = not too_long and call.usable(reading)
@@ -371,7 +371,7 @@ class Caller:
             await self._settle(call, CallState.ANSWERED, failure.cause, call.worst_usd, raw)
             raise self._again(call, failure) from None
         cost = cost_of(self.price, reading, call.worst_usd)
-        return self._kept(call, raw, reading, self._instead(call, cost))
+        return self._booked(call, raw, reading, self._instead(call, cost))
 
     def _instead(self, call: _Call, cost: float | None) -> float | None:
         """What a call cost, in the place of the worst case that its lost answer was counted at here."""

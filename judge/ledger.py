@@ -46,6 +46,7 @@ class Claimed(StrEnum):
     REUSED = "reused"  #: answered before
     HELD = "held"  #: an earlier answer is lost
     ELSEWHERE = "elsewhere"  #: a live process has it in flight: wait
+    HANDED_OVER = "handed_over"  #: a batch has it: wait long
     OVER_BUDGET = "over_budget"  #: it may cost more than the run has left
 
 

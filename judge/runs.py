@@ -21,7 +21,7 @@ from judge.batching import Batching
 from judge.calling import Caller
 from judge.costs import Budget
 from judge.datasets import Dataset, Scan
-from judge.errors import StoreError, Waiting
+from judge.errors import StoreError
 from judge.grades import Graded
 from judge.grading import Grader, refuse_pairs
 from judge.items import Item
@@ -211,8 +211,8 @@ class Run:
         await self._await_batches(patient=False)
 
     async def _await_batches(self, patient: bool) -> None:
-        if self._batching is not None and (wait_s := await self._batching.execute(self._items, patient)) is not None:
-            raise Waiting(wait_s)
+        if self._batching is not None:
+            await self._batching.execute(self._items, patient)
 
     async def _items(self) -> AsyncIterator[Item]:
         async for _, _, item in self._open_items():

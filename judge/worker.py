@@ -38,6 +38,8 @@ MOST_SUBMITTING = 64
 POLL_S = 0.5
 #: A run that another process has, or that the store could not be read for, is tried again after this long.
 LATER_S = 1.0
+#: A batch of a cancelled run that could not be taken back is tried again after this long.
+TAKE_BACK_S = 60.0
 #: How long a submission waits for another process that makes the same run.
 MAKING_S, MAKING_STEP_S = 10.0, 0.02
 
@@ -131,6 +133,8 @@ class Worker:
         settled: bool = await asyncio.to_thread(self._store.change, settle, run_id, Wish.CANCELLED)
         if run_id in self._active:
             self._active[run_id].stop("it was cancelled")
+        self._later.pop(run_id, None)  # the provider may have a batch of it
+        self.wake()
         return settled
 
     async def close(self) -> None:
@@ -239,6 +243,9 @@ class Worker:
 
     async def _settle(self, submission: Submission, wish: Wish, why: str | None = None) -> None:
         """Says what became of a submission, unless it was made anew since."""
+        if submission.wish is Wish.CANCELLED:  # it stays so; what the provider has of it is asked for again
+            self._later[submission.run] = time.monotonic() + TAKE_BACK_S
+            return
         with suppress(StoreError):  # it stays wanted, and is tried again
             settle = self._store.submissions.settle
             await asyncio.to_thread(self._store.change, settle, submission.run, wish, why, submission.turn)

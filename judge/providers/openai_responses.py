@@ -42,7 +42,7 @@ class OpenAIResponses(OpenAIServer):
         id = id_of(decoded(raw))
         await noted(id)
         pause_s = FIRST_PAUSE_S
-        while wire.decode(raw).get("status") in UNDER_WAY:
+        while decoded(raw).get("status") in UNDER_WAY:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
             raw = await self._retrieved(id)
@@ -52,7 +52,7 @@ class OpenAIResponses(OpenAIServer):
         """By its id, where that was told: responses are listed nowhere."""
         if reply_id is None:
             raise Rejected("not_listed", "a response can be asked for by its id alone", 404)
-        raw = await self.asked("get", f"{PATH}/{reply_id}")
+        raw = await self.asked("get", f"{PATH}/{id_of({'id': reply_id})}")
         return None if decoded(raw).get("status") in UNDER_WAY else raw
 
     async def _retrieved(self, id: str) -> bytes:

@@ -43,7 +43,7 @@ _LOSE = (
 _TAKE = (
     update(call)
     .where(call.c.tenant == bindparam("b_tenant"), call.c.key == bindparam("b_key"), call.c.run == bindparam("b_run"))
-    .where(call.c.unread.is_(True))
+    .where(call.c.unread.is_(True), call.c.raw.is_not(None))
     .values(unread=False)
     .returning(call.c.attempt, call.c.raw, call.c.cost_usd)
 )
@@ -212,10 +212,11 @@ def _decide(wish: Claim, rows: list[Any]) -> Held:
     if not rows:
         return Held(Claimed.NEW, 1)
     last = rows[-1]
+    if last.state == CallState.SENT:
+        where = Claimed.ELSEWHERE if last.batch is None else Claimed.HANDED_OVER
+        return Held(where, last.attempt, sent_at=last.sent_at)
     if wish.batch is not None and any(row.cause != NOT_CREATED for row in rows):
         return Held(Claimed.ELSEWHERE, last.attempt)  # what was asked before is asked by itself
-    if last.state == CallState.SENT:
-        return Held(Claimed.ELSEWHERE, last.attempt)
     if last.state == CallState.LOST and not wish.resend_lost:
         return Held(
             Claimed.HELD, last.attempt, kept=bool(last.kept), sent_at=last.sent_at, provider_id=last.provider_id

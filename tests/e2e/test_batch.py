@@ -36,11 +36,9 @@ def at_hand(terminal: Terminal) -> Terminal:
 
 
 def describe(terminal: Terminal, stub: Stub, provider: str = "openai", **changes: object) -> None:
-    """The judge; how it is asked is found out before anything is counted."""
+    """The judge. The first call of all finds out how it is asked, and is for no item."""
     base_url = stub.url if provider == "anthropic" else stub.base_url
     terminal.judge(stub, provider=provider, base_url=base_url, **changes)
-    tested = terminal.run("judges", "test", "judge.yaml")
-    assert tested.status == 0, tested.err
 
 
 def asked(stub: Stub) -> Counter[str]:
@@ -105,8 +103,16 @@ def test_samples_and_equal_items_are_asked_as_live(at_hand: Terminal, quick: Stu
     assert sum(one["cost_usd"] for one in usage) == pytest.approx(totals["cost_usd"])
 
 
-@pytest.mark.parametrize("provider", ["openai", "anthropic"])
-@pytest.mark.parametrize("fault", [{"expired": 7}, {"errored": 7}, {"uncounted": 7}, {"expired": ITEMS}])
+@pytest.mark.parametrize(
+    ("provider", "fault"),
+    [
+        ("openai", {"expired": 7}),
+        ("openai", {"errored": 7}),
+        ("openai", {"uncounted": 7}),
+        ("anthropic", {"expired": ITEMS}),
+        ("anthropic", {"errored": 7}),
+    ],
+)
 def test_what_a_batch_did_not_answer_is_asked_live(
     at_hand: Terminal, quick: Stub, provider: str, fault: dict[str, int]
 ) -> None:
@@ -132,8 +138,17 @@ def test_an_answer_that_was_counted_and_did_not_come_is_lost(at_hand: Terminal, 
     assert live(quick) == 3
 
 
-@pytest.mark.parametrize("provider", ["openai", "anthropic"])
-@pytest.mark.parametrize("fault", ["429", "500", "reset", "reset_before"])
+@pytest.mark.parametrize(
+    ("provider", "fault"),
+    [
+        ("openai", "429"),
+        ("openai", "500"),
+        ("openai", "reset"),
+        ("openai", "reset_before"),
+        ("anthropic", "reset"),
+        ("anthropic", "reset_before"),
+    ],
+)
 def test_a_batch_that_is_not_made_at_once_is_made_once(
     at_hand: Terminal, quick: Stub, provider: str, fault: str
 ) -> None:
@@ -230,7 +245,7 @@ def test_large_runs_are_split_and_a_budget_is_kept(at_hand: Terminal, quick: Stu
 
 def test_an_answer_that_a_batch_cut_is_asked_for_again_live(at_hand: Terminal, quick: Stub) -> None:
     describe(at_hand, quick)
-    quick.behave("length", count=4)
+    quick.behave("length", after=1, count=4)
     totals = scored(at_hand.run(*BATCH))
     assert (live(quick), totals["unusable"], totals["calls"]) == (4, 4, ITEMS + 4)
 
@@ -326,3 +341,16 @@ def test_killed_while_answers_are_given_to_items(desk: Terminal, quick: Stub) ->
     killed(desk, lambda: desk.count("run_item", "state = 'finished'") > 0)
     assert 0 < desk.count("run_item", "state = 'finished'") < 1200
     made_good(desk, quick, 1200)
+
+
+def test_a_call_that_another_run_has_in_a_batch_is_waited_for(at_hand: Terminal, quick: Stub) -> None:
+    describe(at_hand, quick)
+    quick.batching(delay_s=4)
+    at_hand.write("others.jsonl", jsonl(items(ITEMS + 5)))
+    with at_hand.start(*BATCH) as first:
+        at_hand.wait(first, lambda: at_hand.count("batch", "state = 'sent'") == 1)
+        ended = at_hand.run("grade", "others.jsonl", *BATCH[2:])
+        assert first.wait(timeout=30) == 0
+    assert scored(ended, ITEMS + 5)["calls"] == 5
+    assert all_once(quick, ITEMS + 5)
+    assert live(quick) == 0
