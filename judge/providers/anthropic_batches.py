@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from judge.providers import Unreadable, wire
-from judge.providers.batches import SKEW_S, Line, Result, Status, Undecided, decoded, id_of, lines_of
+from judge.providers.batches import SKEW_S, Line, Result, Status, Undecided, decoded, id_of, results_of
 from judge.providers.transport import Transport
 
 BATCHES = "/v1/messages/batches"
@@ -84,7 +84,7 @@ class AnthropicBatches:
     async def results(self, id: str) -> Sequence[Result]:
         """From the server that was asked, whatever address it names: the key goes nowhere else."""
         raw = await self._server.asked("get", f"{BATCHES}/{id}/results")
-        return await asyncio.to_thread(lambda: [self._result(line) for line in lines_of(raw)])
+        return await asyncio.to_thread(results_of, raw, self._result)
 
     def _result(self, line: bytes) -> Result:
         told = decoded(line, "custom_id")

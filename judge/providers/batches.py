@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -113,6 +114,11 @@ def id_of(found: dict[str, Any], field: str = "id") -> str:
     return id
 
 
-def lines_of(raw: bytes) -> list[bytes]:
-    """The lines of a JSONL file that hold something."""
-    return [line for line in raw.split(b"\n") if line.strip()]
+def results_of(raw: bytes, result: Callable[[bytes], Result]) -> list[Result]:
+    """The lines of a JSONL file, each read. One that cannot be read is as good as missing."""
+    found = []
+    for line in raw.split(b"\n"):
+        with suppress(Unreadable):
+            if line.strip():
+                found.append(result(line))
+    return found

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from judge.providers import Unreadable, wire
-from judge.providers.batches import SKEW_S, Line, Result, Status, decoded, id_of, lines_of
+from judge.providers.batches import SKEW_S, Line, Result, Status, decoded, id_of, results_of
 from judge.providers.transport import Transport, rejected
 
 BATCHES, FILES = "/batches", "/files"
@@ -79,7 +79,7 @@ class OpenAIBatches:
         batch = await self._batch(id)
         files = [id_of(batch, field) for field in ("output_file_id", "error_file_id") if batch.get(field)]
         contents = [await self._server.asked("get", f"{FILES}/{file}/content") for file in files]
-        return await asyncio.to_thread(lambda: [self._result(line) for one in contents for line in lines_of(one)])
+        return await asyncio.to_thread(results_of, b"\n".join(contents), self._result)
 
     async def _batch(self, id: str) -> dict[str, Any]:
         return decoded(await self._server.asked("get", f"{BATCHES}/{id}"), "status")
