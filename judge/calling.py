@@ -257,8 +257,8 @@ class Caller:
         raw: bytes | None = None
         try:
             async with asyncio.timeout(min(self._judge.timeout_s, max(call.deadline.at - began, 0.0))):
-                kept = self._look_up and self._look_up.send(call.body, call.key, call.attempt)
-                raw = await (kept or self._provider.send(call.body))
+                to_keep = self._look_up and self._look_up.send(call.body, call.key, call.attempt)
+                raw = await (to_keep or self._provider.send(call.body))
             reading = self._provider.read(raw)
         except Rejected as refusal:
             await self._failed(call, CallState.REJECTED, refusal.cause, 0.0)

@@ -16,15 +16,15 @@ Noted = Callable[[str], Awaitable[None]]
 
 @runtime_checkable
 class Keeping(Protocol):
-    """A provider that keeps answers. Both raise as `Provider.send` does, and Unreadable."""
+    """A provider that keeps answers. Both methods raise as `Provider.send` does, and Unreadable."""
 
     async def send_to_keep(self, body: bytes, key: str, attempt: int, noted: Noted) -> bytes:
         """The raw reply to a call, which the provider is told to keep; the body's own bytes stay its key."""
 
     async def recall(self, key: str, attempt: int, reply_id: str | None) -> bytes | None:
-        """The raw reply to a call that was sent so; None where the provider has none, or none yet.
+        """The raw reply to a call that was sent so; None where the provider shows none.
 
-        Raises Rejected where it cannot be asked.
+        Raises Rejected where it cannot be asked, and AnswerLost where the answer is still to come.
         """
 
 

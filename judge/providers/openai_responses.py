@@ -53,7 +53,9 @@ class OpenAIResponses(OpenAIServer):
         if reply_id is None:
             raise Rejected("not_listed", "a response can be asked for by its id alone", 404)
         raw = await self.asked("get", f"{PATH}/{id_of({'id': reply_id})}")
-        return None if decoded(raw).get("status") in UNDER_WAY else raw
+        if decoded(raw).get("status") in UNDER_WAY:
+            raise AnswerLost("under_way", "the response is not done")
+        return raw
 
     async def _retrieved(self, id: str) -> bytes:
         """A response that was accepted. A refusal to show it is no refusal of the call: the answer is lost."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from judge.ledger import CallState, Claim, Claimed, Delivery, Held, Settlement, now, packed, unpacked
 from judge.owner import is_dead
@@ -25,6 +25,8 @@ _SETTLE = (
     update(call)
     .where(call.c.tenant == bindparam("b_tenant"), call.c.key == bindparam("b_key"))
     .where(call.c.attempt == bindparam("b_attempt"))
+    # It may be known already, where nothing else is.
+    .values(provider_id=func.coalesce(bindparam("b_provider_id"), call.c.provider_id))
 )
 _NOTE = (
     update(call)
@@ -257,6 +259,6 @@ def _settled(tenant: str, one: Settlement) -> dict[str, Any]:
         "cached_tokens": one.cached_tokens,
         "cost_usd": one.cost_usd,
         "model": one.model,
-        "provider_id": one.provider_id,
+        "b_provider_id": one.provider_id,
         "unread": one.unread,
     }

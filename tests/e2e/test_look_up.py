@@ -92,6 +92,23 @@ def test_answers_cut_off_are_found_at_once(at_hand: Terminal, quick: Stub, fault
     assert sum(one["cost_usd"] for one in usage) == pytest.approx(totals["cost_usd"])
 
 
+def test_a_response_that_took_too_long_is_asked_for_by_its_id(at_hand: Terminal, stub: Callable[..., Stub]) -> None:
+    late = stub(*SEED, "--latency-ms", "2500")
+    describe(at_hand, late, provider="openai-responses", timeout_s=3)
+    assert at_hand.run("judges", "test", "judge.yaml").status == 0
+    describe(at_hand, late, provider="openai-responses", timeout_s=1)
+    patient = replace(at_hand, environment=at_hand.environment | {"JUDGE_LOOKUP_LAG_S": "10"})
+    ended = patient.run(*GRADE, "--limit", "6")
+    assert ended.json["overall"]["outcomes"] == {"scored": 6}
+    assert set(sent(late).values()) == {1}
+    at_hand.write("items.jsonl", (at_hand.folder / "items.jsonl").read_bytes().replace(b"Reply", b"Answer"))
+    hasty = replace(at_hand, environment=at_hand.environment | {"JUDGE_LOOKUP_LAG_S": "1"})
+    assert hasty.run(*GRADE, "--limit", "6").json["overall"]["outcomes"] == {"lost": 6}  # under way: not denied
+    time.sleep(1)
+    ended = hasty.run(*GRADE, "--limit", "6", "--resend-lost")
+    assert (ended.json["overall"]["outcomes"], ended.json["totals"]["calls"]) == ({"scored": 6}, 6)
+
+
 def test_an_answer_that_is_listed_late_is_waited_for(at_hand: Terminal, quick: Stub) -> None:
     describe(at_hand, quick)
     quick.keeping(lag_s=1.5)
