@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 
 from judge import Grade, Item, Rubric
-from judge.calling import Caller, Deadline
+from judge.attempts import Deadline
+from judge.calling import Caller
 from judge.session import Session
 
 

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from judge import Grade, Item
 from judge.grades import JudgeRef, RubricRef, Usage
+from judge.runs import Mode
 from judge.statuses import RunStatus
 from rubrics import Rubric
 
@@ -74,6 +75,7 @@ class RunOptions(Asked):
     calibration: str | None = Field(None, max_length=200, description="The calibration that the grades are shown by.")
     budget_usd: float | None = Field(None, gt=0, le=1e9, description="What the run may cost; at this it pauses.")
     retry_failed: bool = Field(False, description="Grade again what failed, where the run was graded before.")
+    mode: Mode = Field("live", description="`batch` asks through the provider's batches: half the price, within a day.")
     fresh: bool = Field(False, description="A run of its own: no answer of an earlier one is used.")
     dry_run: bool = Field(False, description="Tell what it would cost, and make nothing.")
 
@@ -91,6 +93,9 @@ class Resumption(BaseModel):
 
     budget_usd: float | None = Field(
         None, gt=0, le=1e9, description="What it may cost; null: as when it was submitted."
+    )
+    mode: Mode | None = Field(
+        None, description="How what is open is asked; null: as before. `live` takes batches back from the provider."
     )
     resend_lost: bool = Field(False, description="Ask again where an answer was lost, though it may have been paid.")
     retry_failed: bool = Field(False, description="Grade again what failed.")

@@ -11,17 +11,18 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
+from judge.attempts import ATTEMPTS, Again, Answer, Call, Deadline, wait
 from judge.costs import Budget, Receipt
 from judge.endpoint import Endpoint
 from judge.errors import Paused
 from judge.judges import Judge, Price
-from judge.ledger import CallState, Claimed, Held, Ledger, Settlement, now
-from judge.prices import BYTES_PER_TOKEN_USUALLY, worst_case
+from judge.ledger import CallState, Claimed, Delivery, Held, Ledger, Settlement, now
+from judge.looking_up import Told, look_up
+from judge.prices import BYTES_PER_TOKEN_USUALLY, cost_of, worst_case
 from judge.providers import (
     AddressRefused,
     AnswerLost,
@@ -36,72 +37,17 @@ from judge.providers import (
 from judge.telemetry import NOBODY, Observer
 from judge.verdicts import Outcome
 
-ATTEMPTS = 4
-FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 30.0
 #: How often to look for the answer to an equal call of another process, and for what others give back.
 POLL_S = 0.5
 #: Why an attempt waits that no server failed.
 ELSEWHERE, RESERVED = "elsewhere", "reserved"
 #: Prompt and answer do not fit into the model's context, whether it says so before or in mid-answer.
 TOO_LONG = "context_length_exceeded"
+#: The provider was asked for a lost answer, and never had the call.
+NEVER_ARRIVED = "never_arrived"
 
 PAUSING_STATUS = {401: "the judge refused the key", 403: "the judge denied access", 404: "the judge has no such model"}
 RETRIED_STATUS = frozenset({408, 409, 425})
-
-
-class Again(CallError):
-    """This attempt brought nothing; another may, after `wait_s` seconds where somebody named a wait."""
-
-    def __init__(self, cause: str, detail: str, wait_s: float | None = None) -> None:
-        super().__init__(cause, detail)
-        self.wait_s = wait_s
-
-
-@dataclass(slots=True)
-class Deadline:
-    """When a grade must be done: so many seconds after it first got a slot. Waiting for its turn is not its fault."""
-
-    seconds: float
-    at: float = math.inf
-
-    def start(self) -> None:
-        """Begins to count, once."""
-        if self.at == math.inf:
-            self.at = asyncio.get_running_loop().time() + self.seconds
-
-    def passed(self, in_seconds: float = 0.0) -> bool:
-        """Whether it is over, or will be then."""
-        return asyncio.get_running_loop().time() + in_seconds >= self.at
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """How a call ended: with a reading, or with the outcome and cause that stand in its place."""
-
-    key: str
-    attempt: int
-    reading: Reading | None = None
-    outcome: Outcome = Outcome.JUDGE_ERROR
-    cause: str | None = None
-    refusal: Rejected | None = None
-
-
-@dataclass(slots=True)
-class _Call:
-    """One call on its way through its attempts."""
-
-    key: str
-    body: bytes
-    text_bytes: int
-    max_tokens: int
-    usable: Callable[[Reading], bool]
-    deadline: Deadline
-    receipt: Receipt
-    worst_usd: float | None
-    attempts: int = 0
-    attempt: int = 0
-    late: bool = False
-    sent_at: float | None = None
 
 
 class Caller:
@@ -123,12 +69,13 @@ class Caller:
     ) -> None:
         self._provider, self._judge, self._ledger, self._observer = provider, judge, ledger, observer
         self.endpoint, self.price, self.budget = endpoint, price, budget or Budget()
+        self._look_up = look_up(provider, judge, ledger)
         self.troubles: Counter[str] = Counter()
         self.stopping = False
         self.resting: set[asyncio.Task[None]] = set()
         self._retrying = AsyncRetrying(
             retry=retry_if_exception_type(Again),
-            wait=_wait,
+            wait=wait,
             stop=self._stop,
             sleep=self._rest,
             before_sleep=self._retried,
@@ -159,7 +106,9 @@ class Caller:
         text_bytes = len(body) - sum(len(image.url) for image in images)
         worst = worst_case(self.price, text_bytes, max_tokens, len(images))
         receipt.keys.append(key)
-        call = _Call(key, body, text_bytes, max_tokens, usable, deadline, receipt, worst)
+        call = Call(key, body, text_bytes, max_tokens, usable, deadline, receipt, worst)
+        if (delivery := await self._ledger.take(key)) is not None:
+            return self._delivered(call, delivery)
         if self.endpoint.metered and (found := await self._ledger.find(key)) is not None:
             return self._reuse(call, found)
         self.endpoint.begun()
@@ -168,11 +117,11 @@ class Caller:
         except Again as first:
             return await self._attempts(call, first)
 
-    async def _attempts(self, call: _Call, first: Again) -> Answer:
+    async def _attempts(self, call: Call, first: Again) -> Answer:
         """All attempts after a first one that failed. tenacity is kept off the path of calls that succeed at once."""
         failures = [first]
 
-        async def attempt(call: _Call) -> Answer:
+        async def attempt(call: Call) -> Answer:
             if failures:
                 raise failures.pop()
             return await self._attempt(call)
@@ -185,7 +134,7 @@ class Caller:
             return Answer(call.key, call.attempt, cause="deadline" if call.late else last.cause)
         return answer
 
-    async def _attempt(self, call: _Call) -> Answer:
+    async def _attempt(self, call: Call) -> Answer:
         # A call that would most likely be cut off is not begun: it would be paid for nothing.
         if call.deadline.passed(self.endpoint.response_s):
             return Answer(call.key, call.attempt, cause="deadline")
@@ -214,17 +163,19 @@ class Caller:
         if held.claimed is Claimed.REUSED:
             return self._reuse(call, held)
         if held.claimed is Claimed.HELD:
-            call.receipt.lost += 1
-            return Answer(call.key, held.attempt, outcome=Outcome.LOST, cause="lost")
+            return await self._held(call, held)
         if held.claimed is Claimed.RESERVED:
             await self._resting(lambda: self.endpoint.pause(POLL_S))
             raise Again(RESERVED, "what is left of a budget was reserved", 0.0)
         await self._resting(lambda: self._twin(call.key))
         raise Again(ELSEWHERE, "the same call was in flight", 0.0)
 
-    async def _claimed(self, call: _Call) -> Held:
+    async def _claimed(self, call: Call) -> Held:
         """A claim, given back where nobody is left to send it."""
-        wish = self._ledger.claim(call.key, self._provider.endpoint, call.worst_usd, self._judge.timeout_s)
+        kept = self._look_up is not None
+        hold = kept and not call.looked_up
+        timeout_s = self._judge.timeout_s
+        wish = self._ledger.claim(call.key, self._provider.endpoint, call.worst_usd, timeout_s, kept=kept, hold=hold)
         claim = asyncio.ensure_future(wish)
         try:
             held = await asyncio.shield(claim)
@@ -234,7 +185,7 @@ class Caller:
         call.attempt = held.attempt
         return held
 
-    async def _given_back(self, call: _Call, claim: asyncio.Future[Held]) -> None:
+    async def _given_back(self, call: Call, claim: asyncio.Future[Held]) -> None:
         held = await claim
         call.attempt = held.attempt
         if held.claimed is Claimed.NEW:
@@ -250,14 +201,21 @@ class Caller:
         else:
             await settled.wait()
 
-    def _reuse(self, call: _Call, held: Held) -> Answer:
+    def _reuse(self, call: Call, held: Held) -> Answer:
         assert held.raw is not None
         call.receipt.reused += 1
         reading = self._provider.read(held.raw)
         call.receipt.model = reading.model
         return Answer(call.key, held.attempt, reading)
 
-    async def _send(self, call: _Call, held: Held) -> Answer:
+    def _delivered(self, call: Call, delivery: Delivery) -> Answer:
+        """An answer that a batch brought is this call's, as if it had come just now: its budget was settled then."""
+        call.attempt = delivery.attempt
+        call.receipt.calls += 1
+        reading = self._provider.read(delivery.raw)
+        return self._booked(call, delivery.raw, reading, delivery.cost_usd)
+
+    async def _send(self, call: Call, held: Held) -> Answer:
         loop = asyncio.get_running_loop()
         began = call.sent_at = loop.time()
         self._observer.sent(self._judge)
@@ -266,7 +224,8 @@ class Caller:
         raw: bytes | None = None
         try:
             async with asyncio.timeout(min(self._judge.timeout_s, max(call.deadline.at - began, 0.0))):
-                raw = await self._provider.send(call.body)
+                to_keep = self._look_up and self._look_up.send(call.body, call.key, call.attempt)
+                raw = await (to_keep or self._provider.send(call.body))
             reading = self._provider.read(raw)
         except Rejected as refusal:
             await self._failed(call, CallState.REJECTED, refusal.cause, 0.0)
@@ -297,21 +256,14 @@ class Caller:
         seconds = loop.time() - began
         self.endpoint.answered(seconds)
         call.receipt.latency_s += seconds
-        if reading.finish == "context":
-            self.troubles[TOO_LONG] += 1
-            self._keep(call, raw, reading, usable=False)
-            return Answer(call.key, call.attempt, cause=TOO_LONG)
-        self._keep(call, raw, reading, call.usable(reading))
-        return Answer(call.key, call.attempt, reading)
-
-    def _keep(self, call: _Call, raw: bytes, reading: Reading, usable: bool) -> None:
-        """Writes the answer down; grading goes on meanwhile, and waits for the write before it reports."""
-        cost = call.worst_usd
-        if self.price is not None and reading.prompt_tokens is not None and reading.completion_tokens is not None:
-            cost = self.price.cost(
-                reading.prompt_tokens, reading.completion_tokens, reading.cached_tokens, reading.cache_write_tokens
-            )
+        cost = cost_of(self.price, reading, call.worst_usd)
         self.budget.settle(call.worst_usd, cost)
+        return self._booked(call, raw, reading, cost)
+
+    def _booked(self, call: Call, raw: bytes, reading: Reading, cost: float | None) -> Answer:
+        """The answer, which is written down; grading goes on meanwhile, and waits for the write before it reports."""
+        too_long = reading.finish == "context"
+        usable = not too_long and call.usable(reading)
         receipt = call.receipt
         receipt.pay(cost)
         receipt.prompt_tokens += reading.prompt_tokens or 0
@@ -334,6 +286,10 @@ class Caller:
         )
         self._over(call, settlement)
         self._begin(receipt, self._ledger.settle(settlement))
+        if too_long:
+            self.troubles[TOO_LONG] += 1
+            return Answer(call.key, call.attempt, cause=TOO_LONG)
+        return Answer(call.key, call.attempt, reading)
 
     def _begin(self, receipt: Receipt, write: Coroutine[Any, Any, None]) -> None:
         """Begins a write that nobody waits for here: whoever has the receipt does."""
@@ -347,31 +303,73 @@ class Caller:
             raise asyncio.CancelledError
 
     async def _failed(
-        self, call: _Call, state: CallState, cause: str, cost: float | None, raw: bytes | None = None
+        self, call: Call, state: CallState, cause: str, cost: float | None, raw: bytes | None = None
     ) -> None:
         self.troubles[cause] += 1
         self.budget.settle(call.worst_usd, cost)
         call.receipt.pay(cost)
+        await self._settle(call, state, cause, cost, raw)
+
+    async def _settle(
+        self, call: Call, state: CallState, cause: str, cost: float | None, raw: bytes | None = None
+    ) -> None:
         settlement = Settlement(
             call.key, call.attempt, state, now(), cause=cause, raw=raw, reserved_usd=call.worst_usd, cost_usd=cost
         )
         self._over(call, settlement)
         await self._ledger.settle(settlement)
 
-    def _over(self, call: _Call, settlement: Settlement) -> None:
+    def _over(self, call: Call, settlement: Settlement) -> None:
         """Tells whoever watches."""
         seconds = None if call.sent_at is None else asyncio.get_running_loop().time() - call.sent_at
         call.sent_at = None
         self._observer.settled(self._judge, settlement, seconds)
 
-    async def _lost(self, call: _Call, cause: str) -> Answer:
+    async def _held(self, call: Call, held: Held) -> Answer:
+        """What becomes of a call whose answer was lost: it is looked up, if that can be done and was not yet."""
+        if self._look_up is not None and not call.looked_up:
+            call.looked_up = True
+            found = await self._look_up.find(call.key, held, call.deadline.passed, self._rest)
+            if isinstance(found, bytes):
+                return await self._recalled(call, found)
+            if found is Told.DENIED:
+                await self._settle(call, CallState.REJECTED, NEVER_ARRIVED, self._instead(call, 0.0))
+                raise Again(NEVER_ARRIVED, "the judge never had the call", 0.0)
+            if self._ledger.resend_lost:
+                raise Again("lost", "the answer is lost, and may be asked for again", 0.0)
+        call.receipt.lost += 1
+        return Answer(call.key, held.attempt, outcome=Outcome.LOST, cause=call.loss or "lost")
+
+    async def _recalled(self, call: Call, raw: bytes) -> Answer:
+        """A lost answer that the provider had kept is this call's, as if it had come."""
+        if call.loss is None:  # another process sent it
+            call.receipt.calls += 1
+        try:
+            reading = self._provider.read(raw)
+        except Unreadable as failure:
+            await self._settle(call, CallState.ANSWERED, failure.cause, call.worst_usd, raw)
+            raise self._again(call, failure) from None
+        cost = cost_of(self.price, reading, call.worst_usd)
+        return self._booked(call, raw, reading, self._instead(call, cost))
+
+    def _instead(self, call: Call, cost: float | None) -> float | None:
+        """What a call cost, in the place of the worst case that its lost answer was counted at here."""
+        if call.loss is not None and call.worst_usd is not None and cost is not None:
+            self.budget.spent_usd += cost - call.worst_usd
+            call.receipt.pay(-call.worst_usd)
+        return cost
+
+    async def _lost(self, call: Call, cause: str) -> Answer:
         await self._failed(call, CallState.LOST, cause, call.worst_usd)
+        call.loss = cause
+        if self._look_up is not None and not call.looked_up and not call.deadline.passed():
+            raise Again(cause, "the answer was lost", 0.0)
         call.receipt.lost += 1
         if call.deadline.passed():
             return Answer(call.key, call.attempt, outcome=Outcome.JUDGE_ERROR, cause="deadline")
         return Answer(call.key, call.attempt, outcome=Outcome.LOST, cause=cause)
 
-    def _refused(self, call: _Call, refusal: Rejected) -> Answer:
+    def _refused(self, call: Call, refusal: Rejected) -> Answer:
         """What an error status means. Returns, or raises Again or Paused."""
         status = refusal.status
         # Log probabilities that a model does not give, and texts that a filter flags, are refused with a 403 too: that
@@ -394,14 +392,14 @@ class Caller:
         outcome = Outcome.REFUSED if refusal.cause == "content_filter" else Outcome.JUDGE_ERROR
         return Answer(call.key, call.attempt, outcome=outcome, cause=refusal.cause, refusal=refusal)
 
-    def _again(self, call: _Call, failure: CallError, wait_s: float | None = None) -> Again:
+    def _again(self, call: Call, failure: CallError, wait_s: float | None = None) -> Again:
         call.attempts += 1
         if not self.endpoint.may_retry():
             call.attempts = ATTEMPTS
         return Again(failure.cause, str(failure), wait_s)
 
     def _stop(self, state: RetryCallState) -> bool:
-        call: _Call = state.args[0]
+        call: Call = state.args[0]
         spent = call.attempts >= ATTEMPTS
         call.late = not spent and call.deadline.passed(state.upcoming_sleep)
         return spent or call.late
@@ -425,13 +423,3 @@ class Caller:
             await wait()
         finally:
             self.resting.discard(task)
-
-
-def _wait(state: RetryCallState) -> float:
-    """Seconds before the next attempt: as named, or doubling with the attempts that count."""
-    assert state.outcome is not None
-    failure, call = state.outcome.exception(), state.args[0]
-    assert isinstance(failure, Again)
-    if failure.wait_s is not None:
-        return failure.wait_s
-    return float(min(FIRST_BACKOFF_S * 2 ** (call.attempts - 1), LONGEST_BACKOFF_S))

@@ -6,8 +6,9 @@
     ├── StoreError       the database: full, read-only, newer than this program, busy
     │   └── RunBusy      another live process is at work on the run
     ├── Overloaded       more was submitted than can be graded soon
-    └── Paused           the judge cannot be asked for now; what is not graded is still open
-        └── BudgetUsedUp    a budget has no room for the next call
+    ├── Paused           the judge cannot be asked for now; what is not graded is still open
+    │   └── BudgetUsedUp a budget has no room for the next call
+    └── Waiting          the provider has a batch of the run; it is worth a look later
 
 Every message is one line that says what to do next. What a single call or a single item suffers is not an
 exception for callers: it is an outcome in the grade.
@@ -38,6 +39,14 @@ class RunBusy(StoreError):
 
 class Overloaded(JudgeError):
     """Too much is waiting to be graded; what was accepted is not affected."""
+
+
+class Waiting(JudgeError):
+    """The provider is at work on a batch; what is not graded is still open. `seconds` until it is worth a look."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("the provider is at work on a batch of it")
+        self.seconds = seconds
 
 
 class Paused(JudgeError):

@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from judge import distributions, parsing, prompts
-from judge.calling import Answer, Caller, Deadline
+from judge.attempts import Answer, Deadline
+from judge.calling import Caller
 from judge.costs import Receipt
 from judge.errors import InputError, SetupError
 from judge.grades import CriterionGrade, Grade, Graded, Judged, JudgeRef, RubricRef, Usage
@@ -39,6 +40,15 @@ class _Part:
     def filled(self, text: str, max_tokens: int, images: Sequence[Image]) -> bytes:
         """The bytes of one call. A body of one's own may know of no images."""
         return self.body(text, max_tokens, images) if images else self.body(text, max_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A call as it is asked first."""
+
+    body: bytes
+    sample: int
+    images: Sequence[Image]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +101,7 @@ class Grader:
             mode=asking.mode if asking else None,
             model=asking.reported_model if asking else None,
         )
+        self.max_tokens = judge.max_tokens
         self._plan = self._compile(rubric)
         self._own = lru_cache(OWN_RUBRICS_KEPT)(self._compile)
 
@@ -120,6 +131,21 @@ class Grader:
         for part in plan.parts:
             yield part.rubric, part.filled(text, self._judge.max_tokens, images), images
 
+    def questions(self, item: Item) -> Iterator[Question]:
+        """What is asked about an item before anything is asked again."""
+        plan = self._plan if item.own_rubric is None else self._own(item.own_rubric)
+        text, images, room = prompts.user(item), self._images(item), self._judge.max_tokens
+        for part in plan.parts:
+            body = part.body(text, room, images) if images else part.body(text, room)
+            for sample in range(self._samples):
+                yield Question(body, sample, images)
+
+    def _images(self, item: Item) -> Sequence[Image]:
+        images = prompts.images(item)
+        if images and not self._judge.takes_images:
+            raise InputError(f"item {item.id} {NOT_SEEN}")
+        return images
+
     async def _judged(self, plan: _Plan, item: Item, deadline: Deadline, receipt: Receipt) -> tuple[Judged, ...]:
         if self._source is not None:
             return tuple(Judged(n, self._source.verdicts(item, plan.rubric, n)) for n in range(self._samples))
@@ -142,9 +168,7 @@ class Grader:
         """One call of one sample: asked, and asked again where the answer was cut or cannot be parsed."""
         assert self._caller is not None
         text, max_tokens, note = prompts.user(item), self._judge.max_tokens, None
-        images = prompts.images(item)
-        if images and not self._judge.takes_images:
-            raise InputError(f"item {item.id} {NOT_SEEN}")
+        images = self._images(item)
         judged: list[tuple[Verdict, ...]] = []
         best, most = None, 0
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from judge.errors import SetupError
 from rubrics import RubricError
@@ -26,6 +26,9 @@ KEYS = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY", "openai-re
 
 #: The price of a token written to a cache, as a share of the price of one that is not, where it is unknown.
 CACHE_WRITE_SHARE = 1.25
+
+#: Providers that keep answers where they are told to.
+STORES = ("openai", "openai-responses")
 
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -88,7 +91,7 @@ class Price(Rates):
 
 #: Fields that do not change how a judge can be asked.
 NOT_PROBED = {"name", "price", "concurrency", "rpm", "tpm", "timeout_s", "api_key_env", "headers", "proxy", "ca_file"}
-NOT_PROBED |= {"criteria_per_call", "images", "public_only"}
+NOT_PROBED |= {"criteria_per_call", "images", "public_only", "store"}
 
 
 class Judge(BaseModel):
@@ -117,6 +120,7 @@ class Judge(BaseModel):
     rpm: Annotated[float, Field(gt=0)] | None = Field(default=None, description="Requests a minute.")
     tpm: Annotated[float, Field(gt=0)] | None = Field(default=None, description="Tokens a minute.")
     price: Price | None = Field(default=None, description="Overrides the price list.")
+    store: bool = Field(default=False, description="Have answers kept there, so that a lost one can be looked up.")
     options: dict[str, Any] = Field(default_factory=dict, description="What the provider alone understands.")
 
     @field_validator("base_url", "proxy")
@@ -130,6 +134,13 @@ class Judge(BaseModel):
         if "@" in rest.partition("/")[0]:
             raise ValueError("holds a name or password, which would be written down; a key belongs in api_key_env")
         return url
+
+    @field_validator("store")
+    @classmethod
+    def _where_answers_are_kept(cls, store: bool, info: ValidationInfo) -> bool:
+        if store and info.data.get("provider") not in STORES:
+            raise ValueError(f"is for the providers that keep answers: {', '.join(STORES)}")
+        return store
 
     @property
     def key_variable(self) -> str | None:

@@ -6,6 +6,10 @@ Its key is a hash of the exact bytes, so an equal call is found again whoever ma
     (nothing) -> sent -> answered    a reply came; `usable` ones are used again, at no cost
                       -> rejected    the provider refused, or could not be reached: nothing is owed
                       -> lost        sent, and no reply came: held, with its worst cost, until resent on request
+    lost -> answered    the provider was asked for it again, and had kept it (judge/looking_up.py)
+         -> rejected    the provider was asked, and never had it
+
+A call that was sent in a batch (judge/batching.py) stays `sent` when its process ends: its answer can still come.
 """
 
 from __future__ import annotations
@@ -46,6 +50,7 @@ class Claimed(StrEnum):
     REUSED = "reused"  #: answered before
     HELD = "held"  #: an earlier answer is lost
     ELSEWHERE = "elsewhere"  #: a live process has it in flight: wait
+    HANDED_OVER = "handed_over"  #: a batch has it: wait long
     OVER_BUDGET = "over_budget"  #: it may cost more than a budget has left
     RESERVED = "reserved"  #: so it may now, and calls in flight may give something back: wait
 
@@ -72,17 +77,35 @@ class Claim:
     silent_before: float = 0.0  #: nobody awaits an answer any more that was asked for before this moment
     budget_usd: float | None = None
     paid_by: str | None = None
+    batch: str | None = None  #: that it is to be sent in: only where it was never sent before
+    kept: bool = False  #: the provider is told to keep the answer
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a claim brought: the attempt it is about, the raw reply where there is one, the budget without room."""
+    """What a claim brought: the attempt it is about, the raw reply where there is one, the budget without room.
+
+    `kept` says of an attempt whose answer is lost that the provider was told to keep it, `sent_at` when it was sent,
+    and `provider_id` what the provider calls it, where that is known.
+    """
 
     claimed: Claimed
     attempt: int
     raw: bytes | None = None
     possible_duplicate: bool = False
     shortage: Shortage | None = None
+    kept: bool = False
+    sent_at: float = 0.0
+    provider_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An answer that a batch brought, and what it cost."""
+
+    attempt: int
+    raw: bytes
+    cost_usd: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +126,7 @@ class Settlement:
     cost_usd: float | None = None
     model: str | None = None
     provider_id: str | None = None
+    unread: bool = False
 
 
 class Rows(Protocol):
@@ -119,6 +143,15 @@ class Rows(Protocol):
     async def find(self, key: str) -> Held | None:
         """The usable answer under a key."""
 
+    async def note(self, key: str, attempt: int, provider_id: str) -> None:
+        """Writes down what the provider calls an answer that is still to come. On disk when this returns."""
+
+    async def witness(self, endpoint: str, before: float) -> tuple[str, int, str | None] | None:
+        """Key, attempt and provider's id of the last call whose answer came before a time, and was to be kept there."""
+
+    async def take(self, run: str, key: str) -> Delivery | None:
+        """The answer that a batch of a run brought, for whoever asks first; None where there is none left."""
+
 
 class Ledger:
     """The ledger of one run, or of single grades where there is no run.
@@ -126,7 +159,8 @@ class Ledger:
     A run's `budget_usd`, and those of the key that pays, are reserved in the transaction that makes the row of a call,
     whoever else spends on them.
     With `resend_lost` what was sent before `sent_before`, by default before now, and lost is sent again.
-    `broken` is the first error of a write that was begun: what cannot be written down must not be asked for.
+    `batched` says that batches of the run may have brought answers. `broken` is the first error of a write that was
+    begun: what cannot be written down must not be asked for.
     """
 
     def __init__(
@@ -139,34 +173,46 @@ class Ledger:
         paid_by: str | None = None,
         sent_before: float | None = None,
     ) -> None:
-        self._rows, self._run, self._round = rows, run, round_
+        self._rows, self._run, self._round, self.resend_lost = rows, run, round_, resend_lost
         self._resend_before = (now() if sent_before is None else sent_before) if resend_lost else None
         self._budget_usd, self._paid_by = budget_usd, paid_by
         self._owner = this_process()
         self._in_flight: dict[str, asyncio.Event] = {}
         self._writing: set[asyncio.Task[None]] = set()
+        self.batched = False
         self.broken: StoreError | None = None
 
     def key(self, endpoint: str, body: bytes, sample: int) -> str:
         """The key of a call in this ledger's round."""
         return call_key(self._rows.tenant, endpoint, body, sample, self._round)
 
-    async def claim(self, key: str, endpoint: str, reserved_usd: float | None, timeout_s: float = math.inf) -> Held:
+    async def claim(
+        self,
+        key: str,
+        endpoint: str,
+        reserved_usd: float | None,
+        timeout_s: float = math.inf,
+        batch: str | None = None,
+        kept: bool = False,
+        hold: bool = False,
+    ) -> Held:
         """The right to send, on disk when this returns; or what is there already.
 
         An equal call of another process that has not been settled for `timeout_s`, the most that one takes, is lost.
+        With `hold` a lost answer is held even where it may be sent again: until it was looked up.
         """
-        silent_before = now() - timeout_s - SETTLING_S
         wish = Claim(
             key,
             endpoint,
             self._owner,
             self._run,
             reserved_usd,
-            self._resend_before,
-            silent_before,
+            None if hold else self._resend_before,
+            now() - timeout_s - SETTLING_S,
             self._budget_usd,
             self._paid_by,
+            batch,
+            kept,
         )
         held = await self._rows.claim(wish)
         if held.claimed is Claimed.NEW:
@@ -180,6 +226,18 @@ class Ledger:
     async def find(self, key: str) -> Held | None:
         """A usable answer that is there already."""
         return await self._rows.find(key)
+
+    async def note(self, key: str, attempt: int, provider_id: str) -> None:
+        """Writes down what the provider calls an answer that is still to come."""
+        await self._rows.note(key, attempt, provider_id)
+
+    async def witness(self, endpoint: str, before: float) -> tuple[str, int, str | None] | None:
+        """A call whose answer came before a time, and was to be kept there: key, attempt and the provider's id."""
+        return await self._rows.witness(endpoint, before)
+
+    async def take(self, key: str) -> Delivery | None:
+        """The answer that a batch of this run brought, once: it is the caller's to pay for."""
+        return await self._rows.take(self._run, key) if self.batched and self._run is not None else None
 
     async def settle(self, settlement: Settlement) -> None:
         """Writes how an attempt ended."""

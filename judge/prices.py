@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from judge.errors import SetupError
 from judge.judges import Judge, LongPrompt, Price, Rates
+from judge.providers import Reading
 
 #: Prompts, in tokens, that every list prices as short, and as long.
 SHORT, LONGEST = 1_000, 1_000_000
@@ -75,6 +76,15 @@ def _listed(judge: Judge) -> Price | None:
         middle = (above + dearer) // 2
         above, dearer = (middle, dearer) if rates(middle) == short else (above, middle)
     return Price(**short.model_dump(), long=LongPrompt(**long.model_dump(), above=above))
+
+
+def cost_of(price: Price | None, reading: Reading, worst_usd: float | None) -> float | None:
+    """Dollars that an answer cost: its worst case where the price, or its tokens, are not known."""
+    if price is None or reading.prompt_tokens is None or reading.completion_tokens is None:
+        return worst_usd
+    return price.cost(
+        reading.prompt_tokens, reading.completion_tokens, reading.cached_tokens, reading.cache_write_tokens
+    )
 
 
 def worst_case(price: Price | None, body_bytes: int, max_tokens: int, images: int = 0) -> float | None:

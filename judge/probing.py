@@ -11,7 +11,8 @@ from dataclasses import replace
 from functools import cache
 
 from judge import parsing, prompts
-from judge.calling import Answer, Caller, Deadline
+from judge.attempts import Answer, Deadline
+from judge.calling import Caller
 from judge.costs import Receipt
 from judge.errors import BudgetUsedUp, Paused, SetupError
 from judge.items import Item

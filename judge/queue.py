@@ -1,8 +1,9 @@
 """How work comes to the workers of processes, on any machines, that share a PostgreSQL: by procrastinate's queue.
 
-A job says "chunk c of run r". The queue brings it to one process, notices where that one died, and brings it to
-another. It may be wrong about that: whoever then grades a chunk for the second time meets the rows of the calls, which
-are the right to send, and of the grades; nothing is sent or counted twice.
+A job says "chunk c of run r", or the whole of a run that is asked in batches. The queue brings it to one process,
+notices where that one died, and brings it to another. It may be wrong about that: whoever then grades a chunk for the
+second time meets the rows of the calls, which are the right to send, and of the grades; nothing is sent or counted
+twice.
 """
 
 from __future__ import annotations
@@ -111,10 +112,10 @@ class Queue:
             if isinstance(error, Exception):
                 raise error
 
-    async def _grade(self, tenant: str, run: str, chunk: int) -> None:
+    async def _grade(self, tenant: str, run: str, chunk: int | None) -> None:
         self._tenants[tenant] = self._tenants.get(tenant, 0) + 1
         try:
-            again = await self._worker_of(tenant).grade(run, chunk)
+            again = await self._worker_of(tenant).grade(run, chunk, shared=True)
         finally:
             self._tenants[tenant] -= 1
         if again is not None:

@@ -14,9 +14,10 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from judge import prompts
+from judge.batching import Batching
 from judge.calling import Caller
 from judge.costs import Budget
 from judge.datasets import Dataset, Scan
@@ -47,10 +48,16 @@ SOURCE_CONCURRENCY = 64
 #: Items that one of several workers grades at a time: many chunks share a run out evenly, few cost less.
 CHUNK_ITEMS = 25
 
+Mode = Literal["live", "batch"]
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a run is made. Times in seconds; None for no limit. `paid_by` is the key that it was submitted with."""
+    """How a run is made. Times in seconds; None for no limit. `paid_by` is the key that it was submitted with.
+
+    With the `mode` "batch" all that can be is asked in batches, at half the price; each may take `batch_window_s`, by
+    default the day that providers take for one.
+    """
 
     samples: int = 1
     concurrency: int | None = None
@@ -64,6 +71,8 @@ class Options:
     take_over: bool = False
     allow_unpriced: bool = False
     paid_by: str | None = None
+    mode: Mode = "live"
+    batch_window_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -85,19 +94,22 @@ class Part:
     Attributes
     ----------
     chunk
-        Its number, where workers share the run; None where this process has it.
+        Its number; None for the whole.
     sent_before
         What was sent before this moment and lost is sent again, where that is asked for: in seconds since 1970; None
         for now.
+    shared
+        Whether the run belongs to all workers, rather than to this process.
     """
 
     chunk: int | None = None
     sent_before: float | None = None
+    shared: bool = False
 
     @property
     def owner(self) -> str:
         """Who has the run."""
-        return this_process() if self.chunk is None else WORKERS
+        return WORKERS if self.shared else this_process()
 
     @property
     def between(self) -> tuple[int, int | None]:
@@ -134,6 +146,10 @@ class Run:
         )
         self._caller: Caller | None = session.caller(self._ledger, Budget(budget, row["committed_usd"] or 0.0))
         self._grader: Grader = session.grader(rubric, self._caller, self.id)
+        self._batching: Batching | None = None
+        if self._caller is not None:
+            given = (self._ledger, self._grader, self.id, self._caller.budget)
+            self._batching = Batching(store, session, *given, options.mode == "batch", options.batch_window_s)
         self.progress = Progress(self.items)
         self.stopped: str | None = None
         self._trouble: BaseException | None = None
@@ -198,11 +214,18 @@ class Run:
         """How often calls failed, by cause; most of them were made good by another attempt."""
         return self._caller.troubles if self._caller else Counter()
 
-    async def execute(self) -> None:
+    @property
+    def waits_for(self) -> int:
+        """Calls that the provider has in batches."""
+        return self._batching.handed_over if self._batching else 0
+
+    async def execute(self, patient: bool = True) -> None:
         """Grades what is open, until all is done or `stop` is called.
 
         Raises
         ------
+        Waiting
+            Where not `patient`, while the provider is at work on a batch.
         Paused
             When the judge or the budget ends the run early; what is open stays open.
         StoreError
@@ -211,17 +234,18 @@ class Run:
         observer, judge = self._session.observer, self._session.judge
         observer.run_began(judge, self)
         try:
-            await self._execute()
+            await self._execute(patient)
         finally:
             observer.run_ended(judge, self)
 
-    async def _execute(self) -> None:
+    async def _execute(self, patient: bool) -> None:
         timer = None
         if self._options.deadline_s is not None:
             timer = asyncio.get_running_loop().call_later(self._options.deadline_s, self.stop, "the deadline")
         if self._caller:
             self._caller.endpoint.eased.add(self._room.set)
         try:
+            await self._await_batches(patient)
             await self._feed()
         except StoreError as error:
             self._trouble = error
@@ -239,6 +263,18 @@ class Run:
         if self._trouble is not None:
             raise self._trouble
 
+    async def take_back(self) -> None:
+        """Takes back what the provider has not answered of batches, and keeps what it has. Raises Waiting, Paused."""
+        await self._await_batches(patient=False)
+
+    async def _await_batches(self, patient: bool) -> None:
+        if self._batching is not None:
+            await self._batching.execute(self._items, patient)
+
+    async def _items(self) -> AsyncIterator[Item]:
+        async for _, _, item in self._open_items():
+            yield item
+
     async def _feed(self) -> None:
         """Begins an item whenever there is room, until none is open or nothing more may be sent."""
         async for seq, revision, item in self._open_items():
@@ -255,6 +291,8 @@ class Run:
             return
         self.stopped = reason
         self._room.set()
+        if self._batching is not None:
+            self._batching.stop()
         if self._caller:
             self._caller.stopping = True
             for task in list(self._caller.resting):

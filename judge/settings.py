@@ -10,6 +10,11 @@ from judge.errors import SetupError
 
 #: Largest output, in bytes of UTF-8.
 MAX_OUTPUT_BYTES = 8_000_000
+#: Calls in one batch. Providers take more; a smaller batch is done sooner, and fits into what they let wait in line.
+BATCH_REQUESTS = 10_000
+#: How long it may take until a provider lists what was sent to it. Lists of what is kept are filled after the fact;
+#: nobody says how long after. A minute too long costs a minute, once; a second too short may cost a call twice.
+LOOKUP_LAG_S = 60
 
 
 def _variable(name: str, default: str) -> str:
@@ -21,12 +26,10 @@ def _folder(name: str) -> Path | None:
     return Path(given) if given else None
 
 
-def _max_output_bytes() -> int:
-    given = _variable("MAX_OUTPUT_BYTES", str(MAX_OUTPUT_BYTES))
+def _whole(name: str, default: int, unit: str) -> int:
+    given = _variable(name, str(default))
     if not given.isdecimal() or not int(given):
-        raise SetupError(
-            f"JUDGE_MAX_OUTPUT_BYTES is {given!r}; write a whole number of bytes, such as {MAX_OUTPUT_BYTES}"
-        )
+        raise SetupError(f"JUDGE_{name} is {given!r}; write a whole number of {unit}, such as {default}")
     return int(given)
 
 
@@ -38,7 +41,9 @@ class Settings:
     database_url: str = field(
         default_factory=lambda: _variable("DATABASE_URL", "sqlite:///.judge/judge.db"), repr=False
     )
-    max_output_bytes: int = field(default_factory=_max_output_bytes)
+    max_output_bytes: int = field(default_factory=lambda: _whole("MAX_OUTPUT_BYTES", MAX_OUTPUT_BYTES, "bytes"))
+    batch_requests: int = field(default_factory=lambda: _whole("BATCH_REQUESTS", BATCH_REQUESTS, "requests"))
+    lookup_lag_s: int = field(default_factory=lambda: _whole("LOOKUP_LAG_S", LOOKUP_LAG_S, "seconds"))
     #: Files of rubrics and judges that callers of the service may name.
     rubrics_dir: Path | None = field(default_factory=lambda: _folder("RUBRICS_DIR"))
     judges_dir: Path | None = field(default_factory=lambda: _folder("JUDGES_DIR"))

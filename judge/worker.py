@@ -15,8 +15,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from judge.datasets import Given
-from judge.errors import JudgeError, Overloaded, RunBusy, SetupError, StoreError
+from judge.errors import JudgeError, Overloaded, RunBusy, SetupError, StoreError, Waiting
 from judge.judges import Judge
+from judge.owner import this_process
 from judge.runs import Options, Part, Run, checked, submit
 from judge.session import Session
 from judge.sessions import Sessions
@@ -37,6 +38,8 @@ MOST_WANTED = 100
 MOST_SUBMITTING = 64
 #: A run that another process has, or that the store could not be read for, is tried again after this long.
 LATER_S = 1.0
+#: A batch of a cancelled run that could not be taken back is tried again after this long.
+TAKE_BACK_S = 60.0
 #: How long a submission waits for another process that makes the same run.
 MAKING_S, MAKING_STEP_S = 10.0, 0.02
 
@@ -130,20 +133,26 @@ class Worker:
         """Sends no more calls for a run; what is under way is still awaited and kept. False where it is not wanted."""
         settled: bool = await self._changed(self.store.submissions.settle, run_id, Wish.CANCELLED)
         _stop(self._active.get(run_id, ()), "it was cancelled")
+        self._wake(self.store.tenant)  # the provider may have a batch of it
         return settled
 
-    async def grade(self, run_id: str, chunk: int | None = None) -> float | None:
-        """Grades what is open of a run, or of a chunk of it, where that is wanted.
+    async def grade(self, run_id: str, chunk: int | None = None, shared: bool = False) -> float | None:
+        """Grades what is open of a run, or of a chunk of it, where that is wanted; `shared` as of `Part`.
 
-        Returns None, or after how many seconds it is to be tried again: at once where this process stops.
+        Of one that was cancelled, what the provider has in batches is taken back. Returns None, or after how many
+        seconds it is to be tried again: at once where this process stops.
         """
         submission: Submission | None = None
         try:
             submission = (await self._asked(self.store.submissions.of_runs, [run_id])).get(run_id)
+            if submission is not None and submission.wish is Wish.CANCELLED:
+                return await self._taken_back(submission)
             if submission is None or submission.wish is not Wish.WANTED:
                 return None
             # What was lost before it was submitted may be sent again; what is lost since is not, unasked.
-            return await self._graded(submission, Part(chunk, submission.at))
+            return await self._graded(submission, Part(chunk, submission.at, shared))
+        except Waiting as waiting:  # for a batch; meanwhile others have its place
+            return waiting.seconds
         except (RunBusy, StoreError) as trouble:  # another process has it, or nobody can write: it stays wanted
             log.warning("run is tried again", extra={"run": run_id, "why": str(trouble)})
             return LATER_S
@@ -173,35 +182,44 @@ class Worker:
 
     async def _graded(self, submission: Submission, part: Part) -> float | None:
         store, run_id = self.store, submission.run
+        ready = await self._ready(submission)
+        if ready is None:  # it was deleted
+            return None
+        if self._closing:
+            return 0.0
+        session, rubric, row = ready
+        begun = await self._changed(store.submissions.begin, run_id, part.owner)
+        if begun is None:
+            return None
+        told = {"run": run_id, "judge": session.judge.name, "items": row["items"]}
+        if part.chunk is not None and not begun.begun:
+            log.info("run begun", extra=told)
+        try:
+            if begun.options.get("budget_usd") is not None:  # what was spent is known since it was begun
+                row = await self._asked(store.runs.row, run_id) or row
+            await self._execute(session, rubric, row, begun, part)
+        finally:
+            ended = await self._changed(store.submissions.end, run_id, part.owner, begun.turn)
+            if ended and part.chunk is not None:
+                log.info("run ended", extra=told)
+        return 0.0 if self._closing else None
+
+    async def _ready(self, submission: Submission) -> tuple[Session, Rubric, dict[str, Any]] | None:
+        """A run's judge, its rubric, and the run as it is stored; None where it is gone. Raises SetupError."""
+        store = self.store
         judge = await asyncio.to_thread(self.shelf.judge, submission.judge)
         if judge is None:
             raise SetupError(f"there is no judge {submission.judge!r} any more; put it back, then resume the run")
         session = await self.sessions.get(judge, int(submission.options["samples"]))
-        row = await self._asked(store.runs.row, run_id)
-        if row is None:  # it was deleted
+        row = await self._asked(store.runs.row, submission.run)
+        if row is None:
             return None
         if row["judge_fingerprint"] != session.fingerprint:
             raise SetupError(
                 f"the judge {judge.name} is not asked as it was when the run was submitted; submit it anew, or put the "
                 "judge back and resume this run"
             )
-        rubric = await self._asked(store.verdicts.stored_rubric, row["rubric_hash"])
-        if self._closing:
-            return 0.0
-        begun = await self._changed(store.submissions.begin, run_id, part.owner)
-        if begun is None:
-            return None
-        shared, told = part.chunk is not None, {"run": run_id, "judge": judge.name, "items": row["items"]}
-        if shared and not begun.begun:
-            log.info("run begun", extra=told)
-        try:
-            if begun.options.get("budget_usd") is not None:  # what was spent is known since it was begun
-                row = await self._asked(store.runs.row, run_id)
-            await self._execute(session, rubric, row, begun, part)
-        finally:
-            if await self._changed(store.submissions.end, run_id, part.owner, begun.turn) and shared:
-                log.info("run ended", extra=told)
-        return 0.0 if self._closing else None
+        return session, await self._asked(store.verdicts.stored_rubric, row["rubric_hash"]), row
 
     async def _execute(
         self, session: Session, rubric: Rubric, row: dict[str, Any], begun: Submission, part: Part
@@ -213,14 +231,35 @@ class Worker:
         if self._closing:
             run.stop("the service stops")
         try:
-            await run.execute()
+            await run.execute(patient=False)
         finally:
             self._active[run.id].remove(run)
             if not self._active[run.id]:
                 del self._active[run.id]
 
+    async def _taken_back(self, cancelled: Submission) -> float | None:
+        """Takes back what the provider has of a run that is not wanted any more, and keeps what it answered."""
+        store, run_id = self.store, cancelled.run
+        if not await self._asked(store.batches.of_run, run_id):
+            return None
+        ready = await self._ready(cancelled)
+        if ready is None or self._closing:
+            return None
+        session, rubric, row = ready
+        me = this_process()
+        await self._changed(store.runs.take, run_id, me)
+        try:
+            run = Run(store, session, rubric, row, Options(samples=session.samples))
+            await run.take_back()
+        finally:
+            await self._changed(store.runs.release, run_id, me)
+        return None
+
     async def _paused(self, submission: Submission, why: str) -> float | None:
         """Says what became of a submission, unless it was made anew since."""
+        if submission.wish is Wish.CANCELLED:  # it stays so; what the provider has of it is asked for again
+            log.warning("batch is not taken back", extra={"run": submission.run, "why": why})
+            return TAKE_BACK_S
         log.warning("run paused", extra={"run": submission.run, "judge": submission.judge, "why": why})
         try:
             await self._changed(self.store.submissions.settle, submission.run, Wish.PAUSED, why, submission.turn)

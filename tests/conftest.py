@@ -42,6 +42,17 @@ class Stub:
     def behave(self, mode: str, **how: object) -> None:
         self._http("behave", {"mode": mode, **how})
 
+    def batching(self, **how: object) -> None:
+        """How batches are to behave; see stub/batches.py."""
+        self._http("batching", how)
+
+    def keeping(self, **how: object) -> None:
+        """How answers are kept; see stub/stored.py."""
+        self._http("keeping", how)
+
+    def batches(self) -> list[dict[str, Any]]:
+        return list(self._http("batches"))
+
     def reset(self) -> None:
         self._http("reset", {})
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from judge import Grade, Judge
-from judge.calling import Caller, Deadline
+from judge.attempts import Deadline
+from judge.calling import Caller
 from judge.endpoint import Endpoint
 from judge.grading import Grader
 from judge.items import Item

@@ -7,6 +7,7 @@ value is fixed by a hash of its path in the schema and of the prompt's matches o
 without one), so that equal work gets equal verdicts in any order. Log probabilities are given where they are asked for.
 
     POST /v1/chat/completions    POST /v1/responses    POST /v1/messages
+    batches: stub/batches.py    answers kept: stub/stored.py
     GET /stats    GET /calls    POST /behave    POST /reset (all as at the start)
 
 Faults are drawn for each request from --fault-seed: --rate-429 (with --retry-after), --rate-500, --rate-truncated (half

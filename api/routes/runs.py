@@ -105,6 +105,7 @@ async def submitted(desk: Desk, dataset: Given, rubric: Rubric, judge: Judge, bo
     options = Options(
         samples=body.samples,
         budget_usd=body.budget_usd,
+        mode=body.mode,
         fresh=body.fresh,
         resend_lost=body.resend_lost,
         retry_failed=body.retry_failed,
@@ -202,8 +203,9 @@ async def resume_run(
         await asyncio.to_thread(judge_of, desk.shelf, name)
         options = Options(samples=info.samples) if before is None else Options(**before.options)
         budget = options.budget_usd if body.budget_usd is None else body.budget_usd
-        options = replace(options, budget_usd=budget, paid_by=desk.key)
-        options = replace(options, resend_lost=body.resend_lost, retry_failed=body.retry_failed)
+        mode = options.mode if body.mode is None else body.mode
+        again = {"resend_lost": body.resend_lost, "retry_failed": body.retry_failed}
+        options = replace(options, budget_usd=budget, mode=mode, paid_by=desk.key, **again)
         await desk.worker.resume(run, name, options)
         return _accepted(await asyncio.to_thread(_status, store, run))
 

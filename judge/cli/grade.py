@@ -86,6 +86,10 @@ def grade(
     budget_usd: Annotated[float | None, typer.Option(min=0, help="Never spend more on this run.")] = None,
     calibration: Annotated[str | None, typer.Option(help="Show the grades by this calibration of the judge.")] = None,
     limit: LimitOption = None,
+    batch: Annotated[bool, typer.Option("--batch", help="Ask in batches: half the price, within a day.")] = False,
+    batch_window: Annotated[
+        str | None, typer.Option(help="Ask live what a batch has not answered after so long.")
+    ] = None,
     fresh: FreshOption = False,
     resend_lost: Annotated[bool, typer.Option("--resend-lost", help="Ask again where an answer was lost.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Grade items anew that failed.")] = False,
@@ -123,6 +127,8 @@ def grade(
         retry_failed=retry_failed,
         take_over=take_over,
         allow_unpriced=allow_unpriced,
+        mode="batch" if batch else "live",
+        batch_window_s=None if batch_window is None else seconds(batch_window),
     )
     dataset, scan, chosen, described = opened(
         file, rubric, judge, criteria_per_call, named, limit, skip_bad, csv, quiet

@@ -45,6 +45,8 @@ def status(run: Run) -> str:
     rate = progress.graded / max(time.monotonic() - progress.began, 1e-9)
     cost = "cost unknown" if progress.cost_usd is None else f"${progress.cost_usd:.4f}"
     parts = [f"{rate:.1f} grades/s", cost]
+    if run.waits_for:
+        parts.append(f"the provider has {run.waits_for:,} calls in batches")
     if progress.unscored:
         parts.append("no score: " + ", ".join(f"{cause} {n}" for cause, n in progress.unscored.most_common(3)))
     if run.troubles:

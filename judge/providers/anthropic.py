@@ -14,6 +14,7 @@ from typing import Any
 from judge.errors import SetupError
 from judge.judges import Judge
 from judge.providers import Body, Image, Reading, Request, Unreadable, wire
+from judge.providers.anthropic_batches import AnthropicBatches
 from judge.providers.transport import Transport
 
 ANTHROPIC_URL = "https://api.anthropic.com"
@@ -103,6 +104,10 @@ class Anthropic(Messages, Transport):
         # With telemetry on, prompts could be written into the spans of whoever traces this process.
         client = partial(anthropic.AsyncAnthropic, open_telemetry=False)
         super().__init__(judge, anthropic, client, ANTHROPIC_URL, PATH)
+
+    def batches(self) -> AnthropicBatches:
+        """See `Batched`."""
+        return AnthropicBatches(self)
 
     @staticmethod
     def explain(error: dict[str, Any]) -> tuple[str | None, str | None]:

@@ -10,6 +10,9 @@ from typing import Any
 
 from judge.judges import Judge
 from judge.providers import Body, Image, Reading, Request, Unreadable, wire
+from judge.providers.batches import id_of
+from judge.providers.keeping import ATTEMPT, KEY, Noted, order
+from judge.providers.openai_batches import OpenAIBatches
 from judge.providers.transport import Transport
 from judge.tokens import Token
 
@@ -124,6 +127,23 @@ class OpenAI(ChatCompletions, OpenAIServer):
 
     def __init__(self, judge: Judge) -> None:
         super().__init__(judge, PATH)
+
+    def batches(self) -> OpenAIBatches:
+        """See `Batched`."""
+        return OpenAIBatches(self, PATH)
+
+    async def send_to_keep(self, body: bytes, key: str, attempt: int, noted: Noted) -> bytes:
+        """See `Keeping`. The answer's id is not known before it comes."""
+        return await self.send(b"{%s,%s" % (order(key, attempt), body[1:]))
+
+    async def recall(self, key: str, attempt: int, reply_id: str | None) -> bytes | None:
+        """By the metadata that it was sent with."""
+        params = {"metadata": {KEY: key, ATTEMPT: str(attempt)}, "limit": 1}
+        listed = wire.decode(await self.asked("get", PATH, options={"params": params}))
+        found = listed.get("data") if isinstance(listed, dict) else None
+        if not isinstance(found, list):
+            raise Unreadable("not_a_list", "the reply lists no completions")
+        return await self.asked("get", f"{PATH}/{id_of(found[0])}") if found else None
 
 
 def tokens(given: Any) -> tuple[Token, ...] | None:

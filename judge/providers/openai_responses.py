@@ -1,16 +1,23 @@
-"""OpenAI's Responses, asked for one answer and told to keep nothing."""
+"""OpenAI's Responses, asked for one answer and told to keep nothing, unless the judge's description says so."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from judge.judges import Judge
-from judge.providers import Body, Image, Reading, Request, Unreadable, wire
+from judge.providers import AnswerLost, Body, Image, NotSent, Reading, Rejected, Request, Unreadable, wire
+from judge.providers.batches import decoded, id_of
+from judge.providers.keeping import Noted, order
 from judge.providers.openai import TOOL, TOP_LOGPROBS, OpenAIServer, tokens
+from judge.providers.openai_batches import OpenAIBatches
 from judge.tokens import Token
 
 PATH = "/responses"
+#: A response that is not done, and how often it is asked for.
+UNDER_WAY = frozenset({"queued", "in_progress"})
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 
 #: Failures of a response that are a refusal of what was asked, and not of the server's making.
 REFUSALS = frozenset(
@@ -79,6 +86,39 @@ class OpenAIResponses(Responses, OpenAIServer):
 
     def __init__(self, judge: Judge) -> None:
         super().__init__(judge, PATH)
+
+    def batches(self) -> OpenAIBatches:
+        """See `Batched`."""
+        return OpenAIBatches(self, PATH)
+
+    async def send_to_keep(self, body: bytes, key: str, attempt: int, noted: Noted) -> bytes:
+        """See `Keeping`. Answered in the background: the id is there at once, and is asked for until it is done."""
+        told = b'%s,"background":true' % order(key, attempt)
+        raw = await self.send(body.replace(b'"store":false', told, 1))
+        id = id_of(decoded(raw))
+        await noted(id)
+        pause_s = FIRST_PAUSE_S
+        while decoded(raw).get("status") in UNDER_WAY:
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            raw = await self._retrieved(id)
+        return raw
+
+    async def recall(self, key: str, attempt: int, reply_id: str | None) -> bytes | None:
+        """By its id, where that was told: responses are listed nowhere."""
+        if reply_id is None:
+            raise Rejected("not_listed", "a response can be asked for by its id alone", 404)
+        raw = await self.asked("get", f"{PATH}/{id_of({'id': reply_id})}")
+        if decoded(raw).get("status") in UNDER_WAY:
+            raise AnswerLost("under_way", "the response is not done")
+        return raw
+
+    async def _retrieved(self, id: str) -> bytes:
+        """A response that was accepted. A refusal to show it is no refusal of the call: the answer is lost."""
+        try:
+            return await self.asked("get", f"{PATH}/{id}")
+        except (Rejected, NotSent) as failure:
+            raise AnswerLost("not_retrieved", f"the response cannot be had: {failure}") from None
 
 
 def _failed(reply: dict[str, Any]) -> str | None:

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import (
     ClientConnectorError,
@@ -91,10 +91,17 @@ class Transport:
 
     async def send(self, body: bytes) -> bytes:
         """The raw reply. The caller bounds the time. Raises Rejected, NotSent or AnswerLost."""
+        return await self.asked("post", self._path, body, content=body, options=_AS_JSON)
+
+    async def asked(self, method: Literal["get", "post"], path: str, sent: bytes = b"null", **given: Any) -> bytes:
+        """The raw reply to any request, with what the SDK's client takes for it. As `send`.
+
+        `sent` is what of it must not be repeated, as JSON.
+        """
         failure: CallError
-        asked = Asked(body, self.model, (self._key,))
+        asked = Asked(sent, self.model, (self._key,))
         try:
-            raw: bytes = await self._client.post(self._path, cast_to=bytes, content=body, options=_AS_JSON)
+            raw: bytes = await getattr(self._client, method)(path, cast_to=bytes, **given)
             return raw
         except self._sdk.APIStatusError as error:
             failure = rejected(error.status_code, error.body, error.response.headers, self.explain, asked)

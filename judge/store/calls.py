@@ -5,27 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from judge.budgets import Shortage
 from judge.costs import of_run
-from judge.ledger import CallState, Claim, Claimed, Held, Settlement, now, packed, unpacked
+from judge.ledger import CallState, Claim, Claimed, Delivery, Held, Settlement, now, packed, unpacked
 from judge.owner import is_dead
 from judge.store import budgets
 from judge.store.budgets import Purse, Purses
 from judge.store.conflicts import inserted
 from judge.store.tables import call, run
 
+#: Why a call of a batch that the provider never had was rejected: it may be sent in another.
+NOT_CREATED = "batch_not_created"
+
+_KNOWN = (call.c.key, call.c.attempt, call.c.state, call.c.usable, call.c.owner, call.c.raw, call.c.batch, call.c.cause)
 _EARLIER = (
-    select(
-        call.c.key,
-        call.c.attempt,
-        call.c.state,
-        call.c.usable,
-        call.c.owner,
-        call.c.raw,
-        call.c.sent_at,
-    )
+    select(*_KNOWN, call.c.kept, call.c.sent_at, call.c.provider_id)
     .where(call.c.tenant == bindparam("tenant"), call.c.key.in_(bindparam("keys", expanding=True)))
     .order_by(call.c.key, call.c.attempt)
 )
@@ -33,6 +29,14 @@ _SETTLE = (
     update(call)
     .where(call.c.tenant == bindparam("b_tenant"), call.c.key == bindparam("b_key"))
     .where(call.c.attempt == bindparam("b_attempt"))
+    # It may be known already, where nothing else is.
+    .values(provider_id=func.coalesce(bindparam("b_provider_id"), call.c.provider_id))
+)
+_NOTE = (
+    update(call)
+    .where(call.c.tenant == bindparam("b_tenant"), call.c.key == bindparam("b_key"))
+    .where(call.c.attempt == bindparam("b_attempt"))
+    .values(provider_id=bindparam("b_id"))
 )
 _LOSE = (
     update(call)
@@ -41,6 +45,13 @@ _LOSE = (
     .values(
         state=CallState.LOST, cost_usd=call.c.reserved_usd, cause=bindparam("b_cause"), done_at=bindparam("b_done_at")
     )
+)
+_TAKE = (
+    update(call)
+    .where(call.c.tenant == bindparam("b_tenant"), call.c.key == bindparam("b_key"), call.c.run == bindparam("b_run"))
+    .where(call.c.unread.is_(True), call.c.raw.is_not(None))
+    .values(unread=False)
+    .returning(call.c.attempt, call.c.raw, call.c.cost_usd)
 )
 _HERE = (run.c.tenant == bindparam("b_tenant"), run.c.id == bindparam("b_run"))
 _COMMIT = update(run).where(*_HERE).values(committed_usd=bindparam("b_usd"))
@@ -103,12 +114,16 @@ def settle_for(tenant: str, purses: Purses) -> Callable[[Connection, Sequence[tu
 def _kept_back(
     connection: Connection, tenant: str, settlements: Sequence[tuple[Settlement, str | None]]
 ) -> dict[str, float]:
-    """Dollars that were reserved and not spent, by run. Of calls still in flight alone: a write may be tried twice."""
+    """Dollars that were reserved and not spent, by run.
+
+    Of calls in flight, or lost until now, alone: a write may be tried twice.
+    """
     budgeted = [(one, run_id) for one, run_id in settlements if run_id is not None]
     if not budgeted:
         return {}
     wanted = {"tenant": tenant, "keys": [one.key for one, _ in budgeted]}
-    sent = {(row.key, row.attempt) for row in connection.execute(_EARLIER, wanted) if row.state == CallState.SENT}
+    owed = (CallState.SENT, CallState.LOST)
+    sent = {(row.key, row.attempt) for row in connection.execute(_EARLIER, wanted) if row.state in owed}
     kept_back: dict[str, float] = {}
     for one, run_id in budgeted:
         if (one.key, one.attempt) in sent:
@@ -144,12 +159,41 @@ def _give_back(wish: Claim, committed: dict[str, float], purse: Purse) -> None:
         committed[wish.run] -= wish.reserved_usd or 0.0
 
 
+def note_for(tenant: str) -> Callable[[Connection, Sequence[tuple[str, int, str]]], None]:
+    """The batch operation that writes down what the provider calls answers to come: by key and attempt."""
+
+    def note(connection: Connection, told: Sequence[tuple[str, int, str]]) -> None:
+        places = [{"b_tenant": tenant, "b_key": key, "b_attempt": number, "b_id": id} for key, number, id in told]
+        connection.execute(_NOTE, places)
+
+    return note
+
+
+def witness(connection: Connection, tenant: str, endpoint: str, before: float) -> tuple[str, int, str | None] | None:
+    """The last call to an endpoint whose answer came before a time, of those that the provider was told to keep."""
+    kept = select(call.c.key, call.c.attempt, call.c.provider_id).where(call.c.tenant == tenant, call.c.kept.is_(True))
+    came = kept.where(call.c.endpoint == endpoint, call.c.state == CallState.ANSWERED, call.c.done_at < before)
+    row = connection.execute(came.order_by(call.c.done_at.desc()).limit(1)).first()
+    return None if row is None else (row.key, row.attempt, row.provider_id)
+
+
 def find(connection: Connection, tenant: str, key: str) -> Held | None:
     """The usable answer to a call, if there is one."""
     for row in connection.execute(_EARLIER, {"tenant": tenant, "keys": [key]}):
         if row.state == CallState.ANSWERED and row.usable:
             return Held(Claimed.REUSED, row.attempt, unpacked(row.raw))
     return None
+
+
+def take_for(tenant: str) -> Callable[[Connection, Sequence[tuple[str, str]]], list[Delivery | None]]:
+    """The batch operation that takes answers, by run and key, that batches brought and nobody has taken."""
+
+    def take(connection: Connection, wanted: Sequence[tuple[str, str]]) -> list[Delivery | None]:
+        places = [{"b_tenant": tenant, "b_run": run_id, "b_key": key} for run_id, key in wanted]
+        rows = [connection.execute(_TAKE, place).first() for place in places]
+        return [None if row is None else Delivery(row.attempt, unpacked(row.raw), row.cost_usd) for row in rows]
+
+    return take
 
 
 def _earlier(connection: Connection, tenant: str, claims: Sequence[Claim]) -> dict[str, list[Any]]:
@@ -163,9 +207,9 @@ def _earlier(connection: Connection, tenant: str, claims: Sequence[Claim]) -> di
 def _is_orphan(row: Row[Any], wish: Claim) -> bool:
     """Whether a call's process has ended, or is silent for too long to be awaited. Those of our own are in flight.
 
-    A silent one may only be frozen: an answer that it brings after all is kept.
+    A silent one may only be frozen: an answer that it brings after all is kept. One to a call of a batch can come yet.
     """
-    if row.state != CallState.SENT or row.owner == wish.owner:
+    if row.state != CallState.SENT or row.batch is not None or row.owner == wish.owner:
         return False
     return row.sent_at < wish.silent_before or is_dead(row.owner)
 
@@ -184,9 +228,14 @@ def _decide(wish: Claim, rows: list[Any]) -> Held:
         return Held(Claimed.NEW, 1)
     last = rows[-1]
     if last.state == CallState.SENT:
-        return Held(Claimed.ELSEWHERE, last.attempt)
+        where = Claimed.ELSEWHERE if last.batch is None else Claimed.HANDED_OVER
+        return Held(where, last.attempt, sent_at=last.sent_at)
+    if wish.batch is not None and any(row.cause != NOT_CREATED for row in rows):
+        return Held(Claimed.ELSEWHERE, last.attempt)  # what was asked before is asked by itself
     if last.state == CallState.LOST and (wish.resend_before is None or last.sent_at > wish.resend_before):
-        return Held(Claimed.HELD, last.attempt)
+        return Held(
+            Claimed.HELD, last.attempt, kept=bool(last.kept), sent_at=last.sent_at, provider_id=last.provider_id
+        )
     return Held(Claimed.NEW, last.attempt + 1, possible_duplicate=last.state == CallState.LOST)
 
 
@@ -201,6 +250,8 @@ def _row(tenant: str, wish: Claim, held: Held) -> dict[str, Any]:
         "endpoint": wish.endpoint,
         "sent_at": now(),
         "usable": False,
+        "batch": wish.batch,
+        "kept": wish.kept,
         "reserved_usd": wish.reserved_usd,
         "possible_duplicate": held.possible_duplicate,
         "paid_by": wish.paid_by,
@@ -222,5 +273,6 @@ def _settled(tenant: str, one: Settlement) -> dict[str, Any]:
         "cached_tokens": one.cached_tokens,
         "cost_usd": one.cost_usd,
         "model": one.model,
-        "provider_id": one.provider_id,
+        "b_provider_id": one.provider_id,
+        "unread": one.unread,
     }

@@ -6,6 +6,9 @@ procrastinate itself calls. It delivers; what is wanted and what is graded stand
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from sqlalchemy import Connection, select, text
 
 from judge.runs import CHUNK_ITEMS
@@ -19,23 +22,30 @@ _ENQUEUE = """
         SELECT CAST(ROW(
             :queue, :task, 0, NULL, NULL, jsonb_build_object('tenant', :tenant, 'run', :run, 'chunk', chunk), NULL
         ) AS procrastinate_job_to_defer_v1)
-        FROM (
-            SELECT seq / :size AS chunk FROM run_item WHERE tenant = :tenant AND run = :run {which} UNION SELECT 0
-        ) AS chunks ORDER BY chunk
+        FROM ({chunks}) AS chunks ORDER BY chunk
     ))
 """
-_EVERY, _OPEN = text(_ENQUEUE.format(which="")), text(_ENQUEUE.format(which="AND state = 'open'"))
+_CHUNKS = "SELECT seq / :size AS chunk FROM run_item WHERE tenant = :tenant AND run = :run {which} UNION SELECT 0"
+_EVERY = text(_ENQUEUE.format(chunks=_CHUNKS.format(which="")))
+_OPEN = text(_ENQUEUE.format(chunks=_CHUNKS.format(which="AND state = 'open'")))
+_WHOLE = text(_ENQUEUE.format(chunks="SELECT CAST(NULL AS integer) AS chunk"))
 _QUEUED = text("SELECT DISTINCT args->>'tenant', args->>'run' FROM procrastinate_jobs WHERE queue_name = :queue")
 
 
-def enqueue(connection: Connection, tenant: str, run_id: str, every: bool = False) -> None:
-    """Has the chunks of a run graded that have open items, or every chunk; the first in any case, to end the run.
+def enqueue(connection: Connection, tenant: str, run_id: str, options: dict[str, Any]) -> None:
+    """Has a run graded that was submitted with these options: whole where it is asked in batches, else in chunks.
 
-    On SQLite there is no queue: the process that serves looks for what is wanted.
+    These are the chunks that have open items, or all where some are to be opened again; the first one in any case, to
+    end the run. On SQLite there is no queue: the process that serves looks for what is wanted.
     """
-    if connection.dialect.name == "postgresql":
-        what = {"queue": QUEUE, "task": TASK, "tenant": tenant, "run": run_id, "size": CHUNK_ITEMS}
-        connection.execute(_EVERY if every else _OPEN, what)
+    if connection.dialect.name != "postgresql":
+        return
+    what: dict[str, Any] = {"queue": QUEUE, "task": TASK, "tenant": tenant, "run": run_id}
+    if options.get("mode") == "batch":
+        connection.execute(_WHOLE, what)
+    else:
+        again = options.get("resend_lost") or options.get("retry_failed")
+        connection.execute(_EVERY if again else _OPEN, what | {"size": CHUNK_ITEMS})
 
 
 def enqueue_missing(connection: Connection, tenant: str) -> list[tuple[str, str]]:
@@ -46,8 +56,8 @@ def enqueue_missing(connection: Connection, tenant: str) -> list[tuple[str, str]
     """
     hold(connection, Lock.JOBS)
     queued = {(one, other) for one, other in connection.execute(_QUEUED, {"queue": QUEUE})}
-    wanted = connection.execute(select(submission.c.tenant, submission.c.run).where(submission.c.state == "wanted"))
-    missing = [(row.tenant, row.run) for row in wanted if (row.tenant, row.run) not in queued]
-    for whose, run_id in missing:
-        enqueue(connection, whose, run_id)
-    return missing
+    wanted = select(submission.c.tenant, submission.c.run, submission.c.options).where(submission.c.state == "wanted")
+    missing = [row for row in connection.execute(wanted).all() if (row.tenant, row.run) not in queued]
+    for row in missing:
+        enqueue(connection, row.tenant, row.run, json.loads(row.options))
+    return [(row.tenant, row.run) for row in missing]

@@ -26,6 +26,7 @@ from judge.grades import OVERALL
 from judge.items import Item
 from judge.ledger import CallState, now
 from judge.owner import WORKERS, describe, is_dead, this_process
+from judge.store import batches
 from judge.store.conflicts import ignoring
 from judge.store.locks import Lock, hold
 from judge.store.tables import call, grade, item, rubric, run, run_item, submission, verdict
@@ -169,9 +170,8 @@ def row(connection: Connection, tenant: str, run_id: str) -> dict[str, Any] | No
 
 def owner(connection: Connection, tenant: str, run_id: str) -> str | None:
     """The process that has a run, or WORKERS, if one has."""
-    held: str | None = connection.execute(
-        select(run.c.owner).where(run.c.tenant == tenant, run.c.id == run_id)
-    ).scalar()
+    this = select(run.c.owner).where(run.c.tenant == tenant, run.c.id == run_id)
+    held: str | None = connection.execute(this).scalar()
     return held
 
 
@@ -184,7 +184,7 @@ def take(connection: Connection, tenant: str, run_id: str, new_owner: str, by_fo
         _check_free(connection, tenant, run_id, new_owner)
     connection.execute(update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(owner=new_owner))
     ended = {"state": CallState.LOST, "cause": "process_ended", "done_at": now(), "cost_usd": call.c.reserved_usd}
-    in_flight = (call.c.tenant == tenant, call.c.run == run_id, call.c.state == CallState.SENT)
+    in_flight = (call.c.tenant == tenant, call.c.run == run_id, call.c.state == CallState.SENT, call.c.batch.is_(None))
     for name in connection.execute(select(call.c.owner).where(*in_flight).distinct()).scalars().all():
         if is_dead(name) or (by_force and name != new_owner):
             connection.execute(update(call).where(*in_flight, call.c.owner == name).values(**ended))
@@ -318,10 +318,11 @@ def open_page(
 def remove(connection: Connection, tenant: str, run_id: str, by_force: bool = False) -> None:
     """Deletes a run, its grades, and the items that no other run has. What was paid stays in the ledger.
 
-    Raises RunBusy while another live process has it, unless by force.
+    Raises RunBusy while another live process has it, unless by force, and while the provider has a batch of it.
     """
     if not by_force:
         _check_free(connection, tenant, run_id, this_process())
+    batches.check_none(connection, tenant, run_id)
     hold(connection, Lock.ITEMS)
     for table in (verdict, grade, run_item, submission):
         connection.execute(delete(table).where(table.c.tenant == tenant, table.c.run == run_id))
@@ -359,3 +360,9 @@ def commit_spent(connection: Connection, tenant: str, run_id: str, by: str) -> f
     usd = float(connection.execute(committed).scalar_one())
     connection.execute(update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(committed_usd=usd))
     return usd
+
+
+def spent(connection: Connection, tenant: str, run_id: str) -> float:
+    """Dollars of a run so far, lost calls at their worst."""
+    cost = select(func.coalesce(func.sum(call.c.cost_usd), 0.0)).where(call.c.tenant == tenant, call.c.run == run_id)
+    return float(connection.execute(cost).scalar_one())

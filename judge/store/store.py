@@ -12,10 +12,11 @@ from sqlalchemy import Connection, select, update
 from judge.errors import RunBusy
 from judge.grades import Graded
 from judge.items import Item
-from judge.ledger import Claim, Held, Settlement, now
+from judge.ledger import Claim, Delivery, Held, Settlement, now
 from judge.owner import this_process
 from judge.paces import Turn
 from judge.store import (
+    batches,
     budgets,
     calibrations,
     calls,
@@ -53,11 +54,10 @@ class Store:
     """Everything kept for a tenant. Close it, or use it as a context manager."""
 
     # The questions and tables, for callers that must not import SQLAlchemy before a store is open.
-    budgets, calibrations, changes, endings, figures = budgets, calibrations, changes, endings, figures
-    finishing, history, jobs, keys, labels = finishing, history, jobs, keys, labels
+    batches, budgets, calibrations, changes, endings = batches, budgets, calibrations, changes, endings
+    figures, finishing, history, jobs, keys, labels = figures, finishing, history, jobs, keys, labels
     registrations, replays, results, runs, spending = registrations, replays, results, runs, spending
-    submissions = submissions
-    tables, verdicts, watches = tables, verdicts, watches
+    submissions, tables, verdicts, watches = submissions, tables, verdicts, watches
 
     def __init__(self, database: Database, tenant: str) -> None:
         self.tenant = tenant
@@ -66,6 +66,7 @@ class Store:
         purses = budgets.Purses(tenant)
         self._claim = calls.claim_for(tenant, purses)
         self._settle = calls.settle_for(tenant, purses)
+        self._take, self._note = calls.take_for(tenant), calls.note_for(tenant)
         self._finish = finishing.finish_for(tenant)
 
     @classmethod
@@ -105,6 +106,19 @@ class Store:
     async def settle(self, settlement: Settlement, budgeted: str | None = None) -> None:
         """See `Ledger.settle`."""
         await self._database.write(self._settle, (settlement, budgeted), owed=True)
+
+    async def note(self, key: str, attempt: int, provider_id: str) -> None:
+        """See `Ledger.note`."""
+        await self._database.write(self._note, (key, attempt, provider_id), owed=True)
+
+    async def witness(self, endpoint: str, before: float) -> tuple[str, int, str | None] | None:
+        """See `Ledger.witness`."""
+        return await self._database.read(lambda connection: calls.witness(connection, self.tenant, endpoint, before))
+
+    async def take(self, run: str, key: str) -> Delivery | None:
+        """See `Ledger.take`."""
+        delivery: Delivery | None = await self._database.write(self._take, (run, key))
+        return delivery
 
     async def find(self, key: str) -> Held | None:
         """The usable answer under a key."""

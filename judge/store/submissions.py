@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, exists, func, select, update
 
 from judge.ledger import now
 from judge.owner import WORKERS, is_dead
 from judge.store import jobs, results, runs
+from judge.store.batches import BatchState
 from judge.store.conflicts import replacing
 from judge.store.results import RunInfo
-from judge.store.tables import run, submission
+from judge.store.tables import batch, run, submission
 
 
 class Wish(StrEnum):
@@ -77,13 +78,14 @@ def add(connection: Connection, tenant: str, run_id: str, judge: str, options: d
     turn = 0 if before is None else before.turn + 1
     row = {"tenant": tenant, "run": run_id, "judge": judge, "options": told, "begun": False, "turn": turn}
     connection.execute(replacing(connection, submission), {**row, "state": Wish.WANTED, "why": None, "at": now()})
-    again = bool(options.get("resend_lost") or options.get("retry_failed"))
-    jobs.enqueue(connection, tenant, run_id, every=again)
+    jobs.enqueue(connection, tenant, run_id, options)
 
 
 def waiting(connection: Connection, tenant: str, but: Collection[str], limit: int) -> list[Submission]:
-    """What is wanted, the first submitted first."""
-    wanted = select(submission).where(submission.c.tenant == tenant, submission.c.state == Wish.WANTED)
+    """What is wanted, the first submitted first; and what was cancelled while the provider has a batch of it."""
+    handed_over = (batch.c.tenant == tenant, batch.c.run == submission.c.run, batch.c.state != BatchState.ENDED)
+    to_take_back = (submission.c.state == Wish.CANCELLED) & exists().where(*handed_over)
+    wanted = select(submission).where(submission.c.tenant == tenant, (submission.c.state == Wish.WANTED) | to_take_back)
     ordered = wanted.where(submission.c.run.not_in(but)).order_by(submission.c.at, submission.c.run).limit(limit)
     return [_submission(row) for row in connection.execute(ordered)]
 

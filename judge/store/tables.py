@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 #: The migration that these tables belong to.
-REVISION = "0009"
+REVISION = "0010"
 
 metadata = MetaData()
 
@@ -158,9 +158,28 @@ call = Table(
     Column("possible_duplicate", Boolean, nullable=False),
     Column("cached_tokens", Integer),  # of the prompt, read from the provider's cache
     Column("paid_by", String(12)),  # the key whose budgets it counts for
+    Column("batch", String(32)),  # the batch that it was sent in, or none
+    Column("unread", Boolean),  # a batch brought the answer, and no item of its run has it yet
+    Column("kept", Boolean),  # the provider was told to keep the answer, marked with the key and the attempt
     PrimaryKeyConstraint("tenant", "key", "attempt"),
     Index("call_run", "tenant", "run", "state"),
     Index("call_in_flight", "tenant", "owner", sqlite_where=text(IN_FLIGHT), postgresql_where=text(IN_FLIGHT)),
+)
+
+#: Calls of a run that were handed to the provider together.
+batch = Table(
+    "batch",
+    metadata,
+    _tenant(),
+    Column("id", String(32), nullable=False),  # ours, which the provider is told where it keeps a note
+    Column("run", String(32), nullable=False),
+    Column("state", String(16), nullable=False),  # claiming | creating | sent | ended
+    Column("provider_id", String(256)),
+    Column("requests", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("ended_at", Double),
+    PrimaryKeyConstraint("tenant", "id"),
+    Index("batch_run", "tenant", "run", "state"),
 )
 
 verdict = Table(

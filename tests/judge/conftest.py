@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import select
 
 from judge import Judge
-from judge.calling import Answer, Caller, Deadline
+from judge.attempts import Answer, Deadline
+from judge.calling import Caller
 from judge.costs import Budget, Receipt
 from judge.endpoint import Endpoint
 from judge.judges import Asking, Price

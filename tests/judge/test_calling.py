@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from judge import Outcome, Paused, calling
-from judge.calling import ATTEMPTS, Deadline
+from judge.attempts import ATTEMPTS, Deadline
 from judge.costs import Budget
 from judge.store import open_store
 

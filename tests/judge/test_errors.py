@@ -12,7 +12,7 @@ import pytest
 import judge.errors
 import judge.providers
 from judge import JudgeError
-from judge.calling import Again
+from judge.attempts import Again
 from judge.judges import Asking
 from judge.providers import CallError, Rejected, Request
 from judge.providers.quoting import unquoted

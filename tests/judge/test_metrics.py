@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from judge import Item, Judge
-from judge.calling import Deadline
+from judge.attempts import Deadline
 from judge.datasets import Dataset
 from judge.grades import Grade
 from judge.ledger import CallState, Ledger, Settlement

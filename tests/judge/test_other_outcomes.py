@@ -20,7 +20,7 @@ import pytest
 
 import judge as package
 from judge import Judge, SetupError
-from judge.calling import Again, Deadline
+from judge.attempts import Again, Deadline
 from judge.providers import CallError
 from judge.store.store import Store
 from rubrics import Rubric

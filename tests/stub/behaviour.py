@@ -8,7 +8,7 @@ from typing import Any
 MODES = (
     "normal prose two_objects out_of_range nan missing extra duplicate_key html empty_object cut_body cut_stream reset "
     "refusal content_filter length status no_json_schema no_tools_no_schema no_temperature no_effort no_logprobs "
-    "max_completion_tokens failed hang trickle copy_to_reason wrap_candidate model cached context say silent"
+    "max_completion_tokens failed drop hang trickle copy_to_reason wrap_candidate model cached context say silent"
 )
 #: Modes that refuse what a request asks for: the features, and the code.
 REFUSED = {

@@ -9,13 +9,15 @@ import random
 import re
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b, sha256
 from typing import Any
 
 from stub import chat, messages, responses
 from stub.ask import VERBATIM, Ask, Dialect, asked_for, written
+from stub.batches import BatchDesk
 from stub.behaviour import NORMAL, REFUSED, WAYS, Behaviour
+from stub.stored import Shelf
 from stub.verdicts import dumps, said
 
 DIALECTS: dict[str, Dialect] = {
@@ -37,6 +39,8 @@ class Call:
     fault: str | None = None
     body: str | None = None
     path: str = ""
+    batch: str | None = None
+    custom_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class StubJudge:
     def reset(self) -> None:
         self.random = random.Random(self.options.fault_seed)
         self.behaviour = NORMAL
+        self.batches, self.shelf = BatchDesk(self.ask_in_batch), Shelf()
         self.calls: list[Call] = []
         self.in_flight_max = self.in_flight
         self.status: Counter[str] = Counter()
@@ -78,6 +83,7 @@ class StubJudge:
         names = ("in_flight", "in_flight_max", "connections", "prompt_tokens", "completion_tokens", "status")
         faults = Counter(call.fault for call in self.calls if call.fault)
         counted = {name: getattr(self, name) for name in names}
+        counted["uploads"] = len(self.batches.files)
         return {**counted, "requests": len(self.calls), "faults": faults, "span_s": max(self.last - self.first, 0.0)}
 
     def receive(self, path: str, raw: bytes) -> tuple[Call, float, Reply]:
@@ -102,7 +108,17 @@ class StubJudge:
         delay = random.uniform(low, high) if high > low else low
         if behaviour.mode in {"status", "reset"}:
             delay = self.options.fault_latency_ms
-        return call, delay / 1000, self._reply(dialect, call.n, ask, seed, behaviour)
+        reply = self._reply(path, call.n, ask, seed, behaviour)
+        if ask.given.get("background") and ask.given.get("store") and reply.status == 200:
+            return call, 0.0, replace(reply, body=self.shelf.begin(delay / 1000))
+        return call, delay / 1000, reply
+
+    def ask_in_batch(self, path: str, raw: bytes, batch: str, custom_id: str) -> tuple[int, bytes]:
+        """The answer to a question of a batch."""
+        call, _, reply = self.receive(path, raw)
+        call.batch, call.custom_id = batch, custom_id
+        self.finished(call, str(reply.status), reply.status)
+        return reply.status, reply.body
 
     def finished(self, call: Call, word: str, answered: int | None) -> None:
         self.in_flight -= 1
@@ -138,8 +154,8 @@ class StubJudge:
             self.due = due if wait else due + each
         return wait
 
-    def _reply(self, dialect: Dialect, number: int, ask: Ask, seed: bytes, behaviour: Behaviour) -> Reply:
-        mode = behaviour.mode
+    def _reply(self, path: str, number: int, ask: Ask, seed: bytes, behaviour: Behaviour) -> Reply:
+        dialect, mode = DIALECTS[path], behaviour.mode
         if mode == "status":
             return _told_to_fail(dialect, behaviour)
         features, code = REFUSED.get(mode, ((), None))
@@ -155,7 +171,10 @@ class StubJudge:
         body = dumps(dialect.complete(number, ask, text, behaviour, seed)).replace(dumps(VERBATIM), text or "").encode()
         if mode == "cut_body":
             body = body[: len(body) // 2]
-        return Reply(200, body, way=mode if mode in WAYS else "whole")
+        elif mode != "drop":
+            self.shelf.keep(path, ask.given, json.loads(body), body)
+        # A reset comes after the answer was made, a drop before.
+        return Reply(200, body, way="reset" if mode == "drop" else mode if mode in WAYS else "whole")
 
 
 def _told_to_fail(dialect: Dialect, behaviour: Behaviour) -> Reply:

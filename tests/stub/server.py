@@ -14,8 +14,10 @@ from dataclasses import asdict
 from functools import partial
 from http import HTTPStatus
 
+from stub.batches import PATHS, Batching
 from stub.behaviour import MODES, Behaviour
 from stub.judge import DIALECTS, Reply, StubJudge
+from stub.stored import CHAT, RESPONSES, Keeping
 from stub.verdicts import dumps
 
 FLAGS = (
@@ -26,9 +28,24 @@ FLAGS = (
 PHRASES = {529: "Overloaded"}
 
 
-def route(judge: StubJudge, method: str, path: str, body: bytes) -> Reply:
-    """The endpoints about the stub itself."""
+def route(judge: StubJudge, method: str, target: str, body: bytes) -> Reply:
+    """Batches, what was kept, and the endpoints about the stub itself."""
+    path, _, query = target.partition("?")
+    if path.startswith(PATHS):
+        status, raw, way = judge.batches.respond(method, path, query, body)
+        return Reply(status, raw, way=way)
+    if method == "GET" and path.startswith((CHAT, RESPONSES)):
+        status, raw = judge.shelf.respond(path, query)
+        return Reply(status, raw)
     match method, path:
+        case "GET", "/batches":
+            return Reply(200, dumps(judge.batches.listed()).encode())
+        case "POST", "/batching":
+            judge.batches.behaviour = Batching(**json.loads(body))
+            return Reply(200, b"{}")
+        case "POST", "/keeping":
+            judge.shelf.behaviour = Keeping(**json.loads(body))
+            return Reply(200, b"{}")
         case "GET", "/stats":
             return Reply(200, dumps(judge.stats()).encode())
         case "GET", "/calls":
@@ -60,6 +77,12 @@ def head(reply: Reply) -> bytes:
     return f"HTTP/1.1 {reply.status} {phrase}\r\n{fields}".encode()
 
 
+def break_off(writer: asyncio.StreamWriter) -> None:
+    """Ends a connection with a reset."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
 async def answer(
     judge: StubJudge, path: str, raw: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
@@ -73,8 +96,7 @@ async def answer(
         return judge.finished(call, "client_gone", None)
     if reply.way == "reset":
         judge.finished(call, "reset", None)
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        return writer.transport.abort()
+        return break_off(writer)
     writer.write(head(reply))
     if reply.way == "trickle":
         for byte in reply.body[:-1]:
@@ -102,7 +124,12 @@ async def connection(judge: StubJudge, reader: asyncio.StreamReader, writer: asy
                 await answer(judge, path, body, reader, writer)
             else:
                 reply = route(judge, method, path, body)
-                writer.write(head(reply) + reply.body)
+                if reply.way == "hang":
+                    await reader.read()
+                if reply.way in {"hang", "reset"}:
+                    break_off(writer)
+                else:
+                    writer.write(head(reply) + reply.body)
     judge.connections -= 1
     writer.close()
 

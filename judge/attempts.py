@@ -1,0 +1,84 @@
+"""One call on its way through its attempts, until its deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tenacity import RetryCallState
+
+from judge.costs import Receipt
+from judge.providers import CallError, Reading, Rejected
+from judge.verdicts import Outcome
+
+ATTEMPTS = 4
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 30.0
+
+
+class Again(CallError):
+    """This attempt brought nothing; another may, after `wait_s` seconds where somebody named a wait."""
+
+    def __init__(self, cause: str, detail: str, wait_s: float | None = None) -> None:
+        super().__init__(cause, detail)
+        self.wait_s = wait_s
+
+
+@dataclass(slots=True)
+class Deadline:
+    """When a grade must be done: so many seconds after it first got a slot. Waiting for its turn is not its fault."""
+
+    seconds: float
+    at: float = math.inf
+
+    def start(self) -> None:
+        """Begins to count, once."""
+        if self.at == math.inf:
+            self.at = asyncio.get_running_loop().time() + self.seconds
+
+    def passed(self, in_seconds: float = 0.0) -> bool:
+        """Whether it is over, or will be then."""
+        return asyncio.get_running_loop().time() + in_seconds >= self.at
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a call ended: with a reading, or with the outcome and cause that stand in its place."""
+
+    key: str
+    attempt: int
+    reading: Reading | None = None
+    outcome: Outcome = Outcome.JUDGE_ERROR
+    cause: str | None = None
+    refusal: Rejected | None = None
+
+
+@dataclass(slots=True)
+class Call:
+    """One call on its way through its attempts."""
+
+    key: str
+    body: bytes
+    text_bytes: int
+    max_tokens: int
+    usable: Callable[[Reading], bool]
+    deadline: Deadline
+    receipt: Receipt
+    worst_usd: float | None
+    attempts: int = 0
+    attempt: int = 0
+    late: bool = False
+    sent_at: float | None = None
+    loss: str | None = None
+    looked_up: bool = False
+
+
+def wait(state: RetryCallState) -> float:
+    """Seconds before the next attempt: as named, or doubling with the attempts that count."""
+    assert state.outcome is not None
+    failure, call = state.outcome.exception(), state.args[0]
+    assert isinstance(failure, Again)
+    if failure.wait_s is not None:
+        return failure.wait_s
+    return float(min(FIRST_BACKOFF_S * 2 ** (call.attempts - 1), LONGEST_BACKOFF_S))

@@ -1,0 +1,103 @@
+"""OpenAI's Batch API: a file of requests goes up, files of answers and of errors come down."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from judge.providers import Unreadable, wire
+from judge.providers.batches import SKEW_S, Line, Result, Status, decoded, id_of, results_of
+from judge.providers.transport import Asked, Transport, rejected
+
+BATCHES, FILES = "/batches", "/files"
+#: Where a batch's metadata has our name of it.
+MARK = "judge_batch"
+ENDED = frozenset({"completed", "expired", "cancelled", "failed"})
+#: So many batches of a list in one reply.
+PAGE = 100
+
+_NOTHING = Asked(b"null", "", ())
+_AS_FILE = {"headers": {"Content-Type": "multipart/form-data"}}
+
+
+class OpenAIBatches:
+    """Batches of one path of a server, such as `/chat/completions`."""
+
+    most_requests, most_bytes = 50_000, 200_000_000
+
+    def __init__(self, server: Transport, path: str) -> None:
+        self._server, self._endpoint = server, f"/v1{path}"
+
+    async def create(self, mark: str, lines: Sequence[Line]) -> str:
+        """Uploads the requests, and makes a batch of them."""
+        requests = [self._line(one) for one in lines]
+        named = [("file", ("requests.jsonl", b"".join(b"%s\n" % one for one in requests)))]
+        upload = {"body": {"purpose": "batch"}, "files": named, "options": _AS_FILE}
+        file = decoded(await self._server.asked("post", FILES, b"[%s]" % b",".join(requests), **upload))
+        asked = {
+            "completion_window": "24h",
+            "endpoint": self._endpoint,
+            "input_file_id": id_of(file),
+            "metadata": {MARK: mark},
+        }
+        return id_of(decoded(await self._server.asked("post", BATCHES, body=asked)))
+
+    async def find(
+        self,
+        mark: str,
+        custom_ids: Collection[str],
+        since: float,
+        known: Callable[[Collection[str]], Collection[str]],
+    ) -> str | None:
+        """By the mark in its metadata."""
+        params: dict[str, Any] = {"limit": PAGE}
+        while True:
+            page = decoded(await self._server.asked("get", BATCHES, options={"params": params}))
+            found = page.get("data") or []
+            for one in found:
+                if (one.get("metadata") or {}).get(MARK) == mark:
+                    return id_of(one)
+            oldest = found[-1].get("created_at") if found else None
+            if not page.get("has_more") or not isinstance(oldest, int | float) or oldest < since - SKEW_S:
+                return None
+            params["after"] = id_of(found[-1])
+
+    async def status(self, id: str) -> Status:
+        """See `Batches.status`."""
+        batch = await self._batch(id)
+        counts, refusal = batch.get("request_counts") or {}, None
+        if batch["status"] == "failed":
+            errors = (batch.get("errors") or {}).get("data") or [{}]
+            refusal = str(errors[0].get("message") or errors[0].get("code") or "it says nothing of why")
+        return Status(batch["status"] in ENDED, wire.count(counts.get("completed")), refusal)
+
+    async def cancel(self, id: str) -> None:
+        """See `Batches.cancel`."""
+        await self._server.asked("post", f"{BATCHES}/{id}/cancel")
+
+    async def results(self, id: str) -> Sequence[Result]:
+        """Of both files. A batch that nothing was answered of has none."""
+        batch = await self._batch(id)
+        files = [id_of(batch, field) for field in ("output_file_id", "error_file_id") if batch.get(field)]
+        contents = [await self._server.asked("get", f"{FILES}/{file}/content") for file in files]
+        return await asyncio.to_thread(results_of, b"\n".join(contents), self._result)
+
+    async def _batch(self, id: str) -> dict[str, Any]:
+        return decoded(await self._server.asked("get", f"{BATCHES}/{id}"), "status")
+
+    def _line(self, one: Line) -> bytes:
+        names = wire.encode({"custom_id": one.custom_id, "method": "POST", "url": self._endpoint})
+        return b'%s,"body":%s}' % (names.removesuffix(b"}"), one.body)
+
+    def _result(self, line: bytes) -> Result:
+        told = decoded(line, "custom_id")
+        name, response, error = told["custom_id"], told.get("response"), told.get("error")
+        if isinstance(response, dict) and response.get("status_code") == 200 and "body" in response:
+            return Result(name, wire.exact(line, "response", "body").encode())
+        if isinstance(response, dict) and isinstance(status := response.get("status_code"), int):
+            return Result(name, None, rejected(status, response.get("body"), {}, self._server.explain, _NOTHING).cause)
+        cause = wire.text(error.get("code")) if isinstance(error, dict) else None
+        if error is None and response is None:
+            raise Unreadable("not_a_result", "a line of the batch has neither a response nor an error")
+        return Result(name, None, cause or "batch_error")

@@ -1,0 +1,96 @@
+"""Runs in batches over HTTP: they wait without taking anyone's place, survive a restart, and are taken back."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.api.conftest import JSON, Client, running
+from tests.api.test_runs import body, ended, judges, submit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Stub
+
+
+@pytest.fixture
+def local(stub: Callable[..., Stub], tmp_path: Path) -> tuple[Stub, Path]:
+    """A stub, and the folder with a judge that asks it."""
+    server = stub("--seed-regex", r"ITEM-\d+")
+    return server, judges(tmp_path / "judges", server, mode="json_schema")
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def of_items(stub: Stub, in_batches: bool) -> int:
+    """Answers for items, by how they were asked for."""
+    calls = [call for call in stub.calls() if call["items"] and call["answered"] == 200]
+    return sum(1 for call in calls if (call["batch"] is not None) == in_batches)
+
+
+def resumed(client: Client, run: str, **asked: Any) -> Any:
+    client.send("POST", f"/v1/runs/{run}/resume", json.dumps(asked), JSON)
+    return ended(client, run)
+
+
+def test_a_run_in_batches_is_graded_at_half_the_price(serve: Callable[..., Client], local: tuple[Stub, Path]) -> None:
+    stub, folder = local
+    client = serve(JUDGES_DIR=folder)
+    stub.batching(delay_s=0.5)
+    run = submit(client, body(6, judge="local", mode="batch")).json["id"]
+    found = ended(client, run)
+    assert (found["status"], found["graded"], found["held"]) == ("completed", 6, 0)
+    assert (of_items(stub, True), of_items(stub, False)) == (6, 0)
+    again = ended(client, submit(client, body(6, judge="local", mode="live", fresh=True)).json["id"])
+    assert found["cost_usd"] == pytest.approx(again["cost_usd"] / 2)
+    refused = submit(client, body(1, judge="local", mode="slow"))
+    assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/mode")
+
+
+def test_a_service_that_starts_goes_on_with_a_batch(database_url: str, local: tuple[Stub, Path]) -> None:
+    stub, folder = local
+    stub.batching(delay_s=2)
+    settings = {"DATABASE_URL": database_url, "KEYLESS": 1, "JUDGES_DIR": folder}
+    with running(**settings) as client:
+        run = submit(client, body(6, judge="local", mode="batch")).json["id"]
+        until(lambda: len(stub.batches()) == 1)
+    with running(**settings) as client:
+        assert ended(client, run)["status"] == "completed"
+    assert (of_items(stub, True), of_items(stub, False), len(stub.batches())) == (6, 0, 1)
+
+
+def test_a_cancelled_run_takes_its_batch_back_and_keeps_what_was_answered(
+    serve: Callable[..., Client], local: tuple[Stub, Path]
+) -> None:
+    stub, folder = local
+    client = serve(JUDGES_DIR=folder)
+    stub.batching(delay_s=600, cancel_s=0.5, kept=4)
+    run = submit(client, body(6, judge="local", mode="batch")).json["id"]
+    until(lambda: len(stub.batches()) == 1)
+    assert client.send("POST", f"/v1/runs/{run}/cancel", "{}", JSON).json["status"] == "cancelled"
+    until(lambda: stub.batches()[0]["done"])
+    until(lambda: client.get(f"/v1/runs/{run}").json["cost_usd"] > 0)
+    assert client.get(f"/v1/runs/{run}").json["status"] == "cancelled"
+    assert (of_items(stub, True), of_items(stub, False)) == (4, 0)
+    assert resumed(client, run, mode="live")["status"] == "completed"
+    assert (of_items(stub, True), of_items(stub, False)) == (4, 2)
+
+
+def test_runs_that_wait_for_batches_take_nobodys_place(serve: Callable[..., Client], local: tuple[Stub, Path]) -> None:
+    stub, folder = local
+    client = serve(JUDGES_DIR=folder)
+    stub.batching(delay_s=600)
+    runs = [submit(client, body(1, f"batch {n}", judge="local", mode="batch")).json["id"] for n in range(18)]
+    until(lambda: len(stub.batches()) == len(runs))
+    assert ended(client, submit(client, body(3, "live", judge="local")).json["id"])["status"] == "completed"
+    assert {client.get(f"/v1/runs/{run}").json["open"] for run in runs} == {1}
