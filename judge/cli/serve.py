@@ -40,13 +40,12 @@ def serve(
     logs.install("info", log_format)
     if no_keys and not _is_loopback(host):
         raise SetupError(f"{host} can be reached from other machines; listen on 127.0.0.1, or leave --no-keys out")
-    if not no_keys:
-        with open_store() as store:
-            if not any(key.stands_at(time.time()) for key in store.ask(store.keys.every)):
-                raise SetupError(
-                    "there is no key to ask with; make one with: judge keys create NAME, or serve this machine alone "
-                    "with --no-keys"
-                )
+    with open_store() as store:  # what is wrong with it is told here in one line
+        if not no_keys and not any(key.stands_at(time.time()) for key in store.ask(store.keys.every)):
+            raise SetupError(
+                "there is no key to ask with; make one with: judge keys create NAME, or serve this machine alone "
+                "with --no-keys"
+            )
     os.environ["JUDGE_KEYLESS"] = "1" if no_keys else ""
     import uvicorn  # noqa: PLC0415 - only this command serves
 
