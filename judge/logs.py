@@ -125,6 +125,9 @@ def _record(
 ) -> logging.LogRecord:
     """A record; one of a library without its words, whatever handler the library has for it."""
     if _trusted(name):
+        # Where starting or stopping fails uvicorn is given all of it as one text.
+        if isinstance(message, str) and message.startswith("Traceback "):
+            message, args = f"starting or stopping failed: {message.splitlines()[-1].partition(':')[0]}", ()
         return logging.LogRecord(name, level, path, line, message, args, trouble, *rest, **more)
     made = logging.LogRecord(name, level, path, line, UNSAID, (), None)
     kind = trouble[0].__name__ if isinstance(trouble, tuple) and trouble[0] is not None else None

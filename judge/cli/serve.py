@@ -41,7 +41,7 @@ def serve(
     logs.install("info", log_format)
     if no_keys and not _is_loopback(host):
         raise SetupError(f"{host} can be reached from other machines; listen on 127.0.0.1, or leave --no-keys out")
-    with open_store() as store:
+    with open_store() as store:  # what is wrong with it is told here in one line
         if no_worker and store.queue_url is None:
             raise SetupError("no other process grades what lies in a SQLite file; leave --no-worker out")
         if not no_keys and not any(key.stands_at(time.time()) for key in store.ask(store.keys.every)):

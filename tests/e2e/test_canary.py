@@ -293,6 +293,7 @@ def test_a_service_leaves_neither(place: tuple[Terminal, Collector], stub: Calla
     assert {one["message"] for one in told} >= {"call", "grade", "request", "run begun", "run stopped", "run paused"}
     assert any(one.get("error") == "KeyError" and one["trace"] for one in told)
     assert all(len(one["request_id"]) == 32 for one in told if one["logger"].startswith("api."))
+    assert not any("request_id" in one for one in told if one["message"].startswith("run "))  # they belong to none
 
 
 def hostile() -> Iterator[tuple[str, str, bytes | None]]:

@@ -195,6 +195,8 @@ async def test_what_is_owed_is_tried_once_more_in_the_end(database: Database, tm
 
 def test_every_table_belongs_to_a_tenant() -> None:
     for table in tables.metadata.tables.values():
+        if table is tables.pace:  # what a server lets be asked, whoever asks
+            continue
         assert next(iter(table.primary_key.columns)).name == "tenant", table.name
 
 

@@ -117,6 +117,12 @@ def test_what_ends_by_an_error_does_not_say_what_it_held(code: str) -> None:
     assert SECRET not in json.dumps(line)
 
 
+def test_a_traceback_as_text_is_told_by_its_kind_alone() -> None:
+    code = "\nimport traceback\ntry: {}[SECRET]\nexcept KeyError: "
+    (line,) = lines(f"{code}logging.getLogger('uvicorn.error').error(traceback.format_exc())")
+    assert line["message"] == "starting or stopping failed: KeyError"
+
+
 def test_a_line_that_cannot_be_written_is_not_written_elsewhere() -> None:
     assert SECRET not in said('ours.info("%d", SECRET)')
 
