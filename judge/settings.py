@@ -13,7 +13,7 @@ MAX_OUTPUT_BYTES = 8_000_000
 
 
 def _variable(name: str, default: str) -> str:
-    return os.environ.get(f"JUDGE_{name}", "").strip() or default
+    return os.environ.get(name, "").strip() or default
 
 
 def _folder(name: str) -> Path | None:
@@ -22,7 +22,7 @@ def _folder(name: str) -> Path | None:
 
 
 def _max_output_bytes() -> int:
-    given = _variable("MAX_OUTPUT_BYTES", str(MAX_OUTPUT_BYTES))
+    given = _variable("JUDGE_MAX_OUTPUT_BYTES", str(MAX_OUTPUT_BYTES))
     if not given.isdecimal() or not int(given):
         raise SetupError(
             f"JUDGE_MAX_OUTPUT_BYTES is {given!r}; write a whole number of bytes, such as {MAX_OUTPUT_BYTES}"
@@ -36,9 +36,9 @@ class Settings:
 
     #: May hold a password.
     database_url: str = field(
-        default_factory=lambda: _variable("DATABASE_URL", "sqlite:///.judge/judge.db"), repr=False
+        default_factory=lambda: _variable("JUDGE_DATABASE_URL", "sqlite:///.judge/judge.db"), repr=False
     )
     max_output_bytes: int = field(default_factory=_max_output_bytes)
     #: Files of rubrics and judges that callers of the service may name.
-    rubrics_dir: Path | None = field(default_factory=lambda: _folder("RUBRICS_DIR"))
-    judges_dir: Path | None = field(default_factory=lambda: _folder("JUDGES_DIR"))
+    rubrics_dir: Path | None = field(default_factory=lambda: _folder("JUDGE_RUBRICS_DIR"))
+    judges_dir: Path | None = field(default_factory=lambda: _folder("JUDGE_JUDGES_DIR"))
