@@ -6,7 +6,7 @@ procrastinate itself calls. It delivers; what is wanted and what is graded stand
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, func, inspect, select, text
 
 from judge.store.locks import Lock, hold
 from judge.store.tables import submission
@@ -14,6 +14,8 @@ from judge.store.tables import submission
 QUEUE, TASK = "judge", "grade_chunk"
 #: Items that are graded by one worker at a time: many chunks share a run out evenly, few cost less.
 CHUNK_ITEMS = 25
+#: A process that takes jobs is taken for dead after a silence of so long.
+SILENCE_S = 4.0
 
 _ENQUEUE = """
     SELECT procrastinate_defer_jobs_v1(ARRAY(
@@ -26,6 +28,9 @@ _ENQUEUE = """
     ))
 """
 _EVERY, _OPEN = text(_ENQUEUE.format(which="")), text(_ENQUEUE.format(which="AND state = 'open'"))
+_ALIVE = text(
+    "SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => :silence)"
+)
 _QUEUED = text("SELECT DISTINCT args->>'tenant', args->>'run' FROM procrastinate_jobs WHERE queue_name = :queue")
 
 
@@ -52,3 +57,19 @@ def enqueue_missing(connection: Connection, tenant: str) -> list[tuple[str, str]
     for whose, run_id in missing:
         enqueue(connection, whose, run_id)
     return missing
+
+
+def are_kept(connection: Connection, tenant: str) -> bool:
+    """Whether the queue's tables are there."""
+    return inspect(connection).has_table("procrastinate_workers")
+
+
+def takers(connection: Connection, tenant: str) -> int:
+    """How many processes take jobs."""
+    return int(connection.execute(_ALIVE, {"silence": SILENCE_S}).scalar_one())
+
+
+def wanted(connection: Connection, tenant: str) -> int:
+    """How many runs are wanted, of any tenant."""
+    rows = select(func.count()).where(submission.c.state == "wanted")
+    return int(connection.execute(rows).scalar_one())

@@ -34,7 +34,7 @@ from judge.judges import Judge
 from judge.ledger import SETTLING_S
 from judge.settings import Settings
 from judge.store import open_store
-from judge.store.jobs import CHUNK_ITEMS
+from judge.store.jobs import CHUNK_ITEMS, SILENCE_S
 from judge.store.postgres import PATIENCE_S
 from judge.worker import MOST_WANTED
 from tests.e2e.test_serve import Service, free_port, offering, sent
@@ -242,9 +242,9 @@ def test_every_setting_that_is_read_is_listed_and_no_other() -> None:
 
 def test_the_figures_are_those_of_the_code() -> None:
     words = " ".join(PAGE.split())
-    assert f"says each second that it lives; after {queue.SILENCE_S:.0f} seconds of silence" in words
+    assert f"says each second that it lives; after {SILENCE_S:.0f} seconds of silence" in words
     assert queue.HEARTBEAT_S == 1
-    assert f"interval '{queue.SILENCE_S:.0f} seconds'" in PAGE
+    assert f"interval '{SILENCE_S:.0f} seconds'" in PAGE
     assert f"`timeout_s` ({CALL_S - SETTLING_S:.0f} seconds unless" in words
     assert f"and {SETTLING_S:.0f} seconds more" in words
     assert f"wait up to {PATIENCE_S:.0f} seconds" in words
