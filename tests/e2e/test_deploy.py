@@ -23,6 +23,7 @@ import psycopg
 import pytest
 import yaml
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from api.bodies import LARGEST_BYTES
 from api.envelopes import DEADLINE_S, LONGEST_DEADLINE_S
@@ -75,12 +76,8 @@ def environment(place: Terminal) -> dict[str, str]:
     """What judge.env sets, with the folders that there are here."""
     lines = (FILES / "judge.env").read_text("utf-8").splitlines()
     named = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-    here = {"/etc/judge": str(place.folder), "/var/lib/judge": f"{place.folder}/.judge"}
-    for name, value in named.items():
-        for there, path in here.items():
-            named[name] = named[name].replace(there, path)
-        assert named[name] != value, f"{name} names nothing that is made in docs/deploy.md"
-    return named
+    here = {"/etc/judge": f"{place.folder}", "/var/lib/judge": f"{place.folder}/.judge"}
+    return {name: re.sub("/etc/judge|/var/lib/judge", lambda one: here[one[0]], value) for name, value in named.items()}
 
 
 def at(port: int, given: list[str]) -> list[str]:
@@ -100,7 +97,7 @@ def test_a_unit_ends_kindly_comes_back_and_may_do_little(name: str, longest_s: f
     assert (service["User"], service["EnvironmentFile"]) == ("judge", "/etc/judge/judge.env")
     assert (service["NoNewPrivileges"], service["ProtectSystem"]) == ("yes", "strict")
     # Whoever holds a call must be seen in /proc, or is taken for ended.
-    assert not {"ProtectProc", "PrivatePIDs", "DynamicUser"} & set(service)
+    assert not {"ProtectProc", "PrivatePIDs"} & set(service)
 
 
 @pytest.mark.parametrize("name", [SERVE, WORKER])
@@ -110,11 +107,10 @@ def test_systemd_takes_the_units(name: str, tmp_path: Path) -> None:
     program = tmp_path / "judge"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    for file in FILES.rglob("judge-*/*.conf"):
-        (tmp_path / file.parent.name).mkdir()
-        (tmp_path / file.parent.name / file.name).write_text(file.read_text("utf-8").replace(PROGRAM, str(program)))
     made = tmp_path / name.replace("@", "@1")
-    made.write_text((FILES / name).read_text("utf-8").replace(PROGRAM, str(program)))
+    for source, target in ((name, made), (NO_WORKER, tmp_path / NO_WORKER)):
+        target.parent.mkdir(exist_ok=True)
+        target.write_text((FILES / source).read_text("utf-8").replace(PROGRAM, str(program)))
     done = subprocess.run([analyze, "verify", "--man=no", str(made)], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -259,7 +255,7 @@ def test_the_figures_are_those_of_the_code() -> None:
 
 def test_a_process_has_no_more_connections_than_are_said(postgres_url: str, postgres_server: Postgres) -> None:
     (tables, more) = re.findall(r"up to (\d+)(?: connections| more for the queue)", PAGE)
-    counted = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{postgres_url.rpartition('/')[2]}'"
+    counted = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{make_url(postgres_url).database}'"
 
     def rest() -> None:
         store.ask(lambda connection, _: connection.execute(text("SELECT pg_sleep(0.3)")))
