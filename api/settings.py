@@ -14,9 +14,9 @@ NO_WORKER = "JUDGE_NO_WORKER"
 
 
 def _whole(name: str, default: int) -> int:
-    given = os.environ.get(f"JUDGE_{name}", "").strip() or str(default)
+    given = os.environ.get(name, "").strip() or str(default)
     if not given.isdecimal() or not int(given):
-        raise SetupError(f"JUDGE_{name} is {given!r}; write a whole number such as {default}")
+        raise SetupError(f"{name} is {given!r}; write a whole number such as {default}")
     return int(given)
 
 
@@ -25,7 +25,7 @@ class ServiceSettings:
     """Read from the environment when made. Raises SetupError."""
 
     #: Of one upload, unpacked; and how many items it may hold.
-    max_upload_bytes: int = field(default_factory=lambda: _whole("MAX_UPLOAD_BYTES", 4 * 1024**3))
-    max_upload_items: int = field(default_factory=lambda: _whole("MAX_UPLOAD_ITEMS", 1_000_000))
+    max_upload_bytes: int = field(default_factory=lambda: _whole("JUDGE_MAX_UPLOAD_BYTES", 4 * 1024**3))
+    max_upload_items: int = field(default_factory=lambda: _whole("JUDGE_MAX_UPLOAD_ITEMS", 1_000_000))
     keyless: bool = field(default_factory=lambda: os.environ.get(KEYLESS) == "1")
     grading: bool = field(default_factory=lambda: os.environ.get(NO_WORKER) != "1")

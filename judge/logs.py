@@ -62,8 +62,8 @@ def install(level: str = "warning", form: Format | None = None, usual: Format | 
     SetupError
         When a variable names what there is not.
     """
-    level = _setting("LEVEL", LEVELS) or level
-    form = form or _setting("FORMAT", FORMATS) or usual or ("text" if sys.stderr.isatty() else "json")
+    level = _setting("JUDGE_LOG_LEVEL", LEVELS) or level
+    form = form or _setting("JUDGE_LOG_FORMAT", FORMATS) or usual or ("text" if sys.stderr.isatty() else "json")
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_fit)
     handler.setFormatter(Lines() if form == "json" else Text())
@@ -110,9 +110,9 @@ class Text(logging.Formatter):
 
 
 def _setting(name: str, allowed: tuple[T, ...]) -> T | None:
-    given = os.environ.get(f"JUDGE_LOG_{name}", "").strip().lower()
+    given = os.environ.get(name, "").strip().lower()
     if given and given not in allowed:
-        raise SetupError(f"JUDGE_LOG_{name} is {given!r}; write one of {', '.join(allowed)}")
+        raise SetupError(f"{name} is {given!r}; write one of {', '.join(allowed)}")
     return next((one for one in allowed if one == given), None)
 
 

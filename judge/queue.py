@@ -23,14 +23,14 @@ from procrastinate.manager import JobManager
 from psycopg.errors import RaiseException
 
 from judge.errors import StoreError
-from judge.store.jobs import QUEUE, TASK
+from judge.store.jobs import QUEUE, SILENCE_S, TASK
 from judge.store.store import Store
 from judge.worker import Worker
 
 #: Chunks that a process grades at once, unless told otherwise; their calls share the judge's own limits.
 CHUNKS_AT_ONCE = 8
-#: A process says so often that it lives, and is taken for dead after a silence of so long.
-HEARTBEAT_S, SILENCE_S = 1.0, 4.0
+#: A process says so often that it lives.
+HEARTBEAT_S = 1.0
 #: How often a process looks for new jobs where nobody told it, and for chunks of processes that died.
 POLL_S, RESCUE_S = 0.5, 1.0
 #: How often it looks for wanted runs that have no jobs.

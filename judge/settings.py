@@ -18,7 +18,7 @@ LOOKUP_LAG_S = 60
 
 
 def _variable(name: str, default: str) -> str:
-    return os.environ.get(f"JUDGE_{name}", "").strip() or default
+    return os.environ.get(name, "").strip() or default
 
 
 def _folder(name: str) -> Path | None:
@@ -29,7 +29,7 @@ def _folder(name: str) -> Path | None:
 def _whole(name: str, default: int, unit: str) -> int:
     given = _variable(name, str(default))
     if not given.isdecimal() or not int(given):
-        raise SetupError(f"JUDGE_{name} is {given!r}; write a whole number of {unit}, such as {default}")
+        raise SetupError(f"{name} is {given!r}; write a whole number of {unit}, such as {default}")
     return int(given)
 
 
@@ -39,11 +39,11 @@ class Settings:
 
     #: May hold a password.
     database_url: str = field(
-        default_factory=lambda: _variable("DATABASE_URL", "sqlite:///.judge/judge.db"), repr=False
+        default_factory=lambda: _variable("JUDGE_DATABASE_URL", "sqlite:///.judge/judge.db"), repr=False
     )
-    max_output_bytes: int = field(default_factory=lambda: _whole("MAX_OUTPUT_BYTES", MAX_OUTPUT_BYTES, "bytes"))
-    batch_requests: int = field(default_factory=lambda: _whole("BATCH_REQUESTS", BATCH_REQUESTS, "requests"))
-    lookup_lag_s: int = field(default_factory=lambda: _whole("LOOKUP_LAG_S", LOOKUP_LAG_S, "seconds"))
+    max_output_bytes: int = field(default_factory=lambda: _whole("JUDGE_MAX_OUTPUT_BYTES", MAX_OUTPUT_BYTES, "bytes"))
+    batch_requests: int = field(default_factory=lambda: _whole("JUDGE_BATCH_REQUESTS", BATCH_REQUESTS, "requests"))
+    lookup_lag_s: int = field(default_factory=lambda: _whole("JUDGE_LOOKUP_LAG_S", LOOKUP_LAG_S, "seconds"))
     #: Files of rubrics and judges that callers of the service may name.
-    rubrics_dir: Path | None = field(default_factory=lambda: _folder("RUBRICS_DIR"))
-    judges_dir: Path | None = field(default_factory=lambda: _folder("JUDGES_DIR"))
+    rubrics_dir: Path | None = field(default_factory=lambda: _folder("JUDGE_RUBRICS_DIR"))
+    judges_dir: Path | None = field(default_factory=lambda: _folder("JUDGE_JUDGES_DIR"))

@@ -12,6 +12,7 @@ import rubrics
 from judge.cli.exits import Exit
 from judge.errors import JudgeError
 from judge.store import open_store
+from judge.store.store import Store
 from rubrics import Rubric
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -23,7 +24,7 @@ KEYS = {"OPENAI_API_KEY": "openai/...", "ANTHROPIC_API_KEY": "anthropic/..."}
 @app.command()
 def doctor() -> None:
     """Check the set-up, and say what to mend. Exits 1 where something is wrong."""
-    checks = [_python(), *map(_package, PACKAGES), _store(), _shipped(), *map(_key, KEYS)]
+    checks = [_python(), *map(_package, PACKAGES), *_store(), _shipped(), *map(_key, KEYS)]
     for fine, text in checks:
         typer.echo(f"{'ok  ' if fine else 'MEND'} {text}")
     if not all(fine for fine, _ in checks):
@@ -41,13 +42,26 @@ def _package(name: str) -> tuple[bool, str]:
         return False, f"{name} is not installed; install this project again"
 
 
-def _store() -> tuple[bool, str]:
+def _store() -> list[tuple[bool, str]]:
     try:
         with open_store() as store:
             count = len(store.ask(store.results.runs))
+            return [(True, f"database {store.name}: {count:,} runs"), _service(store)]
     except JudgeError as error:
-        return False, str(error)
-    return True, f"database {store.name}: {count:,} runs"
+        return [(False, str(error))]
+
+
+def _service(store: Store) -> tuple[bool, str]:
+    """What callers of the service want graded, and on a PostgreSQL who is there to do it."""
+    wanted = store.ask(store.jobs.wanted)
+    told = f"service: {wanted:,} runs wanted"
+    if store.queue_url is None:
+        return True, told
+    if not store.ask(store.jobs.are_kept):
+        return False, f"{told}, and the tables of the queue are gone; restore the database from a copy"
+    alive = store.ask(store.jobs.takers)
+    told = f"{told}, {alive:,} workers alive"
+    return (False, f"{told}; start one with: judge worker") if wanted and not alive else (True, told)
 
 
 def _shipped() -> tuple[bool, str]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, func, inspect, select, text
 
 from judge.runs import CHUNK_ITEMS
 from judge.store.locks import Lock, hold
 from judge.store.tables import submission
 
 QUEUE, TASK = "judge", "grade_chunk"
+#: A process that takes jobs is taken for dead after a silence of so long.
+SILENCE_S = 4.0
 
 _ENQUEUE = """
     SELECT procrastinate_defer_jobs_v1(ARRAY(
@@ -29,6 +31,9 @@ _CHUNKS = "SELECT seq / :size AS chunk FROM run_item WHERE tenant = :tenant AND 
 _EVERY = text(_ENQUEUE.format(chunks=_CHUNKS.format(which="")))
 _OPEN = text(_ENQUEUE.format(chunks=_CHUNKS.format(which="AND state = 'open'")))
 _WHOLE = text(_ENQUEUE.format(chunks="SELECT CAST(NULL AS integer) AS chunk"))
+_ALIVE = text(
+    "SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => :silence)"
+)
 _QUEUED = text("SELECT DISTINCT args->>'tenant', args->>'run' FROM procrastinate_jobs WHERE queue_name = :queue")
 
 
@@ -61,3 +66,19 @@ def enqueue_missing(connection: Connection, tenant: str) -> list[tuple[str, str]
     for row in missing:
         enqueue(connection, row.tenant, row.run, json.loads(row.options))
     return [(row.tenant, row.run) for row in missing]
+
+
+def are_kept(connection: Connection, tenant: str) -> bool:
+    """Whether the queue's tables are there."""
+    return inspect(connection).has_table("procrastinate_workers")
+
+
+def takers(connection: Connection, tenant: str) -> int:
+    """How many processes take jobs."""
+    return int(connection.execute(_ALIVE, {"silence": SILENCE_S}).scalar_one())
+
+
+def wanted(connection: Connection, tenant: str) -> int:
+    """How many runs are wanted, of any tenant."""
+    rows = select(func.count()).where(submission.c.state == "wanted")
+    return int(connection.execute(rows).scalar_one())

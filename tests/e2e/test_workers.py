@@ -196,6 +196,24 @@ def test_a_file_is_graded_by_the_process_that_has_it(terminal: Terminal) -> None
         assert "SQLite" in told.err
 
 
+def test_doctor_says_what_waits_and_who_is_there_to_grade_it(place: Terminal, steady: Stub, service: Service) -> None:
+    assert "ok   service: 0 runs wanted, 0 workers alive" in place.run("doctor").out
+    run = service.ask("POST", "/v1/runs", {**ASKED, "items": items(30)})["id"]
+    waits = place.run("doctor")
+    assert (waits.status, waits.out.count("MEND")) == (1, 1)
+    assert "MEND service: 1 runs wanted, 0 workers alive; start one with: judge worker" in waits.out
+    with working(place, 1) as (one,):
+        place.wait(one, ended(service, run))
+        assert "ok   service: 0 runs wanted, 1 workers alive" in place.run("doctor").out
+        os.kill(one.pid, signal.SIGSTOP)
+        # Nobody else would take it off the list: its last word is too old.
+        place.wait(one, lambda: "0 workers alive" in place.run("doctor").out)
+    place.sql("ALTER TABLE procrastinate_workers RENAME TO elsewhere")
+    gone = place.run("doctor")
+    place.sql("ALTER TABLE elsewhere RENAME TO procrastinate_workers")
+    assert (gone.status, "MEND service: 0 runs wanted, and the tables of the queue are gone" in gone.out) == (1, True)
+
+
 def test_requests_a_minute_hold_for_all_workers_together(on_postgres: Terminal, stub: Callable[..., Stub]) -> None:
     place = offering(on_postgres, stub("--seed-regex", r"ITEM-\d+"), concurrency=32, rpm=1200)
     with serving(place, "--no-worker") as service, working(place) as (one, _):
