@@ -133,6 +133,9 @@ class Feed:
                 except StoreError as error:  # whoever follows waits meanwhile
                     log.error("%s", error)
                     continue
+                except Exception:
+                    log.exception("looking for news of runs")  # and looking again: nobody else would
+                    continue
                 for watch in watches:
                     watch.tell(marks.get(watch.run))
         self._polling = None

@@ -56,10 +56,11 @@ class Uploads:
         self._open += 1
         try:
             with TemporaryFile() as file:
-                await self._receive(request, file)
+                try:
+                    await self._receive(request, file)
+                except OSError as error:
+                    raise StoreError(f"an upload cannot be kept on disk ({error.strerror}); make room for it") from None
                 yield file
-        except OSError as error:
-            raise StoreError(f"an upload cannot be kept on disk ({error.strerror}); make room for it") from None
         finally:
             self._open -= 1
 

@@ -214,8 +214,8 @@ class Client:
         Raises ServiceError.
         """
         failed = 0
-        while failed < ATTEMPTS:
-            error = ServiceError(f"the events of run {run} end before it has")
+        while True:
+            error: ServiceError | None = None  # a service that stops ends its streams; another one goes on
             headers = {} if after is None else {"Last-Event-ID": after}
             timeout = aiohttp.ClientTimeout(total=None, connect=self._timeout_s, sock_read=SILENT_S)
             try:
@@ -235,9 +235,10 @@ class Client:
                 if not refusal.passing:
                     raise
                 error = refusal
-            failed += 1
-            await asyncio.sleep(_pause(error, failed))
-        raise error
+            failed = failed + 1 if error else 0
+            if error and failed == ATTEMPTS:
+                raise error
+            await asyncio.sleep(_pause(error, max(failed, 1)))
 
     async def _send(
         self,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,6 +39,8 @@ router = APIRouter(prefix="/v1/runs", tags=["results"])
 PAGE = 50
 #: Seconds without an event after which a comment is sent, so that nobody takes the connection for dead.
 KEEPALIVE_S = 15.0
+#: Seconds after which a stream ends, and a reader comes again: with a key that still stands.
+LONGEST_S = 600.0
 #: Milliseconds after which a reader whose connection broke comes again.
 RETRY_MS = 1000
 ID = r"^\d{1,10}\.\d{1,10}\.(none|queued|running|paused|cancelled|completed)$"
@@ -88,14 +91,15 @@ def _event(name: str, data: BaseModel, told: Told) -> bytes:
 class _Stream(EventSourceResponse):
     """Events, in a place that was taken for them."""
 
-    def __init__(self, events: AsyncIterator[bytes], feed: Feed) -> None:
+    def __init__(self, events: AsyncGenerator[bytes, None], feed: Feed) -> None:
         super().__init__(events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        self._feed = feed
+        self._events, self._feed = events, feed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
+            await self._events.aclose()
             self._feed.give_back()
 
 
@@ -150,11 +154,12 @@ async def follow_run(
 
 async def _events(
     feed: Feed, store: Store, info: RunInfo, by: Applier | None, mark: Mark | None, told: Told
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """What a reader has not been told, and then what comes. A page is read when the one before it has been taken."""
+    until = time.monotonic() + LONGEST_S
     with feed.watch(store, info.id, mark) as watch:
         try:
-            while (mark := watch.mark) is not None and not feed.stopping:
+            while (mark := watch.mark) is not None and not feed.stopping and time.monotonic() < until:
                 if _goes_on(mark) and not told.stands_at(mark):
                     status = await asyncio.to_thread(_status, store, info.id)
                     if not status.ended:

@@ -97,6 +97,7 @@ def test_labels_that_do_not_fit_are_refused(service: Client) -> None:
     other = make(service, run, "other")
     assert (other.status, "answers other questions" in other.json["detail"]) == (422, True)
     assert make(service, run, "fitting", group="document").status == 422  # no item has such a column
+    assert service.get("/v1/calibrations?name=%00").status == service.get("/v1/calibrations?name=").status == 422
     missing = service.get(f"/v1/calibrations/{'0' * 12}")
     assert (missing.status, missing.json["type"]) == (404, "urn:judge:problem:no-such-calibration")
 

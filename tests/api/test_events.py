@@ -77,7 +77,7 @@ def test_a_run_is_told_from_its_beginning_to_its_end(
     run = submit(client, body(20, judge="local")).json["id"]
     told = follow(client, run)
     assert sorted(items_of(told)) == sorted(f"i{n}" for n in range(20))
-    assert kinds(told)[-2:] == ["running", "completed"]
+    assert kinds(told) in (["queued", "running", "completed"], ["running", "completed"], ["queued", "completed"])
     assert [event.last for event in told] == [False] * (len(told) - 1) + [True]
     grades = {one["item"]: one for one in client.get(f"/v1/runs/{run}/grades").json["data"]}
     said = {event.told.item: event.told for event in told if isinstance(event.told, Grade)}

@@ -17,7 +17,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, String, text
+from sqlalchemy import Connection, String, select, text
 from sqlalchemy.engine import make_url
 
 from judge import Item, StoreError
@@ -93,6 +93,28 @@ def test_the_migrations_make_the_tables_of_the_program(empty_url: str, backend: 
     assert ScriptDirectory.from_config(script()).get_current_head() == tables.REVISION
     open_store(empty_url).close()
     assert backend.read(differences) == []
+
+
+def test_what_had_ended_before_endings_were_counted_is_numbered_by_its_place(empty_url: str, backend: Backend) -> None:
+    def before(connection: Connection) -> None:
+        config = script()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+        row = "'local', 'r', 'f', 'd', 'd', 'h', 'j', 0, 1, 3, 'open', 0"
+        columns = "tenant, id, fingerprint, dataset_hash, dataset_name, rubric_hash, judge_fingerprint, round, samples"
+        connection.exec_driver_sql(f"INSERT INTO run ({columns}, items, state, created_at) VALUES ({row})")
+        counted = "calls, reused, lost, possible_duplicates, prompt_tokens, completion_tokens"
+        columns = f"tenant, run, seq, item_id, item_hash, bytes, metadata, state, revision, {counted}"
+        for seq, state in enumerate(("finished", "open", "held")):
+            row = f"'local', 'r', {seq}, 'i{seq}', 'h', 1, '{{}}', '{state}', 0, 1, 0, 0, 0, 1, 1"
+            connection.exec_driver_sql(f"INSERT INTO run_item ({columns}) VALUES ({row})")
+
+    backend.transact(before)
+    upkeep.upgrade(backend)
+    with open_store(empty_url) as store:
+        assert store.ask(store.endings.marks, ["r"])["r"].endings == 3
+        ended = select(tables.run_item.c.ending).order_by(tables.run_item.c.seq)
+        assert store.ask(lambda connection, _: list(connection.execute(ended).scalars())) == [1, None, 3]
 
 
 def test_an_older_database_is_refused_until_it_is_upgraded_and_keeps_what_it_holds(
