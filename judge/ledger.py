@@ -19,7 +19,7 @@ import hashlib
 import time
 import zlib
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -87,7 +87,7 @@ class Held:
     raw: bytes | None = None
     possible_duplicate: bool = False
     kept: bool = False
-    sent_at: float = 0.0
+    sent_at: float = field(default=0.0, compare=False)
     provider_id: str | None = None
 
 
