@@ -20,7 +20,7 @@ import math
 import time
 import zlib
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -95,7 +95,7 @@ class Held:
     possible_duplicate: bool = False
     shortage: Shortage | None = None
     kept: bool = False
-    sent_at: float = 0.0
+    sent_at: float = field(default=0.0, compare=False)
     provider_id: str | None = None
 
 
