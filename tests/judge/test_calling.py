@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from judge import Outcome, Paused, calling
+from judge import Outcome, Paused, attempts
 from judge.attempts import ATTEMPTS, Deadline
 from judge.costs import Budget
 from judge.store import open_store
@@ -31,7 +31,7 @@ async def until(happened: Callable[[], Any]) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Backoff in milliseconds: the number of attempts is what counts."""
-    monkeypatch.setattr(calling, "FIRST_BACKOFF_S", 0.001)
+    monkeypatch.setattr(attempts, "FIRST_BACKOFF_S", 0.001)
 
 
 async def test_an_answer_is_paid_once_and_kept(stub: Any, desk: Any) -> None:

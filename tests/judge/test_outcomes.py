@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from judge import Judge, Paused, calling
+from judge import Judge, Paused, attempts
 from judge.judges import OUTPUT_MODES, OutputMode
 from judge.store import open_store
 from judge.store.store import Store
@@ -196,7 +196,7 @@ async def test_what_becomes_of_a_fault(
 ) -> None:
     if provider in ROUTED and find_spec("litellm") is None:
         pytest.skip("litellm is not installed here; make test-litellm has it")
-    monkeypatch.setattr(calling, "FIRST_BACKOFF_S", 0.001)
+    monkeypatch.setattr(attempts, "FIRST_BACKOFF_S", 0.001)
     monkeypatch.setenv("THE_KEY", KEY)
     shared_stub.reset()
     how = {**FAULTS, **ANSWERS}.get(fault, {})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from judge import Judge, SetupError, calling
+from judge import Judge, SetupError, attempts
 from judge.calling import Caller
 from judge.endpoint import Endpoint
 from judge.judges import Asking
@@ -178,7 +178,7 @@ async def test_an_answer_is_remembered_for_a_description_and_asked_anew_when_tol
 async def test_a_judge_that_cannot_be_asked_is_no_start(
     stub: Any, session: Any, store: Store, monkeypatch: pytest.MonkeyPatch, behaviour: dict[str, Any], told: str
 ) -> None:
-    monkeypatch.setattr(calling, "FIRST_BACKOFF_S", 0.001)
+    monkeypatch.setattr(attempts, "FIRST_BACKOFF_S", 0.001)
     server = stub()
     server.behave(**behaviour)
     with pytest.raises(SetupError, match=told) as raised:
