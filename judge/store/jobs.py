@@ -22,7 +22,9 @@ SILENCE_S = 4.0
 _ENQUEUE = """
     SELECT procrastinate_defer_jobs_v1(ARRAY(
         SELECT CAST(ROW(
-            :queue, :task, 0, NULL, NULL, jsonb_build_object('tenant', :tenant, 'run', :run, 'chunk', chunk), NULL
+            :queue, :task, 0, NULL, NULL, jsonb_build_object(
+                'tenant', CAST(:tenant AS text), 'run', CAST(:run AS text), 'chunk', chunk
+            ), NULL
         ) AS procrastinate_job_to_defer_v1)
         FROM ({chunks}) AS chunks ORDER BY chunk
     ))

@@ -28,6 +28,12 @@ class Wish(StrEnum):
     DONE = "done"  #: every item is
 
 
+#: What somebody has to do something for: what is wanted; and what was cancelled while the provider has a batch of it.
+_TO_DO = (submission.c.state == Wish.WANTED) | (submission.c.state == Wish.CANCELLED) & exists().where(
+    batch.c.tenant == submission.c.tenant, batch.c.run == submission.c.run, batch.c.state != BatchState.ENDED
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """A run that was submitted.
@@ -82,11 +88,9 @@ def add(connection: Connection, tenant: str, run_id: str, judge: str, options: d
 
 
 def waiting(connection: Connection, tenant: str, but: Collection[str], limit: int) -> list[Submission]:
-    """What is wanted, the first submitted first; and what was cancelled while the provider has a batch of it."""
-    handed_over = (batch.c.tenant == tenant, batch.c.run == submission.c.run, batch.c.state != BatchState.ENDED)
-    to_take_back = (submission.c.state == Wish.CANCELLED) & exists().where(*handed_over)
-    wanted = select(submission).where(submission.c.tenant == tenant, (submission.c.state == Wish.WANTED) | to_take_back)
-    ordered = wanted.where(submission.c.run.not_in(but)).order_by(submission.c.at, submission.c.run).limit(limit)
+    """What is to be done, the first submitted first."""
+    to_do = select(submission).where(submission.c.tenant == tenant, _TO_DO, submission.c.run.not_in(but))
+    ordered = to_do.order_by(submission.c.at, submission.c.run).limit(limit)
     return [_submission(row) for row in connection.execute(ordered)]
 
 
@@ -97,9 +101,8 @@ def count(connection: Connection, tenant: str) -> int:
 
 
 def tenants(connection: Connection, tenant: str) -> list[str]:
-    """All tenants that want something graded."""
-    wanted = select(submission.c.tenant).where(submission.c.state == Wish.WANTED).distinct()
-    return list(connection.execute(wanted).scalars())
+    """All tenants for whom something is to be done."""
+    return list(connection.execute(select(submission.c.tenant).where(_TO_DO).distinct()).scalars())
 
 
 def of_runs(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[str, Submission]:
