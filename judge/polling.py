@@ -17,6 +17,7 @@ from judge.worker import Worker
 MOST_RUNS = 16
 #: How often the store is asked for what others submitted, cancelled, or left behind.
 POLL_S = 0.5
+FAILED_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,11 @@ class Polling:
             task.add_done_callback(partial(self._ended, key))
 
     async def _one(self, tenant: str, run_id: str) -> None:
-        again = await self._worker_of(tenant).grade(run_id)
+        again: float | None = FAILED_S
+        try:
+            again = await self._worker_of(tenant).grade(run_id)
+        except Exception:
+            log.exception("run failed", extra={"run": run_id})
         if again is not None:
             self._later[tenant, run_id] = time.monotonic() + again
 

@@ -161,7 +161,8 @@ class Worker:
         except Exception:
             log.exception("run failed", extra={"run": run_id})
             why = "the service failed; its log has the particulars"
-        assert submission is not None
+        if submission is None:  # it could not even be looked up
+            return LATER_S
         return await self._paused(submission, why)
 
     async def look(self) -> None:

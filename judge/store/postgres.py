@@ -59,8 +59,9 @@ class Postgres:
             )
         self._url = url
         self.name = f"postgresql://{_at(url)}"
-        self.queue_url: str | None = url.set(drivername="postgresql").render_as_string(hide_password=False)
         options = {name: value for name, value in CONNECTING.items() if name not in url.query}
+        queue = url.set(drivername="postgresql").update_query_dict(options)
+        self.queue_url: str | None = queue.render_as_string(hide_password=False)
         try:
             self._engine = create_engine(
                 url.set(drivername="postgresql+psycopg"),

@@ -5,7 +5,7 @@ for nobody. A write has returned when its commit is on disk.
 
 When the disk is full, writes that are owed (answers that were paid, and their grades) still find room in the ballast;
 all others are refused, so that nothing more is sent. What is owed and cannot be written at all stays owed: it is tried
-again with whatever is written next. Such a write may thus be done twice, and must come to the same.
+again with whatever is written next, or after a while. Such a write may thus be done twice, and must come to the same.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from judge.store.backend import Backend
 Write = Callable[[Connection, Sequence[Any]], Sequence[Any] | None]
 
 LARGEST_BATCH = 512
+#: What is owed is tried again after this, where nothing else is written: others wait for these answers.
+OWED_S = 5.0
 
 
 class Writer:
@@ -61,7 +63,11 @@ class Writer:
     def _work(self) -> None:
         stopping = False
         while not stopping:
-            job = self._queue.get()
+            try:
+                job = self._queue.get(timeout=OWED_S if self._unwritten else None)
+            except queue.Empty:
+                self._commit([])
+                continue
             batch: list[_Job] = []
             while job is not None:
                 batch.append(job)

@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from judge.ledger import CallState, Claimed, Held, Ledger, Settlement, call_key, packed, unpacked
+from judge.ledger import (
+    SETTLING_S,
+    CallState,
+    Claimed,
+    Held,
+    Ledger,
+    Settlement,
+    call_key,
+    now,
+    packed,
+    unpacked,
+)
 from judge.store import open_store
 from judge.store.store import Store
 
@@ -190,3 +201,38 @@ async def test_a_budget_holds_for_all_that_spend_on_a_run(store: Store) -> None:
     over = await one.claim("e", "e", 0.2)
     assert (over.claimed, over.shortage and over.shortage.spent_usd) == (Claimed.OVER_BUDGET, pytest.approx(0.9))
     assert (await Ledger(store, "r").claim("f", "e", 9.0)).claimed is Claimed.NEW  # no budget, no limit
+
+
+ELSEWHERE = "elsewhere:1:1"
+
+
+def of_another_host(store: Store, sent_at: float) -> None:
+    """A call that a process of another machine has in flight, sent at a moment."""
+    call = store.tables.call
+    row = {"tenant": store.tenant, "key": "k", "attempt": 1, "state": "sent", "owner": ELSEWHERE, "endpoint": ENDPOINT}
+    more = {"sent_at": sent_at, "usable": False, "reserved_usd": 0.5, "possible_duplicate": False, "run": "r"}
+    store.change(lambda connection, _: connection.execute(call.insert(), row | more))
+
+
+async def test_a_call_of_another_host_is_waited_for_until_it_is_silent_for_too_long(store: Store) -> None:
+    of_another_host(store, now() - 60 - SETTLING_S + 5)
+    ledger = Ledger(store)
+    assert await ledger.claim("k", ENDPOINT, 0.5) == Held(Claimed.ELSEWHERE, 1)  # it may take any time
+    assert await ledger.claim("k", ENDPOINT, 0.5, timeout_s=60) == Held(Claimed.ELSEWHERE, 1)
+    assert await ledger.claim("k", ENDPOINT, 0.5, timeout_s=50) == Held(Claimed.HELD, 1)
+    (row,) = rows(store)
+    assert (row.state, row.owner, row.cost_usd) == ("lost", ELSEWHERE, 0.5)
+    assert await ledger.claim("k", ENDPOINT, 0.5, timeout_s=60) == Held(Claimed.HELD, 1)
+
+
+@pytest.mark.parametrize("resent", [False, True])
+async def test_an_answer_that_comes_after_all_is_kept(store: Store, resent: bool) -> None:
+    of_another_host(store, now() - 100 - SETTLING_S)
+    assert (await Ledger(store).claim("k", ENDPOINT, 0.5, timeout_s=60)).claimed is Claimed.HELD
+    if resent:
+        again = await Ledger(store, resend_lost=True).claim("k", ENDPOINT, 0.5, timeout_s=60)
+        assert again == Held(Claimed.NEW, 2, possible_duplicate=True)
+    late = settlement("k", 1, CallState.ANSWERED, usable=True, raw=b"late", reserved_usd=0.5, cost_usd=0.1)
+    await Ledger(store).settle(late)
+    assert (rows(store)[0].state, rows(store)[0].cost_usd) == ("answered", 0.1)
+    assert await Ledger(store).claim("k", ENDPOINT, 0.5, timeout_s=60) == Held(Claimed.REUSED, 1, b"late")

@@ -10,21 +10,26 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import Connection, select, text
+from procrastinate import App, PsycopgConnector
+from procrastinate.jobs import Job, Status
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy import URL, Connection, select, text
 from sqlalchemy.engine import make_url
 
 from judge import Judge, StoreError
 from judge.datasets import Dataset
 from judge.ledger import CallState, Claimed, Held, Ledger, Settlement
+from judge.queue import Jobs
 from judge.runs import Run
-from judge.store import open_store, postgres
+from judge.store import open_store, postgres, writer
 from judge.store.database import Database
+from judge.store.jobs import QUEUE
 from judge.store.store import Store
 from judge.summary import summarise
 from rubrics import Rubric
@@ -234,6 +239,101 @@ async def test_what_is_written_while_the_server_is_away_is_there_when_it_is_back
     await settled
     await found
     assert [row.state for row in rows(near)] == ["answered"]
+
+
+async def test_what_is_owed_is_written_though_nothing_else_is(
+    proxy: Proxy, far: Store, near: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(writer, "OWED_S", 0.1)
+    ledger = Ledger(far)
+    await ledger.claim("k", ENDPOINT, 0.5)
+    proxy.go_away()
+    with pytest.raises(StoreError, match="cannot be reached"):
+        await far.settle(Settlement("k", 1, CallState.ANSWERED, 1.0, usable=True, raw=b"said"))
+    proxy.down = False
+    until = time.monotonic() + 20
+    while rows(near)[0].state == "sent":
+        assert time.monotonic() < until, "it was never written"
+        await asyncio.sleep(0.02)
+    assert [row.state for row in rows(near)] == ["answered"]
+
+
+@asynccontextmanager
+async def jobs_at(url: URL) -> AsyncIterator[Jobs]:
+    """The queue as a process asks it that is registered there."""
+    pool = AsyncConnectionPool(
+        url.set(drivername="postgresql").render_as_string(hide_password=False),
+        min_size=1,
+        open=False,
+        timeout=0.5,
+        reconnect_timeout=0.1,
+        check=AsyncConnectionPool.check_connection,
+    )
+    app = App(connector=PsycopgConnector())
+    async with pool, app.open_async(pool):
+        jobs = Jobs(app.connector)
+        await jobs.register_worker()
+        yield jobs
+
+
+async def fetched(jobs: Jobs) -> Job:
+    """The next job, however often the queue must be asked."""
+    until = time.monotonic() + 20
+    while (job := await jobs.fetch_job([QUEUE], 0)) is None:
+        assert time.monotonic() < until, "no job came"
+        await asyncio.sleep(0.02)
+    return job
+
+
+def queued(store: Store, *runs: str) -> None:
+    """A job for each of these."""
+    for run in runs:
+        store.change(store.jobs.enqueue, run)
+
+
+async def test_a_queue_that_was_away_is_asked_what_became_of_what_it_was_told(
+    proxy: Proxy, near: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost = "UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT id FROM procrastinate_workers)"
+    queued(near, "one")
+    async with jobs_at(proxy.url) as jobs:
+        one = await fetched(jobs)
+        queued(near, "two")
+        near.change(lambda connection, _: connection.execute(text(f"{lost} WHERE status = 'todo'")))
+        proxy.go_away()
+        assert await jobs.fetch_job([QUEUE], 0) is None  # as if "two" had been given, and never arrived
+        await jobs.update_heartbeat(0)
+        await jobs.finish_job(one, Status.SUCCEEDED, delete_job=True)
+        await jobs.rescue()
+        proxy.down = False
+        both = [await fetched(jobs), await fetched(jobs)]
+        assert {job.task_kwargs["run"] for job in both} == {"one", "two"}
+        for job in both:
+            await jobs.finish_job(job, Status.SUCCEEDED, delete_job=True)
+        assert list(await jobs.list_jobs_async()) == []
+    assert [record.message for record in caplog.records if record.name == "judge.queue"] == [
+        "the queue cannot be reached, and is asked again: couldn't get a connection after 0.50 sec"
+    ]
+
+
+async def test_a_process_that_was_taken_for_dead_goes_on(proxy: Proxy, near: Store) -> None:
+    async with jobs_at(proxy.url) as jobs:
+        queued(near, "one", "two")
+        one = await fetched(jobs)
+        near.change(lambda connection, _: connection.execute(text("DELETE FROM procrastinate_workers")))
+        two = await fetched(jobs)
+        assert [job.task_kwargs["run"] for job in (one, two)] == ["one", "two"]
+        await jobs.rescue()  # nobody's any more, and still under way here
+        assert await jobs.fetch_job([QUEUE], 0) is None
+        near.change(
+            lambda connection, _: connection.execute(
+                text("DELETE FROM procrastinate_jobs WHERE id = :id"), {"id": one.id}
+            )
+        )
+        await jobs.finish_job(one, Status.SUCCEEDED, delete_job=True)  # another one has ended it
+        await jobs.finish_job(two, Status.SUCCEEDED, delete_job=True)
+        assert list(await jobs.list_jobs_async()) == []
 
 
 HASTY = """

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import pytest
+from sqlalchemy import text, update
 
 from judge import Item, Judge, Rubric
 from judge.datasets import Given
-from judge.owner import this_process
+from judge.errors import RunBusy
+from judge.owner import WORKERS, this_process
 from judge.runs import Options, submit
 from judge.session import Session
+from judge.store import open_store
+from judge.store.jobs import CHUNK_ITEMS
 from judge.store.replays import Found, Replay
 from judge.store.store import Store
 from judge.store.submissions import Wish
@@ -19,16 +24,27 @@ from judge.store.submissions import Wish
 DEAD = "nowhere-known:1:1"
 
 
-@pytest.fixture
-def run(store: Store) -> str:
-    """A run of two items that nobody grades."""
+def made(store: Store, count: int) -> str:
+    """A run of so many items that nobody grades."""
 
-    async def made() -> str:
+    async def submitted() -> str:
         session = await Session.open(store, Judge.load("simulated"))
-        dataset = Given("two", [Item(id=str(n), output="Hi.") for n in range(2)])
+        dataset = Given("some", [Item(id=str(n), output="Hi.") for n in range(count)])
         return submit(store, dataset, dataset.scan(), Rubric.load("helpfulness"), session, Options())
 
-    return asyncio.run(made())
+    return asyncio.run(submitted())
+
+
+@pytest.fixture
+def run(store: Store) -> str:
+    """A run of two items."""
+    return made(store, 2)
+
+
+@pytest.fixture
+def long(store: Store) -> str:
+    """A run of three chunks."""
+    return made(store, 2 * CHUNK_ITEMS + 1)
 
 
 def add(store: Store, run: str, **changed: object) -> None:
@@ -61,6 +77,123 @@ def test_what_was_cancelled_is_not_begun(store: Store, run: str) -> None:
     assert store.change(store.submissions.settle, run, Wish.CANCELLED)
     assert store.change(store.submissions.begin, run, this_process()) is None
     assert not store.change(store.submissions.settle, run, Wish.DONE)
+
+
+def end_items(store: Store, run: str, first: int, last: int) -> None:
+    """As if the items from one place to another had been graded."""
+    item = store.tables.run_item
+    these = update(item).where(item.c.run == run, item.c.seq.between(first, last)).values(state="finished")
+    store.change(lambda connection, _: connection.execute(these))
+
+
+def stands(store: Store, run: str) -> tuple[str | None, str, str | None]:
+    """What is wished, the state of the run, and who has it."""
+    (one,) = store.ask(store.submissions.standing, [run])
+    return one.submission and one.submission.wish.value, one.info.state, store.ask(store.runs.owner, run)
+
+
+def test_workers_begin_a_run_once_and_the_last_of_them_ends_it(store: Store, long: str) -> None:
+    add(store, long, retry_failed=True)
+    first = store.change(store.submissions.begin, long, WORKERS)
+    assert (first.begun, first.turn) == (False, 0)
+    assert store.change(store.submissions.begin, long, WORKERS).begun
+    end_items(store, long, 0, CHUNK_ITEMS - 1)
+    store.change(store.submissions.end, long, WORKERS, first.turn)
+    assert stands(store, long) == ("wanted", "open", WORKERS)  # others have chunks of it
+    end_items(store, long, CHUNK_ITEMS, 2 * CHUNK_ITEMS)
+    store.change(store.submissions.end, long, WORKERS, first.turn)
+    assert stands(store, long) == ("done", "done", None)
+    store.change(store.submissions.end, long, WORKERS, first.turn)  # a chunk that was brought twice
+    assert store.change(store.submissions.begin, long, WORKERS) is None
+    assert stands(store, long) == ("done", "done", None)
+
+
+def test_what_is_cancelled_while_workers_have_it_stays_so(store: Store, long: str) -> None:
+    add(store, long)
+    begun = store.change(store.submissions.begin, long, WORKERS)
+    assert store.change(store.submissions.settle, long, Wish.CANCELLED)
+    assert stands(store, long) == ("cancelled", "open", None)
+    assert store.change(store.submissions.begin, long, WORKERS) is None
+    assert store.ask(store.runs.lost_by, long, WORKERS) is None  # what is under way is still written down
+    end_items(store, long, 0, 2 * CHUNK_ITEMS)
+    store.change(store.submissions.end, long, WORKERS, begun.turn)
+    assert stands(store, long)[0] == "cancelled"
+
+
+def test_what_was_spent_is_committed_by_the_first_worker_alone(store: Store, long: str) -> None:
+    def committed() -> float:
+        return float(store.ask(store.runs.row, long)["committed_usd"])
+
+    call = store.tables.call
+    sent = {"tenant": store.tenant, "key": "k", "attempt": 1, "state": "answered", "owner": this_process()}
+    more = {"endpoint": "e", "run": long, "sent_at": 0.0, "usable": True, "possible_duplicate": False, "cost_usd": 0.5}
+    store.change(lambda connection, _: connection.execute(call.insert(), sent | more))
+    add(store, long, budget_usd=3.0)
+    store.change(store.submissions.begin, long, WORKERS)
+    assert committed() == 0.5
+    run = store.tables.run
+    reserved = update(run).where(run.c.id == long).values(committed_usd=0.75)
+    store.change(lambda connection, _: connection.execute(reserved))
+    store.change(store.submissions.begin, long, WORKERS)
+    assert committed() == 0.75
+
+
+def test_workers_and_a_process_do_not_grade_one_run_at_once(store: Store, run: str) -> None:
+    add(store, run)
+    store.change(store.runs.take, run, this_process())
+    with pytest.raises(RunBusy, match="process"):
+        store.change(store.submissions.begin, run, WORKERS)
+    assert store.ask(store.submissions.waiting, [], 1)[0].begun is False
+    store.change(store.runs.release, run, this_process())
+    begun = store.change(store.submissions.begin, run, WORKERS)
+    with pytest.raises(RunBusy, match="the workers of a service"):
+        store.change(store.runs.take, run, this_process())
+    with pytest.raises(RunBusy, match="the workers of a service"):
+        store.change(store.submissions.begin, run, this_process())
+    end_items(store, run, 0, 1)
+    store.change(store.submissions.end, run, WORKERS, begun.turn)
+    store.change(store.runs.take, run, this_process())
+
+
+@pytest.fixture
+def queue(postgres_url: str) -> Iterator[Store]:
+    """A store with a queue beside it."""
+    with open_store(postgres_url) as opened:
+        yield opened
+
+
+def queued(store: Store) -> list[tuple[str, int]]:
+    """Runs and chunks that there are jobs for."""
+    told = text("SELECT args->>'run', CAST(args->>'chunk' AS int) FROM procrastinate_jobs ORDER BY 1, 2")
+    return [tuple(one) for one in store.ask(lambda connection, _: connection.execute(told).all())]
+
+
+def test_chunks_with_open_items_are_queued_and_the_first_in_any_case(queue: Store) -> None:
+    long = made(queue, 2 * CHUNK_ITEMS + 1)
+    end_items(queue, long, 0, CHUNK_ITEMS)
+    add(queue, long)
+    assert queued(queue) == [(long, 0), (long, 1), (long, 2)]
+    end_items(queue, long, CHUNK_ITEMS, 2 * CHUNK_ITEMS - 1)
+    queue.change(lambda connection, _: connection.execute(text("DELETE FROM procrastinate_jobs")))
+    add(queue, long, budget_usd=1.0)
+    assert queued(queue) == [(long, 0), (long, 2)]
+    queue.change(lambda connection, _: connection.execute(text("DELETE FROM procrastinate_jobs")))
+    add(queue, long, retry_failed=True)  # whatever is opened again then
+    assert queued(queue) == [(long, 0), (long, 1), (long, 2)]
+
+
+def test_a_run_without_jobs_that_is_wanted_gets_some_and_no_other_does(queue: Store) -> None:
+    one, other = made(queue, 1), made(queue, CHUNK_ITEMS + 1)
+    add(queue, one)
+    add(queue, other)
+    assert queue.change(queue.jobs.enqueue_missing) == []
+    jobs = text("DELETE FROM procrastinate_jobs WHERE args->>'run' = :run")
+    queue.change(lambda connection, _: connection.execute(jobs, {"run": other}))
+    assert queue.change(queue.jobs.enqueue_missing) == [(queue.tenant, other)]
+    assert queued(queue) == sorted([(one, 0), (other, 0), (other, 1)])
+    queue.change(queue.submissions.settle, one, Wish.CANCELLED)
+    queue.change(lambda connection, _: connection.execute(text("DELETE FROM procrastinate_jobs")))
+    assert queue.change(queue.jobs.enqueue_missing) == [(queue.tenant, other)]
 
 
 def test_a_dead_owner_is_at_work_on_nothing(store: Store, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
