@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query
 from starlette.requests import Request
@@ -41,6 +41,7 @@ from judge import Judge
 from judge.datasets import Given
 from judge.errors import InputError, Overloaded
 from judge.estimates import Estimate
+from judge.estimating import estimate
 from judge.runs import Options
 from judge.statuses import RunStatus
 from judge.store.results import RunInfo
@@ -62,6 +63,11 @@ REFUSALS = (
     JUDGE_PAUSED,
     STORE_UNAVAILABLE,
 )
+QUOTED: dict[str, Any] = {
+    **answer(ESTIMATE.model_dump(mode="json")),
+    "model": Estimate,
+    "description": "What it would cost, for a `dry_run`.",
+}
 HEADERS = {
     "Location": {"description": "Where the run is.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds until it is worth a look.", "schema": {"type": "string"}},
@@ -78,7 +84,7 @@ HEADERS = {
     response_model=RunStatus,
     openapi_extra={"parameters": [idempotency.PARAMETER]},
     responses={
-        200: {**answer(ESTIMATE.model_dump(mode="json")), "model": Estimate, "description": "What it would cost."},
+        200: QUOTED,
         202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS | limits.HEADERS},
         **problems(*REFUSALS, BUDGET_USED_UP, INVALID_KEY, INVALID_RUBRIC, KEY_IN_USE, KEY_REUSED, OVERLOADED),
     },
@@ -96,8 +102,18 @@ async def submit_run(
     rubric, judge = await asyncio.to_thread(asked_of, desk.shelf, body)
     check_items(body.items, judge, desk.max_output_bytes)
     dataset = Given(body.name, body.items, judge.takes_images)
+    if body.dry_run:
+        return await quoted(desk, dataset, rubric, judge, body)
     work = partial(submitted, desk, dataset, rubric, judge, body)
     return await idempotency.once(desk.store, request, "POST /v1/runs", body, work)
+
+
+async def quoted(desk: Desk, dataset: Given, rubric: Rubric, judge: Judge, body: RunOptions) -> Response:
+    """What a run of items that were checked would cost. Raises SetupError."""
+    scan = await asyncio.to_thread(dataset.scan)
+    options = Options(samples=body.samples, fresh=body.fresh)
+    made = await estimate(desk.store, dataset, scan, rubric, judge, options)
+    return Response(made.model_dump_json(), media_type="application/json")
 
 
 async def submitted(desk: Desk, dataset: Given, rubric: Rubric, judge: Judge, body: RunOptions) -> Response:

@@ -18,7 +18,7 @@ from api.openapi import answer, problems
 from api.problems import INVALID_KEY, INVALID_RUBRIC, KEY_IN_USE, KEY_REUSED, NOT_LINES, OVERLOADED
 from api.requested import judge_of, rubric_of
 from api.routes.examples import ITEM, RUN, RUN_REQUEST
-from api.routes.runs import HEADERS, REFUSALS, submitted
+from api.routes.runs import HEADERS, QUOTED, REFUSALS, quoted, submitted
 from judge.statuses import RunStatus
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
@@ -38,6 +38,7 @@ BODY = {
     response_model=RunStatus,
     openapi_extra={"parameters": [idempotency.PARAMETER], "requestBody": BODY},
     responses={
+        200: QUOTED,
         202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS | limits.HEADERS},
         **problems(*REFUSALS, NOT_LINES, INVALID_KEY, INVALID_RUBRIC, KEY_IN_USE, KEY_REUSED, OVERLOADED),
     },
@@ -54,6 +55,8 @@ async def upload_run(desk: ToGrade, request: Request) -> Response:
         rubric, judge = rubric_of(desk.shelf, options), judge_of(desk.shelf, options.judge)
         lines = Lines(file, options, judge, uploads.max_items, desk.max_output_bytes)
         scan = await asyncio.to_thread(lines.scan)
+        if options.dry_run:
+            return await quoted(desk, lines, rubric, judge, options)
         work = partial(submitted, desk, lines, rubric, judge, options)
         told = f"{options.model_dump_json()} {scan.hash}"
         return await idempotency.once(desk.store, request, "POST /v1/runs/upload", told, work)

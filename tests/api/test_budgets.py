@@ -19,7 +19,6 @@ from judge.keys import Scope
 from judge.store import open_store
 from tests.api.conftest import Client, running
 from tests.api.test_access import ask
-from tests.api.test_access import key as key  # a fixture
 from tests.api.test_client import url
 from tests.api.test_runs import body, judges
 

@@ -15,7 +15,6 @@ from judge.keys import Scope
 from judge.store import open_store
 from tests.api.conftest import JSON, Client, Reply
 from tests.api.test_access import ask
-from tests.api.test_access import key as key  # a fixture
 from tests.api.test_labels import add
 from tests.api.test_runs import body, ended, submit
 

@@ -13,7 +13,6 @@ from judge import Item, Judge, Rubric
 from judge.client import Client, ServiceError
 from judge.keys import Scope
 from tests.api.conftest import Client as Plain
-from tests.api.test_access import key as key  # a fixture
 
 ITEMS = [Item(id=f"i{n}", input="Hello?", output=f"Answer {n}.") for n in range(7)]
 

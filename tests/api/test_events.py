@@ -22,7 +22,6 @@ from judge.keys import Scope
 from judge.store import open_store
 from tests.api.conftest import JSON, Client, running
 from tests.api.test_access import ask
-from tests.api.test_access import key as key  # a fixture
 from tests.api.test_runs import body, ended, judges, submit
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ from judge.store import open_store
 from judge.store.tables import call
 from tests.api.conftest import Client
 from tests.api.test_access import ask
-from tests.api.test_access import key as key  # a fixture
 from tests.api.test_runs import body, ended, judges, submit
 
 if TYPE_CHECKING:

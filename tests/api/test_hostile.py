@@ -149,7 +149,7 @@ def test_bodies_that_are_not_requests(service: Any, name: str) -> None:
 
 def test_every_fault_is_listed(service: Any) -> None:
     problem = refused(post(service, body(samples=0, items=[{"id": ""}])), 422)
-    assert [fault["pointer"] for fault in problem["errors"]] == ["/items/0/id", "/items/0/output", "/samples"]
+    assert sorted(fault["pointer"] for fault in problem["errors"]) == ["/items/0/id", "/items/0/output", "/samples"]
     many = {f"field{n}": n for n in range(1000)}
     assert len(refused(post(service, body(**many)), 422)["errors"]) == 100
 

@@ -19,7 +19,7 @@ from judge.servers import Servers
 from judge.shelf import ASKED
 from rubrics import shipped
 from tests.api.conftest import JSON, Client, Reply
-from tests.api.test_access import ask, key  # noqa: F401 - a fixture
+from tests.api.test_access import ask
 from tests.api.test_runs import body, ended, submit
 from tests.api.test_service import folder
 
@@ -353,7 +353,7 @@ def test_settings_of_servers_are_checked_at_the_start(monkeypatch: pytest.Monkey
     assert [one.public_only for one in bound.values()] == [True, True, True, False]
 
 
-def test_tenants_name_their_own(serve: Callable[..., Client], key: Callable[..., str]) -> None:  # noqa: F811
+def test_tenants_name_their_own(serve: Callable[..., Client], key: Callable[..., str]) -> None:
     client = serve(KEYLESS="")
     ours, theirs = (key(Scope.ADMIN, tenant=tenant) for tenant in ("ours", "theirs"))
     assert ask(client, ours, "POST", "/v1/rubrics", {"rubric": rubric()}).status == 201

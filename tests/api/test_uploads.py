@@ -15,7 +15,6 @@ import pytest
 from api.lines import MOST_UPLOADS
 from judge.keys import Scope
 from tests.api.conftest import Client, Reply
-from tests.api.test_access import key as key  # a fixture
 from tests.api.test_runs import body, ended, submit
 
 LINES = {"Content-Type": "application/jsonl"}
@@ -51,6 +50,13 @@ def test_more_items_than_a_request_may_hold(service: Client) -> None:
     accepted = upload(service, lines(FIRST | {"name": "many"}, items))
     assert (accepted.status, accepted.json["items"]) == (202, 20_001)
     service.send("POST", f"/v1/runs/{accepted.json['id']}/cancel")
+
+
+def test_a_dry_run_makes_nothing(service: Client) -> None:
+    before = service.get("/v1/runs?limit=1").json["data"]
+    told = upload(service, lines(FIRST | {"dry_run": True}, [{"id": "1", "output": "dry"}]))
+    assert (told.status, told.json["object"], told.json["items"]) == (200, "estimate", 1)
+    assert service.get("/v1/runs?limit=1").json["data"] == before
 
 
 def test_a_key_gives_the_first_answer_again(service: Client) -> None:
