@@ -124,7 +124,13 @@ REPORT = {**ENTRY.model_dump(mode="json"), "report": {"schema_version": "calibra
 def list_calibrations(
     desk: ToRead,
     name: Annotated[
-        str | None, Query(max_length=128, examples=["replies"], description="The versions of this one alone.")
+        str | None,
+        Query(
+            max_length=128,
+            pattern=r"^[^\x00-\x1f]+$",
+            examples=["replies"],
+            description="The versions of this one alone.",
+        ),
     ] = None,
 ) -> CalibrationList:
     """Calibrations, the newest first."""
