@@ -59,6 +59,8 @@ def install(app: FastAPI) -> None:
 
 async def _answer(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if "Allow" in headers:
+        headers["Allow"] = _allowed(request)
     if isinstance(error, Paused) and not isinstance(error, BudgetUsedUp):
         headers["Retry-After"] = f"{BREAKER_COOLS_S:.0f}"
     if isinstance(error, Overloaded):
@@ -66,6 +68,13 @@ async def _answer(request: Request, error: Exception) -> Response:
     # The framework sends what nobody expected from outside of all middleware.
     headers[HEADER] = request.state.request_id
     return problem_of(error).response(headers)
+
+
+def _allowed(request: Request) -> str:
+    """The methods of a path: several routes may be of one, and each of them names its own alone."""
+    paths = request.app.openapi()["paths"]
+    methods = paths.get(request.url.path) or paths[request.scope["route"].path_format]
+    return ", ".join(sorted(map(str.upper, methods)))
 
 
 def problem_of(error: Exception) -> Problem:

@@ -24,7 +24,8 @@ from judge.store.store import Store
 
 HEADER, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
 #: A string as structured headers write it, or the bare text that many clients send.
-_QUOTED, _BARE = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"'), re.compile(r"[\x21-\x7e]{1,255}")
+_QUOTED, _BARE = r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"', r"[\x21\x23-\x7e]{1,255}"
+_FIT = re.compile(f"{_QUOTED}|{_BARE}")
 
 
 #: The header, as the description of an operation has it.
@@ -33,7 +34,11 @@ PARAMETER = {
     "in": "header",
     "required": False,
     "description": "With it the request is worked on once: sent again, it gets the first answer, for seven days.",
-    "schema": {"type": "string", "maxLength": 257, "examples": ['"8e03978e-40d5-43dd-bc93-6894a57f9324"']},
+    "schema": {
+        "type": "string",
+        "pattern": f"^({_QUOTED}|{_BARE})$",
+        "examples": ['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
+    },
 }
 #: Keys of requests that this process is working on, by tenant.
 _at_work: dict[str, set[str]] = {}
@@ -54,10 +59,10 @@ def key_of(request: Request) -> str | None:
     given = request.headers.getlist(HEADER)
     if not given:
         return None
-    quoted = _QUOTED.fullmatch(given[0])
-    if len(given) > 1 or not (quoted or (_BARE.fullmatch(given[0]) and '"' not in given[0])):
+    fit = _FIT.fullmatch(given[0])
+    if len(given) > 1 or fit is None:
         raise Refused(INVALID_KEY, f'Send one header such as `{HEADER}: "8e03978e-40d5"`, of at most 255 characters.')
-    return re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else given[0]
+    return fit[0] if fit[1] is None else re.sub(r"\\(.)", r"\1", fit[1])
 
 
 async def once(

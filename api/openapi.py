@@ -53,6 +53,8 @@ class Service(FastAPI):
             for name, path in document["paths"].items():
                 for operation in path.values():
                     _declare(operation["responses"])
+                    for parameter in operation.get("parameters", ()):
+                        _never_null(parameter["schema"])
                     scopes = needed.get(operation["operationId"], [])
                     operation["security"] = [] if name in OPEN_TO_ALL else [{"key": scopes}]
         return super().openapi()
@@ -65,6 +67,14 @@ def _scopes(routes: Iterable[Any]) -> Iterator[tuple[str, list[str]]]:
             yield route.unique_id, [one.call.use for one in route.dependant.dependencies if isinstance(one.call, For)]
         else:  # a router within, whose routes some versions of the framework keep there
             yield from _scopes(getattr(getattr(route, "original_router", None), "routes", ()))
+
+
+def _never_null(schema: dict[str, Any]) -> None:
+    """A parameter may be left out, and is then None here; nobody can send it as null."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) == 1:
+        del schema["anyOf"]
+        schema |= kinds[0]
 
 
 def _declare(responses: dict[str, Any]) -> None:

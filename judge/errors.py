@@ -16,6 +16,8 @@ exception for callers: it is an outcome in the grade.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class JudgeError(Exception):
     """Something that the person who started the program can mend."""
@@ -47,6 +49,10 @@ class Waiting(JudgeError):
     def __init__(self, seconds: float) -> None:
         super().__init__("the provider is at work on a batch of it")
         self.seconds = seconds
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as it is: made again from its message, it would lack the seconds."""
+        return type(self), (self.seconds,)
 
 
 class Paused(JudgeError):

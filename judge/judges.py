@@ -30,7 +30,8 @@ CACHE_WRITE_SHARE = 1.25
 #: Providers that keep answers where they are told to.
 STORES = ("openai", "openai-responses")
 
-Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+#: At most a dollar a token, so that sums of them stay numbers.
+Dollars = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
 class Rates(BaseModel):
@@ -115,10 +116,10 @@ class Judge(BaseModel):
     criteria_per_call: Annotated[int, Field(ge=1, le=100)] = Field(default=25, description="Asked for in one call.")
     logprobs: bool = Field(default=False, description="Ask for the probabilities of tokens, for distributions.")
     images: bool = Field(default=False, description="Whether the model takes images.")
-    timeout_s: Annotated[float, Field(gt=0)] = 180.0
+    timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 180.0
     concurrency: Annotated[int, Field(ge=1, le=4096)] = 16
-    rpm: Annotated[float, Field(gt=0)] | None = Field(default=None, description="Requests a minute.")
-    tpm: Annotated[float, Field(gt=0)] | None = Field(default=None, description="Tokens a minute.")
+    rpm: Annotated[float, Field(gt=0, le=1e9)] | None = Field(default=None, description="Requests a minute.")
+    tpm: Annotated[float, Field(gt=0, le=1e12)] | None = Field(default=None, description="Tokens a minute.")
     price: Price | None = Field(default=None, description="Overrides the price list.")
     store: bool = Field(default=False, description="Have answers kept there, so that a lost one can be looked up.")
     options: dict[str, Any] = Field(default_factory=dict, description="What the provider alone understands.")

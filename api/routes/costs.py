@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from api.desk import ToRead
 from api.openapi import answer, problems
@@ -18,6 +20,17 @@ router = APIRouter(prefix="/v1/costs", tags=["costs"])
 
 MOST = 1_000
 EPOCH = date(1970, 1, 1)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+def _written_out(value: object) -> object:
+    """A date as ISO 8601 writes it: a number would be read as seconds since 1970."""
+    if isinstance(value, str) and _DAY.fullmatch(value) is None:
+        raise PydanticCustomError("day", "Write a day such as 2026-11-01")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_written_out)]
 
 
 class Cost(BaseModel):
@@ -75,9 +88,9 @@ def list_costs(
     desk: ToRead,
     by: Annotated[By, Query(examples=["run"], description="What they are told by.")] = By.RUN,
     begins: Annotated[
-        date | None, Query(alias="from", examples=["2026-11-01"], description="The first day, in UTC.")
+        Day | None, Query(alias="from", examples=["2026-11-01"], description="The first day, in UTC.")
     ] = None,
-    ends: Annotated[date | None, Query(alias="to", examples=["2026-11-30"], description="The last day.")] = None,
+    ends: Annotated[Day | None, Query(alias="to", examples=["2026-11-30"], description="The last day.")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST, examples=[100])] = 100,
 ) -> CostList:
     """What calls cost by the ledger: the runs or judges that cost most, or day by day, the newest first."""

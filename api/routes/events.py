@@ -45,6 +45,18 @@ LONGEST_S = 600.0
 RETRY_MS = 1000
 ID = r"^\d{1,10}\.\d{1,10}\.(none|queued|running|paused|cancelled|completed)$"
 
+#: One event, as the description has it.
+EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["status", "grade", "end"]},
+        "id": {"type": "string", "pattern": ID},
+        "data": {"type": "string", "description": "JSON: a grade, or how the run stands."},
+        "retry": {"type": "integer"},
+    },
+    "required": ["event", "id", "data"],
+}
+
 log = logging.getLogger(__name__)
 
 
@@ -111,7 +123,7 @@ class _Stream(EventSourceResponse):
             "description": "Events: `status`, `grade`, and `end`, after which the stream ends.",
             "content": {
                 "text/event-stream": {
-                    "schema": {"type": "string"},
+                    "schema": EVENT,
                     "example": "".join(
                         (
                             _event("status", RUN, Told(0, 1, "running")).decode(),

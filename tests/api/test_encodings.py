@@ -6,12 +6,12 @@ import gzip
 import json
 import tracemalloc
 import zlib
-from typing import Any
 
 import pytest
 
 from api.bodies import LARGEST_BYTES
 from tests.api.conftest import JSON, Client, Reply
+from tests.api.hostile import bomb
 from tests.api.test_runs import body
 
 GZIP = JSON | {"Content-Encoding": "gzip"}
@@ -51,13 +51,6 @@ def test_other_encodings_are_refused_with_those_that_are_taken(service: Client, 
     refused = post(service, b"x", **{"Content-Encoding": named})
     assert (refused.status, refused.json["type"]) == (415, "urn:judge:problem:other-encoding")
     assert refused.headers["Accept-Encoding"] == "gzip, identity"
-
-
-def bomb(size: int) -> bytes:
-    """Zeros in gzip, a thousandth as large as they are."""
-    packing: Any = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
-    block = bytes(1 << 20)
-    return b"".join(packing.compress(block) for _ in range(size >> 20)) + bytes(packing.flush())
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(service: Client) -> None:

@@ -13,6 +13,7 @@ import judge.errors
 import judge.providers
 from judge import JudgeError
 from judge.attempts import Again
+from judge.errors import Waiting
 from judge.judges import Asking
 from judge.providers import CallError, Rejected, Request
 from judge.providers.quoting import unquoted
@@ -28,6 +29,8 @@ def made(kind: type[Exception]) -> Exception:
     match kind.__name__:
         case "Rejected":
             return Rejected("http_400", "a line", 400, 1.5, "temperature")
+        case "Waiting":
+            return Waiting(2.0)
         case "Again":
             return Again("http_500", "a line", 2.0)
         case _:
@@ -40,12 +43,13 @@ def test_an_error_is_pickled_whole(kind: type[Exception]) -> None:
     error.__cause__ = ValueError(KEY)
     raw = pickle.dumps(error)
     back = pickle.loads(raw)
-    assert (type(back), str(back), vars(back)) == (kind, "a line", vars(error))
+    assert (type(back), str(back), vars(back)) == (kind, str(error), vars(error))
     assert KEY.encode() not in raw
 
 
 def test_all_errors_of_calls_are_looked_at() -> None:
-    assert {kind.__name__ for kind in CALLS} == {"CallError", "Rejected", "NotSent", "AnswerLost", "Unreadable"}
+    named = {"CallError", "Rejected", "NotSent", "AddressRefused", "AnswerLost", "Unreadable"}
+    assert {kind.__name__ for kind in CALLS} == named
     assert len(OTHERS) >= 7
 
 

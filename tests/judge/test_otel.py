@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from judge import Judge, SetupError, events
+from judge import Judge, SetupError, otel
 from judge.costs import Receipt
 from judge.grades import Grade, Graded
 from rubrics import Rubric
@@ -79,7 +79,7 @@ def send(rubric: Rubric, collector: Collector, monkeypatch: pytest.MonkeyPatch) 
 
     def sent(*grades: Grade, wanted: str = "events") -> Told:
         monkeypatch.setenv("JUDGE_OTEL", wanted)
-        (observer,) = events.wanted()
+        (observer,) = otel.wanted()
         for one in grades:
             observer.graded(Judge.load("simulated"), rubric, Graded(one, (), Receipt()))
         observer.close()
@@ -178,13 +178,13 @@ def test_nothing_is_sent_or_imported_unasked(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     for name in ("", "off", " OFF "):
         monkeypatch.setenv("JUDGE_OTEL", name)
-        assert events.wanted() == ()
+        assert otel.wanted() == ()
     monkeypatch.setenv("JUDGE_OTEL", "all")
     with pytest.raises(SetupError, match="JUDGE_OTEL is 'all'; write `events`"):
-        events.wanted()
+        otel.wanted()
     code = "import json, sys, api.app, judge.cli.grade; print(json.dumps(sorted(sys.modules)))"
     loaded = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
-    assert "judge.events" in loaded
+    assert "judge.otel" in loaded
     assert not [name for name in loaded if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))]
 
 
@@ -192,7 +192,7 @@ def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUDGE_OTEL", "events")
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk._logs", None)
     with pytest.raises(SetupError, match="its extra: otel"):
-        events.wanted()
+        otel.wanted()
 
 
 def test_the_page_names_every_attribute(send: Callable[..., Told]) -> None:
