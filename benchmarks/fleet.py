@@ -68,8 +68,18 @@ class Member:
 class Fleet:
     """Services and workers at one database, as long as the block lasts."""
 
-    def __init__(self, work: Work, stub: Stub, url: str, folder: Path, services: int, workers: int, each: int) -> None:
-        """`each` calls at a time of every process."""
+    def __init__(
+        self,
+        work: Work,
+        stub: Stub,
+        url: str,
+        folder: Path,
+        services: int,
+        workers: int,
+        each: int,
+        grading: bool = True,
+    ) -> None:
+        """`each` calls at a time of every process. The first service grades too, unless none is to."""
         judges, rubrics = folder / "judges", folder / "rubrics"
         judges.mkdir()
         rubrics.mkdir()
@@ -80,7 +90,7 @@ class Fleet:
         for n in range(services):
             with closing(socket.create_server(("127.0.0.1", 0))) as free:
                 port = int(free.getsockname()[1])
-            command = [JUDGE, "serve", "--no-keys", "--port", str(port), *(["--no-worker"] if n else [])]
+            command = [JUDGE, "serve", "--no-keys", "--port", str(port), *(["--no-worker"] if n or not grading else [])]
             self.services.append(Member(f"service-{n}", command, environment, folder, port))
         for n in range(workers):
             self.workers.append(Member(f"worker-{n}", [JUDGE, "worker", "--chunks", "4"], environment, folder))
