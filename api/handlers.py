@@ -60,7 +60,7 @@ def install(app: FastAPI) -> None:
 async def _answer(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if "Allow" in headers:
-        headers["Allow"] = _allowed(request)
+        headers["Allow"] = _allowed(request) or headers["Allow"]
     if isinstance(error, Paused) and not isinstance(error, BudgetUsedUp):
         headers["Retry-After"] = f"{BREAKER_COOLS_S:.0f}"
     if isinstance(error, Overloaded):
@@ -71,9 +71,10 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> str:
-    """The methods of a path: several routes may be of one, and each of them names its own alone."""
+    """The methods of a path, if it is described: several routes may be of one, and each of them names its own alone."""
     paths = request.app.openapi()["paths"]
-    methods = paths.get(request.url.path) or paths[request.scope["route"].path_format]
+    template = getattr(request.scope.get("route"), "path_format", "")
+    methods = paths.get(request.url.path) or paths.get(template, ())
     return ", ".join(sorted(map(str.upper, methods)))
 
 

@@ -21,7 +21,7 @@ from api.errors import Refused
 from api.feed import Feed
 from api.openapi import problems
 from api.problems import ACCESS, INVALID_REQUEST, JUDGE_SETUP, NO_SUCH_RUN, OVERLOADED, STORE_UNAVAILABLE
-from api.routes.examples import GRADE, RUN
+from api.routes.examples import GRADE
 from api.routes.runs import RunId, standing_of
 from judge import StoreError
 from judge.statuses import RunStatus, state_of
@@ -124,12 +124,7 @@ class _Stream(EventSourceResponse):
             "content": {
                 "text/event-stream": {
                     "schema": EVENT,
-                    "example": "".join(
-                        (
-                            _event("status", RUN, Told(0, 1, "running")).decode(),
-                            _event("grade", GRADE, Told(1, 1, "running")).decode(),
-                        )
-                    ),
+                    "example": {"event": "grade", "id": str(Told(1, 1, "running")), "data": GRADE.model_dump_json()},
                 }
             },
         },

@@ -176,8 +176,10 @@ def test_paths_that_there_are_not(service: Client) -> None:
     for path in hostile.PATHS:
         refused(service.get(path), path)
     for method in ("PUT", "PATCH", "DELETE", "TRACE", "OPTIONS", "HEAD", "S3CRET", "PROPFIND"):
-        reply = service.send(method, "/v1/runs")
-        assert (reply.status, reply.headers["Allow"]) == (405, "GET, POST"), method
+        for path, allowed in (("/v1/runs", "GET, POST"), ("/v1/runs/5c0e7b1f9a42", "GET"), ("/healthz", "GET")):
+            reply = service.send(method, path)
+            assert (reply.status, reply.headers["Allow"]) == (405, allowed), (method, path)
+    assert refused(service.send("POST", "/openapi.json"))["status"] == 405
 
 
 def spoken(service: Client, raw: bytes) -> bytes:
