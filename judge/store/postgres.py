@@ -2,15 +2,19 @@
 
 A transaction that broke off before its commit is void, and may be done again whatever it holds. One whose commit was
 not answered may be either; doing it again blindly could send a call twice or count an item twice. So each transaction
-notes its number, and the server, when it is there again, is asked what became of it.
+that writes leaves a mark, a number in a row of its thread's own, which is looked for when the server is there again.
+The server's own number of a transaction would not do: after a crash it may belong to another one.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import subprocess
+import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +23,7 @@ from sqlalchemy import URL, Connection, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from judge.errors import StoreError
+from judge.owner import this_process
 from judge.store.ballast import Ballast
 
 R = TypeVar("R")
@@ -36,13 +41,25 @@ CONNECTING = {
     "keepalives_count": "3",
     "tcp_user_timeout": "25000",
 }
+#: Marks of processes that are gone are forgotten after this.
+KEPT_S = 7 * 24 * 3600.0
 SECRET_PARAMETERS = {"password", "sslpassword"}
 
 #: It logs what the error tells, too.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
-_NUMBER = text("SELECT CAST(pg_current_xact_id_if_assigned() AS text)")
-_STATUS = text("SELECT pg_xact_status(CAST(:number AS xid8))")
+_MARK = text("""
+    INSERT INTO mark ("of", number, at) SELECT CAST(:of AS text), CAST(:number AS bigint), CAST(:at AS double precision)
+    WHERE pg_current_xact_id_if_assigned() IS NOT NULL
+    ON CONFLICT ("of") DO UPDATE SET number = excluded.number, at = excluded.at RETURNING number
+""")
+#: Waits for a transaction that is still open: until the server notices that we are gone.
+_MARKED = text("""
+    INSERT INTO mark ("of", number, at) VALUES (:of, 0, :at)
+    ON CONFLICT ("of") DO UPDATE SET at = excluded.at RETURNING number
+""")
+_FORGET = text("DELETE FROM mark WHERE at < :before")
+_IS_THERE = text("SELECT to_regclass('mark') IS NOT NULL")
 
 
 class Postgres:
@@ -74,6 +91,7 @@ class Postgres:
             raise StoreError("PostgreSQL needs psycopg; install this project with its extra: postgres") from None
         self._reading = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._gone_since: float | None = None
+        self._id, self._numbers, self._marking = uuid.uuid4().hex[:8], itertools.count(1), False
         event.listen(self._engine, "connect", self._configure)
 
     def prepare(self) -> None:
@@ -83,16 +101,16 @@ class Postgres:
         """See `Backend`. `work` may be called again, where its transaction is void."""
         waits = self._waits(patient)
         while True:
-            number: str | None = None
+            number: int | None = None
             try:
                 with self._engine.connect() as connection:
                     result = work(connection)
-                    number = connection.execute(_NUMBER).scalar()
+                    number = self._mark(connection)
                     connection.commit()
             except DBAPIError as error:
                 if not _passes(error):
                     raise
-                # Without a number nothing was written, or the commit was not yet asked for.
+                # Without a mark nothing was written, or the commit was not yet asked for.
                 if number is not None and self._was_committed(number, error):
                     return result
                 if not next(waits, False):
@@ -115,17 +133,32 @@ class Postgres:
                 self._gone_since = None
                 return result
 
-    def _was_committed(self, number: str, cause: DBAPIError) -> bool:
+    def _mark(self, connection: Connection) -> int | None:
+        """Leaves a mark in a transaction that writes, and returns its number; None for one that does not."""
+        if not self._marking:  # there is no place for it while the tables are being made
+            self._marking = bool(connection.execute(_IS_THERE).scalar())
+            if not self._marking:
+                return None
+            connection.execute(_FORGET, {"before": time.time() - KEPT_S})
+        mark = {"of": self._marker(), "number": next(self._numbers), "at": time.time()}
+        found: int | None = connection.execute(_MARK, mark).scalar()
+        return found
+
+    def _marker(self) -> str:
+        """Whose mark it is: this thread's, which has one transaction at a time."""
+        return f"{this_process()}:{self._id}:{threading.get_ident()}"
+
+    def _was_committed(self, number: int, cause: DBAPIError) -> bool:
         """What became of a transaction. Raises StoreError where the server does not tell in time."""
         for _ in self._waits(patient=True):
             try:
-                with self._reading.connect() as connection:
-                    status = connection.execute(_STATUS, {"number": number}).scalar()
+                with self._engine.connect() as connection:
+                    marked = connection.execute(_MARKED, {"of": self._marker(), "at": time.time()}).scalar()
+                    connection.commit()
             except DBAPIError as error:
                 cause = error
             else:
-                if status in {"committed", "aborted"}:  # or in progress, until the server notices that we are gone
-                    return bool(status == "committed")
+                return bool(marked == number)
         # No error of the database: whoever gets one of those may do the transaction again.
         raise self.explained(cause)
 

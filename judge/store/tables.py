@@ -6,6 +6,7 @@ A change here needs a migration, and a test compares the two.
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Double,
@@ -405,6 +406,16 @@ replay = Table(
     Column("at", Double, nullable=False),
     PrimaryKeyConstraint("tenant", "route", "key"),
     Index("replay_at", "tenant", "at"),
+)
+
+#: The newest transaction of each thread that writes, by which it knows whether one was committed. Of no tenant.
+mark = Table(
+    "mark",
+    metadata,
+    Column("of", String(256), nullable=False),  # the process, and its thread
+    Column("number", BigInteger, nullable=False),
+    Column("at", Double, nullable=False),
+    PrimaryKeyConstraint("of"),
 )
 
 #: When the next request, or token, of a server and key is due, whoever asks it. Of no tenant.

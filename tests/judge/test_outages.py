@@ -289,7 +289,7 @@ async def fetched(jobs: Jobs) -> Job:
 def queued(store: Store, *runs: str) -> None:
     """A job for each of these."""
     for run in runs:
-        store.change(store.jobs.enqueue, run)
+        store.change(store.jobs.enqueue, run, {})
 
 
 async def test_a_queue_that_was_away_is_asked_what_became_of_what_it_was_told(

@@ -1,4 +1,4 @@
-"""Several workers: the pace that they keep together, and on PostgreSQL the queue that brings them chunks of runs."""
+"""Several workers: the pace that they keep together; on PostgreSQL marks of commits, and a queue of chunks of runs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ def upgrade() -> None:
         "pace",
         sa.Column("of", sa.String(length=80), nullable=False),
         sa.Column("due", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("of"),
+    )
+    op.create_table(
+        "mark",
+        sa.Column("of", sa.String(length=256), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("of"),
     )
     connection = op.get_bind()
