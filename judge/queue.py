@@ -51,6 +51,7 @@ FAILED_S = 5.0
 log = logging.getLogger(__name__)
 #: It logs, with tracebacks, what is told here in a line, and every job.
 logging.getLogger("procrastinate").addHandler(logging.NullHandler())
+logging.getLogger("procrastinate").propagate = False
 
 
 class Queue:

@@ -47,6 +47,7 @@ SECRET_PARAMETERS = {"password", "sslpassword"}
 
 #: It logs what the error tells, too.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
+logging.getLogger("psycopg").propagate = False
 
 _MARK = text("""
     INSERT INTO mark ("of", number, at) SELECT CAST(:of AS text), CAST(:number AS bigint), CAST(:at AS double precision)
