@@ -27,6 +27,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from judge.errors import StoreError
 from judge.store.jobs import QUEUE, SILENCE_S, TASK
+from judge.store.postgres import IDLE_IN_TRANSACTION
 from judge.store.store import Store
 from judge.worker import Worker
 
@@ -102,6 +103,7 @@ class Queue:
             timeout=CONNECTION_S,
             reconnect_timeout=RECONNECT_S,
             check=AsyncConnectionPool.check_connection,
+            configure=_bounded,
         )
         app = App(connector=PsycopgConnector())
         app.job_manager = jobs = Jobs(app.connector)
@@ -299,6 +301,13 @@ class _Again(BaseRetryStrategy):
         """No job is given up: what ends a run stands in its submission."""
         seconds = exception.seconds if isinstance(exception, Later) else FAILED_S
         return RetryDecision(retry_at=datetime.now(UTC) + timedelta(seconds=seconds))
+
+
+async def _bounded(connection: AsyncConnection) -> None:
+    """A process that stands still in the middle of a transaction must not keep a job from others."""
+    await connection.set_autocommit(True)
+    await connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION}'")
+    await connection.set_autocommit(False)
 
 
 def _why(error: BaseException) -> str:
