@@ -133,10 +133,8 @@ class Grader:
 
     def questions(self, item: Item) -> Iterator[Question]:
         """What is asked about an item before anything is asked again."""
-        plan = self._plan if item.own_rubric is None else self._own(item.own_rubric)
-        text, images, room = prompts.user(item), self._images(item), self._judge.max_tokens
-        for part in plan.parts:
-            body = part.body(text, room, images) if images else part.body(text, room)
+        self._images(item)  # refused where the judge cannot see them
+        for _, body, images in self.first_calls(item):
             for sample in range(self._samples):
                 yield Question(body, sample, images)
 
