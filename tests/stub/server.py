@@ -83,6 +83,11 @@ def break_off(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
+def gone(reader: asyncio.StreamReader) -> bool:
+    """Whether the client has left, be it by closing its side or by a reset, which is no end of file to a reader."""
+    return reader.at_eof() or reader.exception() is not None
+
+
 async def answer(
     judge: StubJudge, path: str, raw: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
@@ -92,7 +97,7 @@ async def answer(
         await reader.read()
     elif delay:
         await asyncio.sleep(delay)
-    if reader.at_eof():
+    if gone(reader):
         return judge.finished(call, "client_gone", None)
     if reply.way == "reset":
         judge.finished(call, "reset", None)
@@ -102,7 +107,7 @@ async def answer(
         for byte in reply.body[:-1]:
             writer.write(bytes([byte]))
             await asyncio.sleep(0.05)
-            if reader.at_eof():
+            if gone(reader):
                 return judge.finished(call, "client_gone", None)
     writer.write(reply.body[-1:] if reply.way == "trickle" else reply.body)
     if reply.way == "cut_stream":
