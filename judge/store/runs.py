@@ -26,10 +26,10 @@ from judge.grades import OVERALL
 from judge.items import Item
 from judge.ledger import CallState, now
 from judge.owner import WORKERS, describe, is_dead, this_process
-from judge.store import batches
+from judge.store import batches, digests
 from judge.store.conflicts import ignoring
 from judge.store.locks import Lock, hold
-from judge.store.tables import call, grade, item, rubric, run, run_item, submission, verdict
+from judge.store.tables import call, digest, grade, item, rubric, run, run_item, submission, verdict
 from judge.verdicts import Outcome
 from rubrics import Rubric
 from rubrics import lowest as lowest_of
@@ -232,6 +232,7 @@ def reopen(connection: Connection, tenant: str, run_id: str, by: str, lost: bool
 
     Raises RunBusy where the run is no longer the owner's.
     """
+    _holder(connection, tenant, run_id)  # whoever ends an item of it must wait
     check_owned(connection, tenant, run_id, by)
     here = (run_item.c.tenant == tenant, run_item.c.run == run_id)
     reopened = 0
@@ -252,6 +253,7 @@ def reopen(connection: Connection, tenant: str, run_id: str, by: str, lost: bool
         done = update(run_item).where(*here, run_item.c.state == "finished", unscored)
         reopened += connection.execute(done.values(values)).rowcount
     if reopened:
+        digests.forget(connection, tenant, run_id)
         connection.execute(update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(state="open"))
     return reopened
 
@@ -324,7 +326,7 @@ def remove(connection: Connection, tenant: str, run_id: str, by_force: bool = Fa
         _check_free(connection, tenant, run_id, this_process())
     batches.check_none(connection, tenant, run_id)
     hold(connection, Lock.ITEMS)
-    for table in (verdict, grade, run_item, submission):
+    for table in (verdict, grade, digest, run_item, submission):
         connection.execute(delete(table).where(table.c.tenant == tenant, table.c.run == run_id))
     connection.execute(delete(run).where(run.c.tenant == tenant, run.c.id == run_id))
     used = exists().where(run_item.c.tenant == tenant, run_item.c.item_hash == item.c.hash)

@@ -8,15 +8,23 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, and_, select
 
 from judge.distributions import Distribution
 from judge.grades import Judged
+from judge.store.tables import grade, run_item, verdict
 from judge.store.tables import rubric as rubrics
-from judge.store.tables import run_item, verdict
 from judge.verdicts import Outcome, Verdict
 from rubrics import Rubric
 from rubrics.section import PART
+
+#: A grade is joined to its item in the newest revision.
+LATEST = and_(
+    grade.c.tenant == run_item.c.tenant,
+    grade.c.run == run_item.c.run,
+    grade.c.seq == run_item.c.seq,
+    grade.c.revision == run_item.c.revision,
+)
 
 
 @dataclass(frozen=True, slots=True)
