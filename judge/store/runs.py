@@ -25,7 +25,7 @@ from judge.errors import RunBusy
 from judge.grades import OVERALL
 from judge.items import Item
 from judge.ledger import CallState, now
-from judge.owner import WORKERS, describe, is_dead, this_process
+from judge.owner import WORKERS, describe, is_dead, is_gone, this_process
 from judge.store import batches, digests
 from judge.store.conflicts import ignoring
 from judge.store.locks import Lock, hold
@@ -56,12 +56,13 @@ def find(connection: Connection, tenant: str, fingerprint: str, by_force: bool =
     found = connection.execute(wanted.with_for_update()).first()
     if found is None or found.state != "loading":
         return found
-    if not by_force and not is_dead(found.owner):
+    gone = is_gone(found.owner, found.created_at)
+    if not by_force and not gone:
         raise RunBusy(
             f"run {found.id} is being loaded by {describe(found.owner)}; wait for it, or stop it; if that machine is "
-            "gone, grade with --take-over"
+            "gone, grade with --take-over, or submit it again in an hour"
         )
-    remove(connection, tenant, found.id, by_force)
+    remove(connection, tenant, found.id, by_force or gone)
     return None
 
 
@@ -326,11 +327,12 @@ def remove(connection: Connection, tenant: str, run_id: str, by_force: bool = Fa
         _check_free(connection, tenant, run_id, this_process())
     batches.check_none(connection, tenant, run_id)
     hold(connection, Lock.ITEMS)
+    used = select(run_item.c.item_hash).where(run_item.c.tenant == tenant)
+    unused = used.where(run_item.c.run == run_id).except_(used.where(run_item.c.run != run_id))
+    connection.execute(delete(item).where(item.c.tenant == tenant, item.c.hash.in_(unused)))
     for table in (verdict, grade, digest, run_item, submission):
         connection.execute(delete(table).where(table.c.tenant == tenant, table.c.run == run_id))
     connection.execute(delete(run).where(run.c.tenant == tenant, run.c.id == run_id))
-    used = exists().where(run_item.c.tenant == tenant, run_item.c.item_hash == item.c.hash)
-    connection.execute(delete(item).where(item.c.tenant == tenant, ~used))
 
 
 def next_round(connection: Connection, tenant: str, dataset: str, rubric: str, judge: str, mending: bool) -> int:

@@ -409,7 +409,7 @@ submission = Table(
     Column("turn", Integer, nullable=False),  # how often it was submitted anew
     Column("at", Double, nullable=False),
     PrimaryKeyConstraint("tenant", "run"),
-    Index("submission_state", "tenant", "state", "at"),
+    Index("submission_state", "state", "tenant", "at"),
 )
 
 #: Answers of the service that are given again to a request with the same idempotency key.

@@ -1,4 +1,4 @@
-"""What blocks of items came to, and indexes from which the totals of a large run are read."""
+"""What blocks of items came to, and indexes for what is asked of large runs and of many."""
 
 from __future__ import annotations
 
@@ -28,5 +28,7 @@ def upgrade() -> None:
     below = ["tenant", "run", "state", "lowest"]
     op.create_index("run_item_below", "run_item", below, sqlite_where=BELOW, postgresql_where=BELOW)
     op.create_index("run_item_own", "run_item", ["tenant", "run"], sqlite_where=OWN_RUBRIC, postgresql_where=OWN_RUBRIC)
+    op.drop_index("submission_state", "submission")
+    op.create_index("submission_state", "submission", ["state", "tenant", "at"])
     op.drop_index("call_run", "call")
     op.create_index("call_run", "call", ["tenant", "run", "state", *COUNTED])
