@@ -127,11 +127,13 @@ def summarise(store: Store, run_id: str, calibration: str | None = None) -> Summ
 
     Raises InputError, SetupError for a calibration that is not there, or is of another rubric or judge.
     """
-    (info,) = store.ask(store.results.runs, run_id)
-    rubric = store.ask(store.verdicts.stored_rubric, info.rubric.hash)
-    missing = info.items - info.finished - info.held
+    head = store.ask(store.results.run_head, run_id)
+    rubric = store.ask(store.verdicts.stored_rubric, head.rubric.hash)
     counted: dict[str, list[Cell]] = {}
-    digest = store.ask(store.digests.of_run, info.id, info.items, rubric)
+    digest = store.ask(store.digests.of_run, head.id, head.items, rubric)
+    totals = store.ask(store.results.totals, head.id, digest)
+    info = store.results.RunInfo.of(head, digest.count("finished"), digest.count("held"), totals.cost_usd)
+    missing = info.items - info.finished - info.held
     low, high = digest.bounds
     for cell in digest.cells:
         counted.setdefault(cell.criterion, []).append(cell)
@@ -148,7 +150,7 @@ def summarise(store: Store, run_id: str, calibration: str | None = None) -> Summ
             low + store.ask(store.results.lowest_open, info.id),
             high + missing,
         ),
-        totals=store.ask(store.results.totals, info.id, digest),
+        totals=totals,
         causes=tuple(digest.causes),
         **_by_calibration(store, info, calibration),
     )

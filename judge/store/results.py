@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Integer, Row, Select, Table, and_, cast, func, or_, select, text
@@ -20,6 +20,9 @@ from judge.store.tables import rubric as rubrics
 from judge.store.verdicts import LATEST, by_place, stored_rubric, verdict_of
 from judge.verdicts import Outcome
 from rubrics import Criterion, Rubric
+
+#: What calls may have been paid for; a lost one at its worst.
+PAID = (CallState.ANSWERED, CallState.LOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,12 @@ class RunInfo(RunHead):
     finished: int
     held: int
     cost_usd: float | None
+
+    @classmethod
+    def of(cls, head: RunHead, finished: int, held: int, cost_usd: float | None) -> RunInfo:
+        """A run that is so far."""
+        told = {one.name: getattr(head, one.name) for one in fields(head)}
+        return cls(**told, finished=finished, held=held, cost_usd=cost_usd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +178,20 @@ def lowest_open(connection: Connection, tenant: str, run_id: str) -> float:
 
 def totals(connection: Connection, tenant: str, run_id: str, digest: digests.Digest) -> Totals:
     """Sums over the calls of a run, and over its items, by what these came to."""
-    sums = (func.sum(cast(call.c.usable, Integer)), func.sum(cast(call.c.possible_duplicate, Integer)))
-    tokens = (func.sum(call.c.prompt_tokens), func.sum(call.c.completion_tokens))
-    counted = select(call.c.state, func.count(), *sums, *tokens).where(*_here(call, tenant, run_id))
-    calls = {row[0]: [one or 0 for one in row[1:]] for row in connection.execute(counted.group_by(call.c.state))}
+    counted = (
+        func.count(),
+        func.sum(cast(call.c.usable, Integer)),
+        func.sum(cast(call.c.possible_duplicate, Integer)),
+        func.sum(call.c.prompt_tokens),
+        func.sum(call.c.completion_tokens),
+        func.count().filter(call.c.cost_usd.is_(None)),
+        func.sum(call.c.cost_usd),
+    )
+    rows = select(call.c.state, *counted).where(*_here(call, tenant, run_id)).group_by(call.c.state)
+    calls = {row[0]: [one or 0 for one in row[1:]] for row in connection.execute(rows)}
     by_state = {state: row[0] for state, row in calls.items()}
     usable, twice, prompt, completion = (sum(row[place] for row in calls.values()) for place in range(1, 5))
+    paid = [calls[state] for state in PAID if state in calls]
     own = select(func.count()).select_from(run_item).where(*_here(run_item, tenant, run_id), text(OWN_RUBRIC))
     answered = by_state.get(CallState.ANSWERED, 0)
     return Totals(
@@ -187,7 +204,7 @@ def totals(connection: Connection, tenant: str, run_id: str, digest: digests.Dig
         possible_duplicates=twice,
         prompt_tokens=prompt,
         completion_tokens=completion,
-        cost_usd=_cost(connection, tenant, run_id),
+        cost_usd=None if any(row[5] for row in paid) else float(sum(row[6] for row in paid)),
         models=digest.models,
         own_rubrics=connection.execute(own).scalar_one(),
         passed=digest.passing(True),
@@ -198,7 +215,7 @@ def totals(connection: Connection, tenant: str, run_id: str, digest: digests.Dig
 def _cost(connection: Connection, tenant: str, run_id: str) -> float | None:
     """Dollars of the calls that may have been paid; None where one of them has no price."""
     unpriced, usd = func.count().filter(call.c.cost_usd.is_(None)), func.coalesce(func.sum(call.c.cost_usd), 0.0)
-    paid = call.c.state.in_([CallState.ANSWERED, CallState.LOST])
+    paid = call.c.state.in_(PAID)
     row = connection.execute(select(unpriced, usd).where(*_here(call, tenant, run_id), paid)).one()
     return None if row[0] else float(row[1])
 
