@@ -16,6 +16,7 @@ from judge.judges import Judge
 from judge.runs import Options, Run
 from judge.store import open_store
 from judge.store.store import Store
+from judge.summary import summarise
 from rubrics import Rubric
 
 
@@ -45,7 +46,7 @@ async def main() -> None:
         with measured.Stopwatch() as watch:
             await run.execute()
         await run.close()
-        totals = asdict(store.ask(store.results.totals, run.id))
+        totals = asdict(summarise(store, run.id).totals)
         errors = Counter(run.progress.unscored)
         measured.write(
             given.out, watch, scores_of(store, run, rubric.ids), errors, totals=totals, troubles=run.troubles

@@ -1,8 +1,8 @@
 """What the service adds to grading: `python -m benchmarks.service`.
 
 Runs of 100 items over HTTP, beside `judge grade` of as many items in the same run of this benchmark: all at once, then
-as they come at half the rate that this reached, then at one and a half times it. A stub judge of 50 ms, and everything
-on the same cores.
+as they come at half the rate that this reached, then at one and a half times it. Before all that single grades, one
+after the other, beside the judge itself. A stub judge of 50 ms, and everything on the same cores.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from benchmarks.postgres import SERVER, database
 from benchmarks.work import Work, prose_items
 
 LATENCY_MS, CONCURRENCY, ITEMS = 50.0, 64, 100
-RUNS, SECONDS = 40, 20.0
+RUNS, SECONDS, SINGLE = 40, 20.0, 100
 Items = list[dict[str, str]]
 JSON = {"Content-Type": "application/json"}
 
@@ -92,6 +92,26 @@ def serving(work: Work, stub: Stub, url: str) -> Iterator[tuple[Client, subproce
             process.terminate()
 
 
+def single(client: Client, stub: Stub, items: Items, name: str) -> tuple[float, float]:
+    """Seconds of a grade over HTTP, and of the judge's own answer, as a client has it: medians, in turns."""
+    asked = {"model": "stub-judge", "messages": [{"role": "user", "content": items[0]["output"]}]}
+    grades, answers = [], []
+    judge = http.client.HTTPConnection(stub.url.removeprefix("http://"), timeout=60)
+    with closing(judge):
+        for place in range(SINGLE + 1):
+            body = client.submitted(items[place % ITEMS : place % ITEMS + 1], f"{name} single {place}")
+            body = json.dumps({key: value for key, value in json.loads(body).items() if key != "name"}).encode()
+            began = time.perf_counter()
+            status, told = client.ask("POST", "/v1/grades", body)
+            grades.append(time.perf_counter() - began)
+            assert (status, told["data"][0]["outcome"]) == (200, "scored"), told
+            began = time.perf_counter()
+            judge.request("POST", "/v1/chat/completions", json.dumps(asked), JSON)
+            judge.getresponse().read()
+            answers.append(time.perf_counter() - began)
+    return median(grades[1:]), median(answers[1:])  # the first one makes the judge's connections
+
+
 def at_once(client: Client, items: Items, runs: int, name: str) -> float:
     """Grades a second, where all runs are submitted one after the other and then graded to the end."""
     client.wait([client.ask("POST", "/v1/runs", client.submitted(items[:1], f"{name} warm"))[1]["id"]])
@@ -138,6 +158,7 @@ def measure(name: str, url: str, work: Work, stub: Stub, reps: int) -> tuple[lis
     """Checks and figures of the service on one database, in turns with `judge grade` on SQLite."""
     items = list(prose_items(ITEMS))
     with serving(work, stub, url) as (client, process):
+        grade_s, answer_s = single(client, stub, items, name)
         turns = [
             (
                 RUNS * ITEMS / run("ours", stub, work, RUNS * ITEMS, CONCURRENCY).wall_s,
@@ -155,6 +176,8 @@ def measure(name: str, url: str, work: Work, stub: Stub, reps: int) -> tuple[lis
         graded = client.wait(accepted)
         after = resident_mb(process.pid)
     figures = {
+        "a single grade, ms": grade_s * 1000,
+        "the judge's answer, ms": answer_s * 1000,
         "judge grade, grades a second": plain,
         "grades a second": rate,
         "submit p50, ms": median(took) * 1000,
@@ -166,6 +189,7 @@ def measure(name: str, url: str, work: Work, stub: Stub, reps: int) -> tuple[lis
     }
     table((name, "value"), list(figures.items()))
     checks = [
+        Check(f"{name}: a grade beyond the judge's answer, p50, ms", (grade_s - answer_s) * 1000, most=15),
         Check(f"{name}: judge grade beside it", median(one / other for one, other in turns), most=1 / 0.7),
         Check(f"{name}: submit p99 at half the load, ms", p99 * 1000, most=100),
         Check(f"{name}: accepted and not graded beyond it", len(accepted) * ITEMS - graded, exactly=0),

@@ -18,7 +18,7 @@ from rubrics.criterion import Levelled
 
 if TYPE_CHECKING:
     from judge.store.changes import Change, Overlap
-    from judge.store.results import RunInfo
+    from judge.store.results import RunHead
     from judge.store.store import Store
 
 
@@ -99,8 +99,8 @@ class Diff:
     the others.
     """
 
-    before: RunInfo
-    after: RunInfo
+    before: RunHead
+    after: RunHead
     overlap: Overlap
     criteria: tuple[CriterionDiff, ...]
     criteria_only_before: tuple[str, ...]
@@ -130,7 +130,7 @@ class _Moved:
     changes: tuple[Change, ...] = field(compare=False)
 
 
-def diff(store: Store, before: RunInfo, after: RunInfo, most: int = 10) -> Diff:
+def diff(store: Store, before: RunHead, after: RunHead, most: int = 10) -> Diff:
     """Compares two runs by the ids of their items, and tells `most` items in full. Memory does not grow with them."""
     one, other = (store.ask(store.verdicts.stored_rubric, run.rubric.hash) for run in (before, after))
     among = set(other.ids)
@@ -157,7 +157,7 @@ def diff(store: Store, before: RunInfo, after: RunInfo, most: int = 10) -> Diff:
     )
 
 
-def _items(store: Store, before: RunInfo, after: RunInfo) -> Iterator[tuple[Change, ...]]:
+def _items(store: Store, before: RunHead, after: RunHead) -> Iterator[tuple[Change, ...]]:
     for past in range(-1, before.items, PAGE):
         page = store.ask(store.changes.page, before.id, after.id, past, PAGE)
         for _, among in groupby(page, key=attrgetter("item")):

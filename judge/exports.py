@@ -18,7 +18,7 @@ from judge.trust import applier
 if TYPE_CHECKING:
     from polars import DataFrame
 
-    from judge.store.results import RunInfo
+    from judge.store.results import RunHead, RunInfo
     from judge.store.store import Store
 
 ROWS_A_GROUP = 5_000
@@ -55,7 +55,7 @@ def find_run(store: Store, ref: str) -> RunInfo:
     return (exact or found)[0]
 
 
-def grades_of(store: Store, info: RunInfo, calibration: str | None = None) -> Iterator[Grade]:
+def grades_of(store: Store, info: RunHead, calibration: str | None = None) -> Iterator[Grade]:
     """All graded items of a run in the order of the input, a page in memory at a time.
 
     By the calibration that is named, or that the run was graded with, where there is one.
@@ -137,7 +137,7 @@ class _Table:
         return (flat(grade, self._meta) for grade in grades)
 
 
-def write_csv(file: IO[str], store: Store, info: RunInfo, calibration: str | None = None) -> None:
+def write_csv(file: IO[str], store: Store, info: RunHead, calibration: str | None = None) -> None:
     """A run as CSV, a row an item. Text that a spreadsheet would take for a formula gets an apostrophe before it."""
     table = _Table(grades_of(store, info, calibration))
     # A run that is under way may bring columns after the first look.
@@ -147,7 +147,7 @@ def write_csv(file: IO[str], store: Store, info: RunInfo, calibration: str | Non
         writer.writerow({name: inert(value) for name, value in row.items()})
 
 
-def write_parquet(file: IO[bytes], store: Store, info: RunInfo, calibration: str | None = None) -> None:
+def write_parquet(file: IO[bytes], store: Store, info: RunHead, calibration: str | None = None) -> None:
     """A run as Parquet, a row an item. Raises SetupError where pyarrow is not installed."""
     try:
         import pyarrow.parquet  # noqa: PLC0415 - an extra, and heavy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,6 +22,8 @@ def _started(pid: int) -> str:
     return "" if fields[0] in ENDED else fields[19]
 
 
+#: How long what a process of another machine has begun is taken to be under way.
+WORD_S = 3600.0
 #: States of a process of which nothing is left but its number.
 ENDED = frozenset("ZX")
 #: Has a run that any worker of the service may grade a chunk of.
@@ -51,6 +54,14 @@ def is_dead(owner: str) -> bool:
     except PermissionError:
         pass
     return _started(int(pid)) != started
+
+
+def is_gone(owner: str, since: float) -> bool:
+    """Whether nobody ends any more what an owner has begun at a time, where that takes minutes.
+
+    Of another machine nobody knows whether a process lives: its word holds for an hour.
+    """
+    return is_dead(owner) or (not owner.startswith(f"{socket.gethostname()}:") and since < time.time() - WORD_S)
 
 
 def describe(owner: str) -> str:

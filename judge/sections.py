@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from rubrics import Rubric, Section, lowest
 from rubrics.scoring import part
 
-if TYPE_CHECKING:
-    from judge.store.figures import Scores
-    from judge.store.results import RunInfo
-    from judge.store.store import Store
 
-#: Items whose scores are in memory at a time.
-PAGE = 1000
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What an item has on the criteria of the run's rubric: numbers, and criteria that do not apply to it."""
+
+    values: dict[str, float]
+    not_applicable: frozenset[str]
+
+
+class Sum(NamedTuple):
+    """A section over items: those to which it applies, those with all scores, and sums of what it can be."""
+
+    n: int = 0
+    scored: int = 0
+    not_applicable: int = 0
+    total: float = 0.0  #: of the scored ones
+    low: float = 0.0
+    high: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +69,28 @@ class SectionSummary:
         return self.scored / self.n if self.n else None
 
 
-def section_summaries(store: Store, info: RunInfo, rubric: Rubric, missing: int) -> tuple[SectionSummary, ...]:
-    """Every section of a run's rubric. `missing` items have no grade yet. Reads all grades, a page at a time."""
-    sums = [_Sum(section, depth, missing) for section, depth in _within(rubric.sections)]
-    if not sums:
-        return ()
-    for first in range(0, info.items, PAGE):
-        for scores in store.ask(store.figures.scores, info.id, first, first + PAGE - 1):
-            for one in sums:
-                one.add(scores)
-    return tuple(one.summary() for one in sums)
+def section_sums(rubric: Rubric, graded: Iterable[Scores]) -> tuple[Sum, ...]:
+    """Every section of a rubric, in the order of writing, over graded items."""
+    sections = [section for section, _ in _within(rubric.sections)]
+    sums = [Sum()] * len(sections)
+    for scores in graded:
+        for place, section in enumerate(sections):
+            sums[place] = _added(sums[place], _sum(section, scores))
+    return tuple(sums)
+
+
+def added(some: Sequence[Sum], others: Sequence[Sum]) -> tuple[Sum, ...]:
+    """The sums over both of two lots of items; an empty one is of no items."""
+    if not some or not others:
+        return tuple(some or others)
+    return tuple(_added(one, other) for one, other in zip(some, others, strict=True))
+
+
+def section_summaries(rubric: Rubric, sums: Sequence[Sum], missing: int) -> tuple[SectionSummary, ...]:
+    """Every section of a run's rubric, from its sums over the graded items. `missing` ones have no grade yet."""
+    within = list(_within(rubric.sections))
+    whole = sums or [Sum()] * len(within)
+    return tuple(_summary(section, depth, one, missing) for (section, depth), one in zip(within, whole, strict=True))
 
 
 def _within(sections: Iterable[Section], depth: int = 0) -> Iterator[tuple[Section, int]]:
@@ -76,40 +99,41 @@ def _within(sections: Iterable[Section], depth: int = 0) -> Iterator[tuple[Secti
         yield from _within(section.sections, depth + 1)
 
 
-class _Sum:
-    """One section, summed up item by item."""
+def _added(one: Sum, other: Sum) -> Sum:
+    return Sum(
+        one.n + other.n,
+        one.scored + other.scored,
+        one.not_applicable + other.not_applicable,
+        one.total + other.total,
+        one.low + other.low,
+        one.high + other.high,
+    )
 
-    def __init__(self, section: Section, depth: int, missing: int) -> None:
-        self._section, self._depth, self._lowest = section, depth, lowest(section)
-        # Where only labels are asked for, nothing counts, and nothing is missing.
-        missing = missing if any(criterion.valued for criterion in section.walk()) else 0
-        self._n, self._scored, self._not_applicable, self._total = missing, 0, 0, 0.0
-        self._low, self._high = missing * self._lowest, float(missing)
 
-    def add(self, scores: Scores) -> None:
-        span = part(self._section, scores.values, scores.not_applicable)
-        if span is None:
-            self._not_applicable += 1
-            return
-        self._n += 1
-        self._low += span.low
-        self._high += span.high
-        if span.complete:
-            self._scored += 1
-            self._total += span.low
+def _sum(section: Section, scores: Scores) -> Sum:
+    """A section over one item."""
+    span = part(section, scores.values, scores.not_applicable)
+    if span is None:
+        return Sum(not_applicable=1)
+    total = span.low if span.complete else 0.0
+    return Sum(n=1, scored=int(span.complete), total=total, low=span.low, high=span.high)
 
-    def summary(self) -> SectionSummary:
-        return SectionSummary(
-            section=self._section.id,
-            description=self._section.description,
-            weight=self._section.weight,
-            depth=self._depth,
-            criteria=tuple(criterion.id for criterion in self._section.criteria),
-            n=self._n,
-            scored=self._scored,
-            not_applicable=self._not_applicable,
-            mean=self._total / self._scored if self._scored else None,
-            low=self._low / self._n if self._n else None,
-            high=self._high / self._n if self._n else None,
-            minimum=self._lowest,
-        )
+
+def _summary(section: Section, depth: int, found: Sum, missing: int) -> SectionSummary:
+    # Where only labels are asked for, nothing counts, and nothing is missing.
+    missing = missing if any(criterion.valued for criterion in section.walk()) else 0
+    worst, n = lowest(section), found.n + missing
+    return SectionSummary(
+        section=section.id,
+        description=section.description,
+        weight=section.weight,
+        depth=depth,
+        criteria=tuple(criterion.id for criterion in section.criteria),
+        n=n,
+        scored=found.scored,
+        not_applicable=found.not_applicable,
+        mean=found.total / found.scored if found.scored else None,
+        low=(found.low + missing * worst) / n if n else None,
+        high=(found.high + missing) / n if n else None,
+        minimum=worst,
+    )

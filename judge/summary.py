@@ -16,7 +16,8 @@ from rubrics import Criterion
 
 if TYPE_CHECKING:
     from judge.calibration.summaries import CalibratedSummary
-    from judge.store.results import Cell, RunInfo, Totals
+    from judge.store.digests import Cell
+    from judge.store.results import RunInfo, Totals
     from judge.store.store import Store
 
 #: Figures that differ by less than this are the same: sums of weights leave such crumbs.
@@ -126,26 +127,31 @@ def summarise(store: Store, run_id: str, calibration: str | None = None) -> Summ
 
     Raises InputError, SetupError for a calibration that is not there, or is of another rubric or judge.
     """
-    (info,) = store.ask(store.results.runs, run_id)
-    rubric = store.ask(store.verdicts.stored_rubric, info.rubric.hash)
-    missing = info.items - info.finished - info.held
+    head = store.ask(store.results.run_head, run_id)
+    rubric = store.ask(store.verdicts.stored_rubric, head.rubric.hash)
     counted: dict[str, list[Cell]] = {}
-    for cell in store.ask(store.results.cells, info.id):
+    digest = store.ask(store.digests.of_run, head.id, head.items, rubric)
+    totals = store.ask(store.results.totals, head.id, digest)
+    info = store.results.RunInfo.of(head, digest.count("finished"), digest.count("held"), totals.cost_usd)
+    missing = info.items - info.finished - info.held
+    low, high = digest.bounds
+    for cell in digest.cells:
         counted.setdefault(cell.criterion, []).append(cell)
     criteria = [_criterion(one, counted.get(one.id, []), missing) for one in rubric.leaves]
     return Summary(
         run=info,
         open=missing,
         criteria=tuple(criteria),
-        sections=section_summaries(store, info, rubric, missing),
+        sections=section_summaries(rubric, digest.sections, missing),
         overall=_overall(
             store.ask(store.results.lowest, info.id),
             counted.get(OVERALL, []),
             missing,
-            *store.ask(store.results.bounds, info.id),
+            low + store.ask(store.results.lowest_open, info.id),
+            high + missing,
         ),
-        totals=store.ask(store.results.totals, info.id),
-        causes=tuple(store.ask(store.results.causes, info.id)),
+        totals=totals,
+        causes=tuple(digest.causes),
         **_by_calibration(store, info, calibration),
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from judge.calibration.applying import Applier
     from judge.grades import JudgeRef
-    from judge.store.results import RunInfo
+    from judge.store.results import RunHead
     from judge.store.store import Store
     from rubrics import Rubric
 
@@ -19,7 +19,7 @@ def check(store: Store, calibration: str, rubric: Rubric, judge: JudgeRef, sampl
     return id_
 
 
-def applier(store: Store, info: RunInfo, calibration: str | None = None) -> Applier | None:
+def applier(store: Store, info: RunHead, calibration: str | None = None) -> Applier | None:
     """What shows grades of a run by a calibration: the named one, or that which it was graded with; None for none.
 
     Raises InputError where there is no such calibration, and SetupError for one of another rubric or judge.

@@ -11,7 +11,7 @@ from api.desk import ToRead
 from api.openapi import answer, problems
 from api.problems import ACCESS, INVALID_REQUEST, NO_SUCH_RUN, STORE_UNAVAILABLE
 from api.routes.examples import RUN
-from api.routes.runs import ID, RunId, standing_of
+from api.routes.runs import ID, RunId, head_of
 from judge.diffs import diff
 from judge.grades import OVERALL
 from judge.verdicts import Outcome
@@ -131,5 +131,5 @@ def compare_runs(
     most: Annotated[int, Query(ge=0, le=MOST_MOVED, examples=[10], description="Items to tell in full.")] = 10,
 ) -> Comparison:
     """Compares two runs item by item, as `judge runs diff` does."""
-    before, after = (standing_of(desk.store, one).info for one in (run, other))
+    before, after = (head_of(desk.store, one) for one in (run, other))
     return Comparison.model_validate(diff(desk.store, before, after, most).as_dict())

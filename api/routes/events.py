@@ -22,11 +22,11 @@ from api.feed import Feed
 from api.openapi import problems
 from api.problems import ACCESS, INVALID_REQUEST, JUDGE_SETUP, NO_SUCH_RUN, OVERLOADED, STORE_UNAVAILABLE
 from api.routes.examples import GRADE
-from api.routes.runs import RunId, standing_of
+from api.routes.runs import RunId, head_of, standing_of
 from judge import StoreError
 from judge.statuses import RunStatus, state_of
 from judge.store.endings import Mark
-from judge.store.results import RunInfo
+from judge.store.results import RunHead
 from judge.store.store import Store
 from judge.trust import applier
 
@@ -149,7 +149,7 @@ async def follow_run(
     What is resumed later is told by a new stream.
     """
     store, feed = desk.store, request.state.feed
-    info = (await asyncio.to_thread(standing_of, store, run)).info
+    info = await asyncio.to_thread(head_of, store, run)
     by = await asyncio.to_thread(applier, store, info)
     told = Told() if last is None else Told.parse(last)
     mark = (await asyncio.to_thread(store.ask, store.endings.marks, [run])).get(run)
@@ -160,7 +160,7 @@ async def follow_run(
 
 
 async def _events(
-    feed: Feed, store: Store, info: RunInfo, by: Applier | None, mark: Mark | None, told: Told
+    feed: Feed, store: Store, info: RunHead, by: Applier | None, mark: Mark | None, told: Told
 ) -> AsyncGenerator[bytes, None]:
     """What a reader has not been told, and then what comes. A page is read when the one before it has been taken."""
     until = time.monotonic() + LONGEST_S

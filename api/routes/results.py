@@ -17,9 +17,9 @@ from api.envelopes import GradePage
 from api.openapi import answer, problems
 from api.problems import ACCESS, INVALID_REQUEST, JUDGE_SETUP, NO_SUCH_RUN, STORE_UNAVAILABLE
 from api.routes.examples import GRADE, SUMMARY
-from api.routes.runs import RunId, standing_of
+from api.routes.runs import RunId, head_of
 from judge.exports import grades_of, write_csv, write_parquet
-from judge.store.results import RunInfo
+from judge.store.results import RunHead
 from judge.store.store import Store
 from judge.summary import summarise
 from judge.trust import applier
@@ -53,7 +53,7 @@ def get_summary(run: RunId, desk: ToRead) -> dict[str, Any]:
 
     By the calibration that it was submitted with, if any, each criterion also with its finding.
     """
-    return summarise(desk.store, standing_of(desk.store, run).info.id).as_dict()
+    return summarise(desk.store, head_of(desk.store, run).id).as_dict()
 
 
 @router.get(
@@ -70,7 +70,8 @@ def get_grades(
     limit: Annotated[int, Query(ge=1, le=MOST_GRADES, examples=[100])] = 100,
 ) -> GradePage:
     """The grades of a run so far, in the order of its items, by the calibration that it was submitted with, if any."""
-    info, store = standing_of(desk.store, run).info, desk.store
+    store = desk.store
+    info = head_of(store, run)
     found = store.ask(store.results.grades, info, after, limit + 1)
     page = [grade for _, grade in found[:limit]]
     by = applier(store, info)
@@ -96,7 +97,7 @@ def export_grades(
     as_format: Annotated[Format, Query(alias="format", examples=["csv"], description="Of the file.")] = Format.JSONL,
 ) -> StreamingResponse:
     """All grades of a run so far as one file, a row an item, in the order of its items."""
-    store, info = desk.store, standing_of(desk.store, run).info
+    store, info = desk.store, head_of(desk.store, run)
     if as_format is Format.JSONL:
         applier(store, info)  # what cannot be shown is refused before the answer begins
         lines = grades_of(store, info)
@@ -109,13 +110,13 @@ def export_grades(
     return StreamingResponse(rows, headers=named, media_type=MEDIA[as_format])
 
 
-def _csv(file: IO[bytes], store: Store, info: RunInfo) -> None:
+def _csv(file: IO[bytes], store: Store, info: RunHead) -> None:
     text = TextIOWrapper(file, "utf-8", newline="")
     write_csv(text, store, info)
     text.detach()  # which writes what is left, and leaves the file open
 
 
-def _written(write: Callable[[IO[bytes], Store, RunInfo], None], store: Store, info: RunInfo) -> Iterator[bytes]:
+def _written(write: Callable[[IO[bytes], Store, RunHead], None], store: Store, info: RunHead) -> Iterator[bytes]:
     """A file, written aside first: what cannot be written must be said before the answer begins."""
     with ExitStack() as open_files:
         file = open_files.enter_context(TemporaryFile())

@@ -44,7 +44,7 @@ from judge.estimates import Estimate
 from judge.estimating import estimate
 from judge.runs import Options
 from judge.statuses import RunStatus
-from judge.store.results import RunInfo
+from judge.store.results import RunHead, RunInfo
 from judge.store.store import Store
 from judge.store.submissions import Standing
 from rubrics import Rubric
@@ -237,8 +237,21 @@ def standing_of(store: Store, run: str) -> Standing:
     """How a run stands. Raises Refused where there is none."""
     found: list[Standing] = store.ask(store.submissions.standing, [run])
     if not found:
-        raise Refused(NO_SUCH_RUN, "GET /v1/runs lists the runs that there are.")
+        raise no_such_run()
     return found[0]
+
+
+def head_of(store: Store, run: str) -> RunHead:
+    """What a run is. Raises Refused where there is none."""
+    found: RunHead | None = store.ask(store.results.run_head, run)
+    if found is None:
+        raise no_such_run()
+    return found
+
+
+def no_such_run() -> Refused:
+    """What to raise for an id that no run has."""
+    return Refused(NO_SUCH_RUN, "GET /v1/runs lists the runs that there are.")
 
 
 def _status(store: Store, run: str) -> RunStatus:

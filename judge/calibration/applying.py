@@ -21,7 +21,7 @@ from rubrics import Rubric, overall
 
 if TYPE_CHECKING:
     from judge.store.calibrations import CalibrationInfo
-    from judge.store.results import RunInfo
+    from judge.store.results import RunHead
     from judge.store.store import Store
 
 
@@ -31,7 +31,7 @@ class Applier:
     Raises SetupError where it belongs to another rubric or judge.
     """
 
-    def __init__(self, info: CalibrationInfo, made: Calibration, run: RunInfo, rubric: Rubric) -> None:
+    def __init__(self, info: CalibrationInfo, made: Calibration, run: RunHead, rubric: Rubric) -> None:
         refuse_other(info, made, run.rubric, run.judge)
         self.info, self.made, self._rubric, self._judge = info, made, rubric, run.judge
         self.ref = CalibrationRef(id=info.id, name=info.name, version=info.version, models=made.binding.models)
@@ -42,7 +42,7 @@ class Applier:
         return any(one.finding.verdict is not Verdict.TOO_FEW for one in self.made.measurements.values())
 
     @classmethod
-    def named(cls, store: Store, run: RunInfo, ref: str) -> Self:
+    def named(cls, store: Store, run: RunHead, ref: str) -> Self:
         """The calibration of this name, version or id, for a run. Raises InputError where there is none."""
         return cls(*find(store, ref), run, store.ask(store.verdicts.stored_rubric, run.rubric.hash))
 
@@ -62,7 +62,7 @@ class Applier:
         }
         return [done.get(grade.item, grade) for grade in grades]
 
-    def summaries(self, store: Store, info: RunInfo) -> Iterator[CalibratedSummary]:
+    def summaries(self, store: Store, info: RunHead) -> Iterator[CalibratedSummary]:
         """What a run comes to, criterion by criterion. Reads all grades, a page at a time."""
         tallies = {id_: Tally(_trust(measured)) for id_, measured in self.made.measurements.items()}
         for page in pages(store, info):

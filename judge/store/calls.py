@@ -136,8 +136,8 @@ def _committed(connection: Connection, tenant: str, claims: Sequence[Claim]) -> 
     wanted = {one.run for one in claims if one.budget_usd is not None and one.run is not None}
     if not wanted:
         return {}
-    rows = select(run.c.id, run.c.committed_usd).where(run.c.tenant == tenant, run.c.id.in_(wanted)).with_for_update()
-    return {row.id: row.committed_usd or 0.0 for row in connection.execute(rows)}
+    rows = select(run.c.id, run.c.committed_usd).where(run.c.tenant == tenant, run.c.id.in_(wanted))
+    return {row.id: row.committed_usd or 0.0 for row in connection.execute(rows.order_by(run.c.id).with_for_update())}
 
 
 def _reserve(wish: Claim, committed: dict[str, float], purse: Purse) -> Shortage | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, Row, and_, select, update
 
 from judge.grades import Grade
 from judge.owner import is_dead
 from judge.store import results
-from judge.store.results import RunInfo
+from judge.store.results import RunHead
 from judge.store.tables import run, run_item, submission
 
 
@@ -35,13 +36,13 @@ class Mark:
     turn: int
 
 
-def count(connection: Connection, tenant: str, run_id: str, more: int) -> int:
-    """Counts further endings of a run. Returns how many there are then.
+def count(connection: Connection, tenant: str, run_id: str, more: int) -> Row[Any]:
+    """Counts further endings of a run. Returns how many there are then, with how many items it has and its rubric.
 
     The row is held until the transaction ends, so that endings are seen in the order of their numbers.
     """
     counted = update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(endings=run.c.endings + more)
-    return int(connection.execute(counted.returning(run.c.endings)).scalar_one())
+    return connection.execute(counted.returning(run.c.endings, run.c["items"], run.c.rubric_hash)).one()
 
 
 def marks(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[str, Mark]:
@@ -58,7 +59,7 @@ def marks(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[str, 
     return found
 
 
-def after(connection: Connection, tenant: str, info: RunInfo, ending: int, limit: int) -> list[tuple[int, Grade]]:
+def after(connection: Connection, tenant: str, info: RunHead, ending: int, limit: int) -> list[tuple[int, Grade]]:
     """The grades of items that ended after an ending, as (ending, grade), in that order. Each item's newest alone."""
     wanted = (
         select(run_item.c.ending, run_item.c.seq)

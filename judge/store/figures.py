@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from sqlalchemy import Connection, func, select
 
 from judge.grades import OVERALL
-from judge.store.results import LATEST
+from judge.sections import Scores
 from judge.store.tables import grade, run_item
+from judge.store.verdicts import LATEST
 from judge.verdicts import Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """What an item has on the criteria of the run's rubric: numbers, and criteria that do not apply to it."""
-
-    values: dict[str, float]
-    not_applicable: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +37,7 @@ class Failure:
     seq: int
 
 
-def scores(connection: Connection, tenant: str, run_id: str, first: int, last: int) -> list[Scores]:
+def scores(connection: Connection, tenant: str, run_id: str, first: int, last: int) -> Iterator[Scores]:
     """The graded items from one place to another, without those that have a rubric of their own."""
     wanted = (
         select(grade.c.seq, grade.c.criterion, grade.c.outcome, grade.c.score)
@@ -53,7 +46,6 @@ def scores(connection: Connection, tenant: str, run_id: str, first: int, last: i
         .where(grade.c.criterion != OVERALL, run_item.c.rubric_hash.is_(None))
         .order_by(grade.c.seq)
     )
-    found = []
     for _, rows in groupby(connection.execute(wanted), key=lambda row: row[0]):
         values, excused = {}, set()
         for _, criterion, outcome, score in rows:
@@ -61,8 +53,7 @@ def scores(connection: Connection, tenant: str, run_id: str, first: int, last: i
                 excused.add(criterion)
             elif score is not None:
                 values[criterion] = score
-        found.append(Scores(values, frozenset(excused)))
-    return found
+        yield Scores(values, frozenset(excused))
 
 
 def latencies(connection: Connection, tenant: str, run_id: str, shares: Sequence[float]) -> Latencies | None:

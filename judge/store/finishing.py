@@ -13,7 +13,7 @@ from judge.costs import Receipt
 from judge.errors import RunBusy
 from judge.grades import OVERALL, Grade, Graded
 from judge.owner import this_process
-from judge.store import endings
+from judge.store import digests, endings
 from judge.store.conflicts import ignoring
 from judge.store.runs import SUMMED, check_owned, lost_by
 from judge.store.tables import grade, run_item, verdict
@@ -63,8 +63,8 @@ def _finish(connection: Connection, tenant: str, run_id: str, by: str, finished:
     verdicts: list[dict[str, Any]] = []
     grades: list[dict[str, Any]] = []
     places: list[dict[str, Any]] = []
-    before = endings.count(connection, tenant, run_id, len(finished)) - len(finished)
-    for ending, one in enumerate(finished, before + 1):
+    counted = endings.count(connection, tenant, run_id, len(finished))
+    for ending, one in enumerate(finished, counted.endings - len(finished) + 1):
         at = {"tenant": tenant, "run": run_id, "seq": one.seq, "revision": one.revision}
         verdicts += _verdict_rows(at, one.graded)
         grades += _grade_rows(at, one.graded.grade)
@@ -72,6 +72,7 @@ def _finish(connection: Connection, tenant: str, run_id: str, by: str, finished:
     connection.execute(ignoring(connection, verdict), verdicts)
     connection.execute(ignoring(connection, grade), grades)
     connection.execute(_FINISH, places)
+    digests.seal(connection, tenant, run_id, counted.items, counted.rubric_hash, (one.seq for one in finished))
     return None
 
 

@@ -19,10 +19,15 @@ QUEUE, TASK = "judge", "grade_chunk"
 #: A process that takes jobs is taken for dead after a silence of so long.
 SILENCE_S = 4.0
 
+# A chunk has its turn as if it had been wanted a second after the one before it. So what is submitted later does not
+# wait for all of a long run, and a long run is not put off for ever by short ones.
+_PRIORITY = "CAST(:epoch - extract(epoch FROM now()) - coalesce(chunk, 0) AS integer)"
+#: 2026 in seconds since 1970: a priority is a small number, and the highest one has its turn.
+EPOCH = 1_767_225_600
 _ENQUEUE = """
     SELECT procrastinate_defer_jobs_v1(ARRAY(
         SELECT CAST(ROW(
-            :queue, :task, 0, NULL, NULL, jsonb_build_object(
+            :queue, :task, {priority}, NULL, NULL, jsonb_build_object(
                 'tenant', CAST(:tenant AS text), 'run', CAST(:run AS text), 'chunk', chunk
             ), NULL
         ) AS procrastinate_job_to_defer_v1)
@@ -30,9 +35,9 @@ _ENQUEUE = """
     ))
 """
 _CHUNKS = "SELECT seq / :size AS chunk FROM run_item WHERE tenant = :tenant AND run = :run {which} UNION SELECT 0"
-_EVERY = text(_ENQUEUE.format(chunks=_CHUNKS.format(which="")))
-_OPEN = text(_ENQUEUE.format(chunks=_CHUNKS.format(which="AND state = 'open'")))
-_WHOLE = text(_ENQUEUE.format(chunks="SELECT CAST(NULL AS integer) AS chunk"))
+_EVERY = text(_ENQUEUE.format(priority=_PRIORITY, chunks=_CHUNKS.format(which="")))
+_OPEN = text(_ENQUEUE.format(priority=_PRIORITY, chunks=_CHUNKS.format(which="AND state = 'open'")))
+_WHOLE = text(_ENQUEUE.format(priority=_PRIORITY, chunks="SELECT CAST(NULL AS integer) AS chunk"))
 _ALIVE = text(
     "SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => :silence)"
 )
@@ -47,7 +52,7 @@ def enqueue(connection: Connection, tenant: str, run_id: str, options: dict[str,
     """
     if connection.dialect.name != "postgresql":
         return
-    what: dict[str, Any] = {"queue": QUEUE, "task": TASK, "tenant": tenant, "run": run_id}
+    what: dict[str, Any] = {"queue": QUEUE, "task": TASK, "epoch": EPOCH, "tenant": tenant, "run": run_id}
     if options.get("mode") == "batch":
         connection.execute(_WHOLE, what)
     else:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 
 from judge.ledger import now
-from judge.owner import is_dead, this_process
+from judge.owner import is_gone, this_process
 from judge.store.conflicts import ignoring
 from judge.store.tables import replay
 
@@ -55,7 +55,7 @@ def begin(
         return Found.OTHER, None
     if held.status is not None:
         return Found.ANSWERED, Replay(held.status, json.loads(held.headers), held.body)
-    if key in at_work if held.owner == this_process() else not is_dead(held.owner):
+    if key in at_work if held.owner == this_process() else not is_gone(held.owner, held.at):
         return Found.BUSY, None
     connection.execute(update(replay).where(here).values(owner=this_process(), at=now()))
     return Found.NEW, None

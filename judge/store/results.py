@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, Select, and_, case, cast, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Integer, Row, Select, Table, and_, cast, func, or_, select, text
 
 from judge.grades import OVERALL, CriterionGrade, Grade, JudgeRef, RubricRef, Sample, Usage
 from judge.items import Item
 from judge.judges import Judge
 from judge.ledger import CallState, unpacked
-from judge.store.tables import call, grade, item, run, run_item, verdict
+from judge.store import digests
+from judge.store.tables import BELOW, OWN_RUBRIC, call, grade, item, run, run_item, verdict
 from judge.store.tables import judge as judges
 from judge.store.tables import rubric as rubrics
-from judge.store.verdicts import by_place, stored_rubric, verdict_of
+from judge.store.verdicts import LATEST, by_place, stored_rubric, verdict_of
 from judge.verdicts import Outcome
 from rubrics import Criterion, Rubric
 
-#: A grade is joined to its item in the newest revision.
-LATEST = and_(
-    grade.c.tenant == run_item.c.tenant,
-    grade.c.run == run_item.c.run,
-    grade.c.seq == run_item.c.seq,
-    grade.c.revision == run_item.c.revision,
-)
+#: What calls may have been paid for; a lost one at its worst.
+PAID = (CallState.ANSWERED, CallState.LOST)
 
 
 @dataclass(frozen=True, slots=True)
-class RunInfo:
-    """A run, as a list of runs shows it."""
+class RunHead:
+    """What a run is."""
 
     id: str
     state: str
@@ -42,22 +38,23 @@ class RunInfo:
     round: int
     samples: int
     items: int
-    finished: int
-    held: int
     created_at: float
-    cost_usd: float | None
     rescored_from: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """How many items of a run have an outcome, and a score or label, on a criterion."""
+class RunInfo(RunHead):
+    """A run and how far it is, as a list of runs shows it."""
 
-    criterion: str
-    outcome: Outcome
-    score: float | None
-    label: int | str | None
-    count: int
+    finished: int
+    held: int
+    cost_usd: float | None
+
+    @classmethod
+    def of(cls, head: RunHead, finished: int, held: int, cost_usd: float | None) -> RunInfo:
+        """A run that is so far."""
+        told = {one.name: getattr(head, one.name) for one in fields(head)}
+        return cls(**told, finished=finished, held=held, cost_usd=cost_usd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +126,12 @@ def run_info(connection: Connection, tenant: str, run_id: str) -> RunInfo | None
     return None if row is None else _info(connection, tenant, row)
 
 
+def run_head(connection: Connection, tenant: str, run_id: str) -> RunHead | None:
+    """What the run of this very id is; how far it is, is not counted."""
+    row = connection.execute(_runs(tenant).where(run.c.id == run_id)).first()
+    return None if row is None else RunHead(**_head(row))
+
+
 def _runs(tenant: str) -> Select[Any]:
     """Runs with the names of their rubrics and judges, newest first."""
     return (
@@ -141,127 +144,90 @@ def _runs(tenant: str) -> Select[Any]:
 
 
 def _info(connection: Connection, tenant: str, row: Row[Any]) -> RunInfo:
-    counted = select(run_item.c.state, func.count()).where(run_item.c.tenant == tenant, run_item.c.run == row.id)
-    states: dict[str, int] = dict(connection.execute(counted.group_by(run_item.c.state)).all())
-    return RunInfo(
-        id=row.id,
-        state=row.state,
-        dataset=row.dataset_name,
-        dataset_hash=row.dataset_hash,
-        rubric=RubricRef(name=row.rubric_name, hash=row.rubric_hash),
-        judge=JudgeRef(**json.loads(row.body)["ref"]),
-        round=row.round,
-        samples=row.samples,
-        items=row.items,
-        finished=states.get("finished", 0),
-        held=states.get("held", 0),
-        created_at=row.created_at,
-        cost_usd=_cost(connection, tenant, row.id),
-        rescored_from=row.rescored_from,
-    )
+    finished, held = digests.progress(connection, tenant, row.id, row.items)
+    return RunInfo(**_head(row), finished=finished, held=held, cost_usd=_cost(connection, tenant, row.id))
 
 
-def cells(connection: Connection, tenant: str, run_id: str) -> list[Cell]:
-    """Counts of every (criterion, outcome, score) of the run's rubric over the newest revision of each item."""
-    # A label counts only where it has no number: of levels that have one, the number tells all.
-    label = case((grade.c.score.is_(None), grade.c.level))
-    columns = (grade.c.criterion, grade.c.outcome, grade.c.score, label)
-    counted = (
-        select(*columns, func.count().label("n"))
-        .join(run_item, LATEST)
-        .where(grade.c.tenant == tenant, grade.c.run == run_id)
-        # Criteria of an item's own rubric are other criteria, whatever their ids: only its overall is counted.
-        .where(or_(grade.c.criterion == OVERALL, run_item.c.rubric_hash.is_(None)))
-        .group_by(*columns)
-        .order_by(*columns)
-    )
-    return [
-        Cell(criterion, Outcome(outcome), score, None if told is None else json.loads(told), n)
-        for criterion, outcome, score, told, n in connection.execute(counted)
-    ]
-
-
-def bounds(connection: Connection, tenant: str, run_id: str) -> tuple[float, float]:
-    """Sums of the lowest and of the highest overall that each item could have, those without a score included."""
-    summed = (
-        select(func.coalesce(func.sum(grade.c.low), 0.0), func.coalesce(func.sum(grade.c.high), 0.0))
-        .join(run_item, LATEST)
-        .where(grade.c.tenant == tenant, grade.c.run == run_id, grade.c.criterion == OVERALL)
-        .where(grade.c.outcome != Outcome.NOT_APPLICABLE)
-    )
-    low, high = connection.execute(summed).one()
-    still_open = select(func.coalesce(func.sum(run_item.c.lowest), 0.0), func.count()).where(
-        run_item.c.tenant == tenant, run_item.c.run == run_id, run_item.c.state == "open"
-    )
-    lowest, count = connection.execute(still_open).one()
-    return float(low) + float(lowest), float(high) + count
+def _head(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "state": row.state,
+        "dataset": row.dataset_name,
+        "dataset_hash": row.dataset_hash,
+        "rubric": RubricRef(name=row.rubric_name, hash=row.rubric_hash),
+        "judge": JudgeRef(**json.loads(row.body)["ref"]),
+        "round": row.round,
+        "samples": row.samples,
+        "items": row.items,
+        "created_at": row.created_at,
+        "rescored_from": row.rescored_from,
+    }
 
 
 def lowest(connection: Connection, tenant: str, run_id: str) -> float:
     """The least overall that any item of a run could have, by its own rubric or by the run's."""
-    least = select(func.min(run_item.c.lowest)).where(run_item.c.tenant == tenant, run_item.c.run == run_id)
+    least = select(func.min(run_item.c.lowest)).where(*_here(run_item, tenant, run_id), text(BELOW))
     return float(connection.execute(least).scalar() or 0.0)
 
 
-def totals(connection: Connection, tenant: str, run_id: str) -> Totals:
-    """Sums over the calls and items of a run."""
-    here = (call.c.tenant == tenant, call.c.run == run_id)
-    states: dict[str, int] = dict(
-        connection.execute(select(call.c.state, func.count()).where(*here).group_by(call.c.state)).all()
+def lowest_open(connection: Connection, tenant: str, run_id: str) -> float:
+    """The sum of the least overalls that the open items of a run could have."""
+    summed = select(func.sum(run_item.c.lowest)).where(*_here(run_item, tenant, run_id), text(BELOW))
+    return float(connection.execute(summed.where(run_item.c.state == "open")).scalar() or 0.0)
+
+
+def totals(connection: Connection, tenant: str, run_id: str, digest: digests.Digest) -> Totals:
+    """Sums over the calls of a run, and over its items, by what these came to."""
+    counted = (
+        func.count(),
+        func.sum(cast(call.c.usable, Integer)),
+        func.sum(cast(call.c.possible_duplicate, Integer)),
+        func.sum(call.c.prompt_tokens),
+        func.sum(call.c.completion_tokens),
+        func.count().filter(call.c.cost_usd.is_(None)),
+        func.sum(call.c.cost_usd),
     )
-    sums = connection.execute(
-        select(
-            func.coalesce(func.sum(call.c.prompt_tokens), 0),
-            func.coalesce(func.sum(call.c.completion_tokens), 0),
-            func.coalesce(func.sum(cast(call.c.possible_duplicate, Integer)), 0),
-            func.coalesce(func.sum(cast(call.c.usable, Integer)), 0),
-        ).where(*here)
-    ).one()
-    reused = select(func.coalesce(func.sum(run_item.c.reused), 0)).where(
-        run_item.c.tenant == tenant, run_item.c.run == run_id
-    )
-    own = select(func.count(run_item.c.rubric_hash)).where(run_item.c.tenant == tenant, run_item.c.run == run_id)
-    models = select(run_item.c.model).where(
-        run_item.c.tenant == tenant, run_item.c.run == run_id, run_item.c.model.is_not(None)
-    )
-    passed = (
-        select(grade.c.passed, func.count())
-        .join(run_item, LATEST)
-        .where(grade.c.tenant == tenant, grade.c.run == run_id, grade.c.criterion == OVERALL)
-        .group_by(grade.c.passed)
-    )
-    passes: dict[bool | None, int] = {row[0]: row[1] for row in connection.execute(passed)}
+    rows = select(call.c.state, *counted).where(*_here(call, tenant, run_id)).group_by(call.c.state)
+    calls = {row[0]: [one or 0 for one in row[1:]] for row in connection.execute(rows)}
+    by_state = {state: row[0] for state, row in calls.items()}
+    usable, twice, prompt, completion = (sum(row[place] for row in calls.values()) for place in range(1, 5))
+    paid = [calls[state] for state in PAID if state in calls]
+    own = select(func.count()).select_from(run_item).where(*_here(run_item, tenant, run_id), text(OWN_RUBRIC))
+    answered = by_state.get(CallState.ANSWERED, 0)
     return Totals(
-        calls=sum(states.values()),
-        answered=states.get(CallState.ANSWERED, 0),
-        rejected=states.get(CallState.REJECTED, 0),
-        lost=states.get(CallState.LOST, 0),
-        unusable=states.get(CallState.ANSWERED, 0) - sums[3],
-        reused=connection.execute(reused).scalar_one(),
-        possible_duplicates=sums[2],
-        prompt_tokens=sums[0],
-        completion_tokens=sums[1],
-        cost_usd=_cost(connection, tenant, run_id),
-        models=tuple(sorted(connection.execute(models.distinct()).scalars())),
+        calls=sum(by_state.values()),
+        answered=answered,
+        rejected=by_state.get(CallState.REJECTED, 0),
+        lost=by_state.get(CallState.LOST, 0),
+        unusable=answered - usable,
+        reused=digest.reused,
+        possible_duplicates=twice,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        cost_usd=None if any(row[5] for row in paid) else float(sum(row[6] for row in paid)),
+        models=digest.models,
         own_rubrics=connection.execute(own).scalar_one(),
-        passed=passes.get(True, 0),
-        failed_required=passes.get(False, 0),
+        passed=digest.passing(True),
+        failed_required=digest.passing(False),
     )
 
 
 def _cost(connection: Connection, tenant: str, run_id: str) -> float | None:
     """Dollars of the calls that may have been paid; None where one of them has no price."""
-    paid = (call.c.tenant == tenant, call.c.run == run_id, call.c.state.in_([CallState.ANSWERED, CallState.LOST]))
-    unknown = connection.execute(select(call.c.key).where(*paid, call.c.cost_usd.is_(None)).limit(1)).first()
-    if unknown:
-        return None
-    return float(connection.execute(select(func.coalesce(func.sum(call.c.cost_usd), 0.0)).where(*paid)).scalar_one())
+    unpriced, usd = func.count().filter(call.c.cost_usd.is_(None)), func.coalesce(func.sum(call.c.cost_usd), 0.0)
+    paid = call.c.state.in_(PAID)
+    row = connection.execute(select(unpriced, usd).where(*_here(call, tenant, run_id), paid)).one()
+    return None if row[0] else float(row[1])
+
+
+def _here(table: Table, tenant: str, run_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return table.c.tenant == tenant, table.c.run == run_id
 
 
 def grades(
     connection: Connection,
     tenant: str,
-    info: RunInfo,
+    info: RunHead,
     after: int = -1,
     limit: int = 500,
     seqs: Sequence[int] | None = None,
@@ -305,7 +271,7 @@ def judge_asked(connection: Connection, tenant: str, fingerprint: str) -> Judge 
     return None if body is None else Judge.model_validate(json.loads(body)["description"])
 
 
-def _grade(info: RunInfo, place: Row[Any], rows: list[Row[Any]], said: list[Row[Any]], rubric: Rubric) -> Grade:
+def _grade(info: RunHead, place: Row[Any], rows: list[Row[Any]], said: list[Row[Any]], rubric: Rubric) -> Grade:
     overall = next(row for row in rows if row.criterion == OVERALL)
     samples: dict[str, list[Row[Any]]] = {}
     for row in said:
@@ -415,19 +381,6 @@ def items(connection: Connection, tenant: str, run_id: str, ids: Sequence[str]) 
         id_: Item(**json.loads(body), id=id_, metadata=json.loads(metadata))
         for id_, metadata, body in connection.execute(wanted)
     }
-
-
-def causes(connection: Connection, tenant: str, run_id: str) -> list[tuple[Outcome, str, int]]:
-    """Why grades of a run have no score: (outcome, cause, count), the most frequent first."""
-    counted = (
-        select(grade.c.outcome, grade.c.cause, func.count())
-        .join(run_item, LATEST)
-        .where(grade.c.tenant == tenant, grade.c.run == run_id, grade.c.criterion != OVERALL)
-        .where(grade.c.outcome.not_in([Outcome.SCORED, Outcome.NOT_APPLICABLE]))
-        .group_by(grade.c.outcome, grade.c.cause)
-        .order_by(func.count().desc())
-    )
-    return [(Outcome(outcome), cause or outcome, n) for outcome, cause, n in connection.execute(counted)]
 
 
 def judges_used(connection: Connection, tenant: str) -> list[tuple[str, str, str, str]]:

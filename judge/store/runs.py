@@ -25,11 +25,11 @@ from judge.errors import RunBusy
 from judge.grades import OVERALL
 from judge.items import Item
 from judge.ledger import CallState, now
-from judge.owner import WORKERS, describe, is_dead, this_process
-from judge.store import batches
+from judge.owner import WORKERS, describe, is_dead, is_gone, this_process
+from judge.store import batches, digests
 from judge.store.conflicts import ignoring
 from judge.store.locks import Lock, hold
-from judge.store.tables import call, grade, item, rubric, run, run_item, submission, verdict
+from judge.store.tables import call, digest, grade, item, rubric, run, run_item, submission, verdict
 from judge.verdicts import Outcome
 from rubrics import Rubric
 from rubrics import lowest as lowest_of
@@ -56,12 +56,13 @@ def find(connection: Connection, tenant: str, fingerprint: str, by_force: bool =
     found = connection.execute(wanted.with_for_update()).first()
     if found is None or found.state != "loading":
         return found
-    if not by_force and not is_dead(found.owner):
+    gone = is_gone(found.owner, found.created_at)
+    if not by_force and not gone:
         raise RunBusy(
             f"run {found.id} is being loaded by {describe(found.owner)}; wait for it, or stop it; if that machine is "
-            "gone, grade with --take-over"
+            "gone, grade with --take-over, or submit it again in an hour"
         )
-    remove(connection, tenant, found.id, by_force)
+    remove(connection, tenant, found.id, by_force or gone)
     return None
 
 
@@ -232,6 +233,7 @@ def reopen(connection: Connection, tenant: str, run_id: str, by: str, lost: bool
 
     Raises RunBusy where the run is no longer the owner's.
     """
+    _holder(connection, tenant, run_id)  # whoever ends an item of it must wait
     check_owned(connection, tenant, run_id, by)
     here = (run_item.c.tenant == tenant, run_item.c.run == run_id)
     reopened = 0
@@ -252,6 +254,7 @@ def reopen(connection: Connection, tenant: str, run_id: str, by: str, lost: bool
         done = update(run_item).where(*here, run_item.c.state == "finished", unscored)
         reopened += connection.execute(done.values(values)).rowcount
     if reopened:
+        digests.forget(connection, tenant, run_id)
         connection.execute(update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(state="open"))
     return reopened
 
@@ -324,11 +327,12 @@ def remove(connection: Connection, tenant: str, run_id: str, by_force: bool = Fa
         _check_free(connection, tenant, run_id, this_process())
     batches.check_none(connection, tenant, run_id)
     hold(connection, Lock.ITEMS)
-    for table in (verdict, grade, run_item, submission):
+    used = select(run_item.c.item_hash).where(run_item.c.tenant == tenant)
+    unused = used.where(run_item.c.run == run_id).except_(used.where(run_item.c.run != run_id))
+    connection.execute(delete(item).where(item.c.tenant == tenant, item.c.hash.in_(unused)))
+    for table in (verdict, grade, digest, run_item, submission):
         connection.execute(delete(table).where(table.c.tenant == tenant, table.c.run == run_id))
     connection.execute(delete(run).where(run.c.tenant == tenant, run.c.id == run_id))
-    used = exists().where(run_item.c.tenant == tenant, run_item.c.item_hash == item.c.hash)
-    connection.execute(delete(item).where(item.c.tenant == tenant, ~used))
 
 
 def next_round(connection: Connection, tenant: str, dataset: str, rubric: str, judge: str, mending: bool) -> int:

@@ -21,6 +21,7 @@ from judge.store import (
     calibrations,
     calls,
     changes,
+    digests,
     endings,
     figures,
     finishing,
@@ -54,7 +55,8 @@ class Store:
     """Everything kept for a tenant. Close it, or use it as a context manager."""
 
     # The questions and tables, for callers that must not import SQLAlchemy before a store is open.
-    batches, budgets, calibrations, changes, endings = batches, budgets, calibrations, changes, endings
+    batches, budgets, calibrations, changes, digests = batches, budgets, calibrations, changes, digests
+    endings = endings
     figures, finishing, history, jobs, keys, labels = figures, finishing, history, jobs, keys, labels
     registrations, replays, results, runs, spending = registrations, replays, results, runs, spending
     submissions, tables, verdicts, watches = submissions, tables, verdicts, watches

@@ -102,7 +102,9 @@ def count(connection: Connection, tenant: str) -> int:
 
 def tenants(connection: Connection, tenant: str) -> list[str]:
     """All tenants for whom something is to be done."""
-    return list(connection.execute(select(submission.c.tenant).where(_TO_DO).distinct()).scalars())
+    wanted = select(submission.c.tenant).where(submission.c.state == Wish.WANTED)
+    batched = select(batch.c.tenant).where(batch.c.state != BatchState.ENDED)  # be its run wanted or cancelled
+    return list(connection.execute(wanted.union(batched)).scalars())
 
 
 def of_runs(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[str, Submission]:

@@ -23,12 +23,14 @@ from sqlalchemy import (
 )
 
 #: The migration that these tables belong to.
-REVISION = "0010"
+REVISION = "0011"
 
 metadata = MetaData()
 
 #: Calls without an end, which are few.
 IN_FLIGHT = "state = 'sent'"
+#: Items of runs that can come to less than 0, and items that have a rubric of their own: of most runs none.
+BELOW, OWN_RUBRIC = "lowest < 0", "rubric_hash IS NOT NULL"
 
 
 def _tenant() -> Column[str]:
@@ -133,7 +135,12 @@ run_item = Table(
     UniqueConstraint("tenant", "run", "item_id"),
     Index("run_item_state", "tenant", "run", "state", "seq"),
     Index("run_item_ending", "tenant", "run", "ending"),
+    Index("run_item_below", "tenant", "run", "state", "lowest", sqlite_where=text(BELOW), postgresql_where=text(BELOW)),
+    Index("run_item_own", "tenant", "run", sqlite_where=text(OWN_RUBRIC), postgresql_where=text(OWN_RUBRIC)),
 )
+
+#: What the totals of a run are made of, beside the states of its calls.
+COUNTED = ("usable", "possible_duplicate", "prompt_tokens", "completion_tokens", "cost_usd")
 
 call = Table(
     "call",
@@ -163,7 +170,8 @@ call = Table(
     Column("unread", Boolean),  # a batch brought the answer, and no item of its run has it yet
     Column("kept", Boolean),  # the provider was told to keep the answer, marked with the key and the attempt
     PrimaryKeyConstraint("tenant", "key", "attempt"),
-    Index("call_run", "tenant", "run", "state"),
+    # With all that a run's totals are made of, so that they are read without the answers.
+    Index("call_run", "tenant", "run", "state", *COUNTED),
     Index("call_in_flight", "tenant", "owner", sqlite_where=text(IN_FLIGHT), postgresql_where=text(IN_FLIGHT)),
 )
 
@@ -222,6 +230,19 @@ grade = Table(
     Column("level", Text),  # JSON: the level's name, where one stands for the grade
     PrimaryKeyConstraint("tenant", "run", "seq", "criterion", "revision"),
     Index("grade_summary", "tenant", "run", "criterion", "outcome", "score"),
+)
+
+#: What a block of a run's items came to, once all of them had ended: a sum of what stands in the rows.
+digest = Table(
+    "digest",
+    metadata,
+    _tenant(),
+    Column("run", String(32), nullable=False),
+    Column("block", Integer, nullable=False),
+    Column("finished", Integer, nullable=False),
+    Column("held", Integer, nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+    PrimaryKeyConstraint("tenant", "run", "block"),
 )
 
 #: What people said of items, by a name of its own. Labels are added to it, and never changed.
@@ -388,7 +409,7 @@ submission = Table(
     Column("turn", Integer, nullable=False),  # how often it was submitted anew
     Column("at", Double, nullable=False),
     PrimaryKeyConstraint("tenant", "run"),
-    Index("submission_state", "tenant", "state", "at"),
+    Index("submission_state", "state", "tenant", "at"),
 )
 
 #: Answers of the service that are given again to a request with the same idempotency key.

@@ -131,7 +131,8 @@ class Writer:
             grouped.setdefault(job.operation, []).append(job)
 
         def work(connection: Connection) -> None:
-            for operation, jobs in grouped.items():
+            # In one order, whoever writes: two that wait for each other's rows would wait for ever.
+            for operation, jobs in sorted(grouped.items(), key=lambda pair: pair[0].__qualname__):
                 results = operation(connection, [job.payload for job in jobs])
                 for place, job in enumerate(jobs):
                     job.result = results[place] if results is not None else None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from tests.e2e.forks import Forks
 from tests.pictures import SCHEMES, Picture, decoded
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ GUARD = Path(__file__).parents[1] / "guard"
 #: aiohttp advises against bodies of megabytes in one piece; the openai SDK gives it them so.
 WARNINGS = "error,ignore:Sending a large body directly:ResourceWarning"
 PRICE = {"input": 1.0, "output": 10.0}
+#: A command that takes longer hangs.
+LONGEST_S = 60.0
 Row = dict[str, Any]
 #: What a program may say before anybody reads it; one that may say no more stands still.
 PIPE_BYTES = 1024 * 1024
@@ -73,18 +76,22 @@ class Terminal:
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    forks: Forks | None = None
 
     def run(self, *arguments: str, stdin: str | None = None, **variables: str) -> Ended:
-        """Runs `judge` with these arguments to its end."""
+        """Runs `judge` with these arguments to its end, in a process that has its imports done where one may."""
+        environment = self.environment | variables
+        if self.forks is not None and self.forks.takes(environment, stdin):
+            return Ended(*self.forks.run(arguments, self.folder, environment, stdin, LONGEST_S))
         done = subprocess.run(
             [sys.executable, "-m", "judge", *arguments],
             cwd=self.folder,
-            env=self.environment | variables,
+            env=environment,
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=LONGEST_S,
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 
@@ -109,7 +116,7 @@ class Terminal:
         folder.mkdir()
         for path in kept:
             (shutil.copytree if path.is_dir() else shutil.copy2)(path, folder / path.name)
-        return Terminal(folder, self.environment)
+        return Terminal(folder, self.environment, self.forks)
 
     def write(self, name: str, text: str | bytes) -> Path:
         path = self.folder / name
@@ -166,13 +173,20 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / ".judge"
 
 
-@pytest.fixture
-def terminal(tmp_path: Path, migrated: Path) -> Terminal:
-    """A folder with an empty database, 40 items and a rubric."""
-    shutil.copytree(migrated, tmp_path / ".judge")
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """What commands are forked from."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     guarded = {"PYTHONPATH": str(GUARD), "PYTHONWARNINGS": WARNINGS}
-    made = Terminal(tmp_path, kept | {"COLUMNS": "120"} | guarded)
+    with Forks(kept | {"COLUMNS": "120"} | guarded) as made:
+        yield made
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, migrated: Path, forks: Forks) -> Terminal:
+    """A folder with an empty database, 40 items and a rubric."""
+    shutil.copytree(migrated, tmp_path / ".judge")
+    made = Terminal(tmp_path, forks.environment, forks)
     made.write("items.jsonl", jsonl(items(40)))
     made.write("reply.yaml", RUBRIC)
     return made

@@ -12,16 +12,17 @@ from sqlalchemy import text, update
 from judge import Item, Judge, Rubric
 from judge.datasets import Given
 from judge.errors import RunBusy
+from judge.ledger import now
 from judge.owner import WORKERS, this_process
 from judge.runs import Options, submit
 from judge.session import Session
-from judge.store import open_store
+from judge.store import open_store, tables
 from judge.store.jobs import CHUNK_ITEMS
 from judge.store.replays import Found, Replay
 from judge.store.store import Store
 from judge.store.submissions import Wish
 
-DEAD = "nowhere-known:1:1"
+DEAD, ELSEWHERE = "nowhere-known:1:1", "another-machine:1:1"
 
 
 def made(store: Store, count: int) -> str:
@@ -182,6 +183,19 @@ def test_chunks_with_open_items_are_queued_and_the_first_in_any_case(queue: Stor
     assert queued(queue) == [(long, 0), (long, 1), (long, 2)]
 
 
+def test_a_long_run_and_a_short_one_take_turns(queue: Store) -> None:
+    long, short, late = made(queue, 40 * CHUNK_ITEMS), made(queue, 2 * CHUNK_ITEMS), made(queue, 1)
+    add(queue, long)
+    add(queue, short)
+    wait = text("UPDATE procrastinate_jobs SET priority = priority + 20")  # as if so many seconds had passed
+    queue.change(lambda connection, _: connection.execute(wait))
+    add(queue, late)
+    told = text("SELECT args->>'run', CAST(args->>'chunk' AS int) FROM procrastinate_jobs ORDER BY priority DESC, id")
+    turns = [tuple(one) for one in queue.ask(lambda connection, _: connection.execute(told).all())]
+    assert turns.index((long, 10)) < turns.index((late, 0)) < turns.index((long, 39))
+    assert turns.index((short, 1)) < turns.index((long, 30))
+
+
 def test_a_run_without_jobs_that_is_wanted_gets_some_and_no_other_does(queue: Store) -> None:
     one, other = made(queue, 1), made(queue, CHUNK_ITEMS + 1)
     add(queue, one)
@@ -201,6 +215,18 @@ def test_a_dead_owner_is_at_work_on_nothing(store: Store, run: str, monkeypatch:
     assert store.ask(store.submissions.standing, [run])[0].owner == DEAD
     monkeypatch.setattr("judge.store.submissions.is_dead", lambda owner: owner == DEAD)
     assert store.ask(store.submissions.standing, [run])[0].owner is None
+
+
+def test_what_another_machine_loads_is_taken_to_be_under_way_for_an_hour(store: Store) -> None:
+    begun = {"id": "0" * 12, "tenant": store.tenant, "fingerprint": "f", "owner": ELSEWHERE, "created_at": now()}
+    row = begun | {"dataset_hash": "d", "dataset_name": "d", "rubric_hash": "r", "judge_fingerprint": "j", "round": 0}
+    store.change(lambda connection, _: store.runs.begin(connection, row | {"samples": 1, "items": 1}))
+    with pytest.raises(RunBusy, match="another-machine"):
+        store.change(store.runs.find, "f")
+    hour_ago = update(tables.run).values(created_at=now() - 3601)
+    store.change(lambda connection, _: connection.execute(hour_ago))
+    assert store.change(store.runs.find, "f") is None
+    assert store.ask(store.runs.row, "0" * 12) is None
 
 
 def test_a_key_is_answered_once_and_given_back_when_nobody_works_on_it(store: Store) -> None:

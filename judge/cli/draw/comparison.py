@@ -14,7 +14,7 @@ from judge.verdicts import Outcome
 
 if TYPE_CHECKING:
     from judge.store.changes import Change
-    from judge.store.results import RunInfo
+    from judge.store.results import RunHead
 
 
 def compared(found: Diff) -> None:
@@ -60,7 +60,7 @@ def _signed(change: float | None) -> str:
     return "-" if change is None else f"{round(change, 3) + 0.0:+.3f}"
 
 
-def _by(run: RunInfo) -> str:
+def _by(run: RunHead) -> str:
     return f"{run.rubric.name} {run.rubric.hash[:8]} · {visible(run.judge.name)}"
 
 
