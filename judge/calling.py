@@ -18,7 +18,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from judge.attempts import ATTEMPTS, Again, Answer, Call, Deadline, wait
 from judge.costs import Budget, Receipt
 from judge.endpoint import Endpoint
-from judge.errors import Paused
+from judge.errors import Unaskable
 from judge.judges import Judge, Price
 from judge.ledger import CallState, Claimed, Delivery, Held, Ledger, Settlement, now
 from judge.looking_up import Told, look_up
@@ -46,7 +46,9 @@ TOO_LONG = "context_length_exceeded"
 #: The provider was asked for a lost answer, and never had the call.
 NEVER_ARRIVED = "never_arrived"
 
-PAUSING_STATUS = {401: "the judge refused the key", 403: "the judge denied access", 404: "the judge has no such model"}
+KEY_REFUSED = 401
+#: Refusals of a model, which say nothing of others that the server has.
+BARRED = {403: "the judge denied access", 404: "the judge has no such model"}
 RETRIED_STATUS = frozenset({408, 409, 425})
 
 
@@ -139,7 +141,7 @@ class Caller:
         if call.deadline.passed(self.endpoint.response_s):
             return Answer(call.key, call.attempt, cause="deadline")
         tokens = call.text_bytes // BYTES_PER_TOKEN_USUALLY + call.max_tokens
-        slot = self.endpoint.slot(tokens)
+        slot = self.endpoint.slot(tokens, self._judge.model)
         try:
             async with asyncio.timeout_at(None if call.deadline.at == math.inf else call.deadline.at):
                 await self._resting(slot.__aenter__)
@@ -232,8 +234,8 @@ class Caller:
             return self._refused(call, refusal)
         except AddressRefused as refusal:
             await self._failed(call, CallState.REJECTED, refusal.cause, 0.0)
-            # Without the breaker, which is for all who ask this server: others may.
-            raise Paused(f"{refusal}; or name another judge") from None
+            # Without a breaker, which is for all who ask for this model: others may.
+            raise Unaskable(f"{refusal}; or name another judge") from None
         except NotSent as failure:
             await self._failed(call, CallState.REJECTED, failure.cause, 0.0)
             raise self._again(call, failure) from None
@@ -375,12 +377,16 @@ class Caller:
         # Log probabilities that a model does not give, and texts that a filter flags, are refused with a 403 too: that
         # is about what was asked.
         asked = refusal.parameter == "logprobs" or refusal.cause == "content_filter"
-        if refusal.cause == "out_of_money" or (status in PAUSING_STATUS and not asked):
-            told = f"{PAUSING_STATUS.get(status, 'the judge is out of money')} ({refusal})"
-            # A mistyped address and a mistyped model look alike.
-            self.endpoint.open_breaker(f"{told}; asked at {self._provider.endpoint}" if status == 404 else told)
+        broke = refusal.cause == "out_of_money"
+        if broke or status == KEY_REFUSED:
+            self.endpoint.open_breaker(f"the judge {'is out of money' if broke else 'refused the key'} ({refusal})")
             assert self.endpoint.broken is not None
             raise self.endpoint.broken
+        if status in BARRED and not asked:
+            told = f"{BARRED[status]} ({refusal})"
+            # A mistyped address and a mistyped model look alike.
+            where = f"; asked at {self._provider.endpoint}" if status == 404 else ""
+            raise self.endpoint.refuse(self._judge.model, told + where)
         if status == 429 or refusal.cause == "slow_down":
             self.endpoint.refused_for_rate()
             if refusal.retry_after_s is not None:

@@ -7,7 +7,8 @@
     │   └── RunBusy      another live process is at work on the run
     ├── Overloaded       more was submitted than can be graded soon
     ├── Paused           the judge cannot be asked for now; what is not graded is still open
-    │   └── BudgetUsedUp a budget has no room for the next call
+    │   ├── BudgetUsedUp a budget has no room for the next call
+    │   └── Unaskable    this judge cannot be asked as it is described; others of its server can
     └── Waiting          the provider has a batch of the run; it is worth a look later
 
 Every message is one line that says what to do next. What a single call or a single item suffers is not an
@@ -61,3 +62,7 @@ class Paused(JudgeError):
 
 class BudgetUsedUp(Paused):
     """A budget has no room for the next call, and nothing is in flight that could give something back."""
+
+
+class Unaskable(Paused):
+    """This judge cannot be asked as it is described: its model is not there, or barred. Others of its server can be."""

@@ -174,7 +174,7 @@ class Run:
 
         Raises
         ------
-        InputError, SetupError, StoreError
+        InputError, SetupError, Paused, StoreError
             Before anything is spent on an item.
         """
         options = options or Options()

@@ -94,9 +94,9 @@ class Session:
         Raises
         ------
         SetupError
-            When it cannot be asked.
-        BudgetUsedUp
-            When a budget has no room for finding out.
+            When it cannot be asked as it is described.
+        Paused
+            When its server cannot be asked for now, or a budget has no room for finding out.
         """
         adapter = connect(judge)
         if isinstance(adapter, Source):
