@@ -144,7 +144,9 @@ class Run:
         self._ledger = Ledger(
             store, self.id, row["round"], options.resend_lost, budget, options.paid_by, self.part.sent_before
         )
-        self._caller: Caller | None = session.caller(self._ledger, Budget(budget, row["committed_usd"] or 0.0))
+        # What others reserve and give back of a shared run is known where calls are claimed, and nowhere else.
+        own = Budget() if self.part.shared else Budget(budget, row["committed_usd"] or 0.0)
+        self._caller: Caller | None = session.caller(self._ledger, own)
         self._grader: Grader = session.grader(rubric, self._caller, self.id)
         self._batching: Batching | None = None
         if self._caller is not None:
