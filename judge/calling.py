@@ -15,10 +15,10 @@ from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
-from judge.attempts import ATTEMPTS, Again, Answer, Call, Deadline, wait
+from judge.attempts import ATTEMPTS, GRADE_DEADLINE_S, Again, Answer, Call, Deadline, stop, wait
 from judge.costs import Budget, Receipt
 from judge.endpoint import Endpoint
-from judge.errors import Unaskable
+from judge.errors import Unaskable, Waiting
 from judge.judges import Judge, Price
 from judge.ledger import CallState, Claimed, Delivery, Held, Ledger, Settlement, now
 from judge.looking_up import Told, look_up
@@ -37,10 +37,12 @@ from judge.providers import (
 from judge.telemetry import NOBODY, Observer
 from judge.verdicts import Outcome
 
-#: How often to look for the answer to an equal call of another process, and for what others give back.
+#: How often to look for an answer that another process asked for, and for what others give back.
 POLL_S = 0.5
-#: Why an attempt waits that no server failed.
-ELSEWHERE, RESERVED = "elsewhere", "reserved"
+#: What ends without our doing: an equal call, and calls that may give something back to a budget.
+WAITED_FOR = frozenset({Claimed.ELSEWHERE, Claimed.HANDED_OVER, Claimed.RESERVED})
+#: A run whose calls others have in flight is looked at again after this long.
+LATER_S = 60.0
 #: Prompt and answer do not fit into the model's context, whether it says so before or in mid-answer.
 TOO_LONG = "context_length_exceeded"
 #: The provider was asked for a lost answer, and never had the call.
@@ -78,7 +80,7 @@ class Caller:
         self._retrying = AsyncRetrying(
             retry=retry_if_exception_type(Again),
             wait=wait,
-            stop=self._stop,
+            stop=stop,
             sleep=self._rest,
             before_sleep=self._retried,
             reraise=True,
@@ -102,6 +104,8 @@ class Caller:
         ------
         Paused
             When the judge cannot be asked at all: nothing was decided about this call.
+        Waiting
+            When others have a call of a run in flight for longer than a grade may take: nor was it then.
         """
         key = self._ledger.key(self._provider.endpoint, body, sample)
         # Providers count an image by its pixels, however long its URL is.
@@ -131,12 +135,21 @@ class Caller:
         try:
             answer: Answer = await self._retrying.copy()(attempt, call)
         except Again as last:
-            if last.cause not in (ELSEWHERE, RESERVED):
-                self.endpoint.gave_up(last.cause, str(last))
+            self.endpoint.gave_up(last.cause, str(last))
             return Answer(call.key, call.attempt, cause="deadline" if call.late else last.cause)
         return answer
 
     async def _attempt(self, call: Call) -> Answer:
+        while True:
+            met = await self._met(call)
+            if isinstance(met, Answer):
+                return met
+            met = await self._waited(call, met)
+            if met.claimed is not Claimed.NEW:
+                return await self._unsent(call, met)
+
+    async def _met(self, call: Call) -> Answer | Held:
+        """What a call with a slot brings, or what keeps it from being sent."""
         # A call that would most likely be cut off is not begun: it would be paid for nothing.
         if call.deadline.passed(self.endpoint.response_s):
             return Answer(call.key, call.attempt, cause="deadline")
@@ -157,28 +170,47 @@ class Caller:
             if held.claimed is Claimed.NEW:
                 return await self._send(call, held)
             self.budget.settle(call.worst_usd, 0.0)
-            if held.claimed is Claimed.OVER_BUDGET:
-                assert held.shortage is not None
-                raise held.shortage.error()
+            return held
         finally:
             await slot.__aexit__(None, None, None)
+
+    async def _waited(self, call: Call, held: Held) -> Held:
+        """What a claim finds once nothing is in its way that ends by itself, or when the call's time is over.
+
+        No slot is held, and no turn of a rate is taken.
+        """
+        while held.claimed in WAITED_FOR and not call.deadline.passed(self.endpoint.response_s):
+            twin = self._ledger.in_flight(call.key)
+            await (self._rest(POLL_S) if twin is None else self._resting(twin.wait))
+            held = await self._claim(call, looks=True)
+            call.attempt = held.attempt
+        return held
+
+    async def _unsent(self, call: Call, held: Held) -> Answer:
+        """What becomes of a call that is not sent."""
         if held.claimed is Claimed.REUSED:
             return self._reuse(call, held)
         if held.claimed is Claimed.HELD:
             return await self._held(call, held)
-        if held.claimed is Claimed.RESERVED:
-            await self._resting(lambda: self.endpoint.pause(POLL_S))
-            raise Again(RESERVED, "what is left of a budget was reserved", 0.0)
-        await self._resting(lambda: self._twin(call.key))
-        raise Again(ELSEWHERE, "the same call was in flight", 0.0)
+        if held.shortage is not None:
+            raise held.shortage.error()
+        # A run can be looked at again, when others have done their part; a single grade cannot wait so long.
+        if self._ledger.of_run and self._ledger.in_flight(call.key) is None:
+            raise Waiting(LATER_S)
+        return Answer(call.key, call.attempt, cause="deadline")
+
+    async def _claim(self, call: Call, looks: bool = False) -> Held:
+        kept = self._look_up is not None
+        hold = kept and not call.looked_up
+        # No call outlasts the grade that it is for.
+        longest_s = min(self._judge.timeout_s, GRADE_DEADLINE_S)
+        return await self._ledger.claim(
+            call.key, self._provider.endpoint, call.worst_usd, longest_s, kept=kept, hold=hold, looks=looks
+        )
 
     async def _claimed(self, call: Call) -> Held:
         """A claim, given back where nobody is left to send it."""
-        kept = self._look_up is not None
-        hold = kept and not call.looked_up
-        timeout_s = self._judge.timeout_s
-        wish = self._ledger.claim(call.key, self._provider.endpoint, call.worst_usd, timeout_s, kept=kept, hold=hold)
-        claim = asyncio.ensure_future(wish)
+        claim = asyncio.ensure_future(self._claim(call))
         try:
             held = await asyncio.shield(claim)
         except asyncio.CancelledError:
@@ -194,14 +226,6 @@ class Caller:
             await self._failed(call, CallState.REJECTED, "cancelled_before_sending", 0.0)
         else:
             self.budget.settle(call.worst_usd, 0.0)
-
-    async def _twin(self, key: str) -> None:
-        """Waits for an equal call of this process, or for a while for one of another."""
-        settled = self._ledger.in_flight(key)
-        if settled is None:
-            await self.endpoint.pause(POLL_S)
-        else:
-            await settled.wait()
 
     def _reuse(self, call: Call, held: Held) -> Answer:
         assert held.raw is not None
@@ -404,22 +428,16 @@ class Caller:
             call.attempts = ATTEMPTS
         return Again(failure.cause, str(failure), wait_s)
 
-    def _stop(self, state: RetryCallState) -> bool:
-        call: Call = state.args[0]
-        spent = call.attempts >= ATTEMPTS
-        call.late = not spent and call.deadline.passed(state.upcoming_sleep)
-        return spent or call.late
-
     def _retried(self, state: RetryCallState) -> None:
         assert state.outcome is not None
         failure = state.outcome.exception()
-        if isinstance(failure, Again) and failure.cause != ELSEWHERE:
+        if isinstance(failure, Again):
             self._observer.retried(self._judge, failure.cause)
 
     async def _rest(self, seconds: float) -> None:
         await self._resting(lambda: self.endpoint.pause(seconds))
 
-    async def _resting(self, wait: Callable[[], Awaitable[None]]) -> None:
+    async def _resting(self, wait: Callable[[], Awaitable[object]]) -> None:
         """A wait that may be cut short when nothing more is to be sent."""
         self._go_on()
         task = asyncio.current_task()

@@ -227,7 +227,8 @@ class Run:
         Raises
         ------
         Waiting
-            Where not `patient`, while the provider is at work on a batch.
+            Where not `patient`, while the provider is at work on a batch; and where others have calls of the run in
+            flight for longer than a grade may take.
         Paused
             When the judge or the budget ends the run early; what is open stays open.
         StoreError

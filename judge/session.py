@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from judge import prompts
+from judge.attempts import GRADE_DEADLINE_S
 from judge.calling import Caller
 from judge.costs import Budget
 from judge.endpoint import Endpoint
 from judge.grades import Graded
-from judge.grading import GRADE_DEADLINE_S, Grader
+from judge.grading import Grader
 from judge.items import Item
 from judge.judges import Asking, Judge, Price
 from judge.ledger import Ledger

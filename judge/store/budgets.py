@@ -78,15 +78,16 @@ class Purse:
     def __init__(self, counters: Sequence[_Counter]) -> None:
         self._counters = counters
 
-    def reserve(self, claim: Claim) -> Shortage | None:
-        """Takes what a call may cost from every budget that it counts for; from none where one has no room."""
-        worst, mine = claim.reserved_usd or 0.0, self._of(claim)
-        for one in mine:
-            if one.committed_usd + worst > one.limit_usd:
-                return _shortage(one, worst)
-        for one in mine:
-            one.committed_usd += worst
-        return None
+    def short(self, claim: Claim) -> Shortage | None:
+        """A budget that a call counts for, and that has no room for it; None where all have."""
+        worst = claim.reserved_usd or 0.0
+        full = (one for one in self._of(claim) if one.committed_usd + worst > one.limit_usd)
+        return next((_shortage(one, worst) for one in full), None)
+
+    def reserve(self, claim: Claim) -> None:
+        """Takes what a call may cost from every budget that it counts for."""
+        for one in self._of(claim):
+            one.committed_usd += claim.reserved_usd or 0.0
 
     def give_back(self, claim: Claim) -> None:
         """Undoes `reserve`."""
@@ -178,8 +179,12 @@ def may_wait(connection: Connection, tenant: str, claims: Sequence[Claim], held:
 
 
 def _may_come_back(connection: Connection, tenant: str, claim: Claim, shortage: Shortage) -> bool:
-    """Whether calls are in flight, by a process that may be alive, which reserve from the budget that has no room."""
-    here: list[Any] = [call.c.tenant == tenant, _IN_FLIGHT, call.c.sent_at > now() - LONGEST_CALL_S]
+    """Whether calls are in flight, by a process that may be alive, which reserve from the budget that has no room.
+
+    Those of batches are not waited for: they may take a day.
+    """
+    here: list[Any] = [call.c.tenant == tenant, _IN_FLIGHT, call.c.batch.is_(None)]
+    here.append(call.c.sent_at > now() - LONGEST_CALL_S)
     if shortage.scope is None:
         here.append(call.c.run == claim.run)
     elif shortage.scope != TENANT:

@@ -76,14 +76,16 @@ def claim_for(tenant: str, purses: Purses) -> Callable[[Connection, Sequence[Cla
             found = _decide(wish, earlier.get(wish.key, []))
             if found.claimed is Claimed.NEW and wish.key in new:
                 found = Held(Claimed.ELSEWHERE, found.attempt)  # its twin in this very batch sends it
-            elif found.claimed is Claimed.NEW and (short := _reserve(wish, committed, purse)) is not None:
+            elif found.claimed is Claimed.NEW and (short := _short(wish, committed, purse)) is not None:
                 found = Held(Claimed.OVER_BUDGET, found.attempt, shortage=short)
-            elif found.claimed is Claimed.NEW:
+            elif found.claimed is Claimed.NEW and not wish.looks:
+                _reserve(wish, committed, purse)
                 new[wish.key] = _row(tenant, wish, found)
             held.append(found)
         # In one order, whoever claims: two that wait for each other's rows would wait for ever.
         won = inserted(connection, call, [new[key] for key in sorted(new)], call.c.key) if new else set()
-        for place in [place for place, one in enumerate(held) if one.claimed is Claimed.NEW]:
+        claimed = (place for place, one in enumerate(held) if one.claimed is Claimed.NEW and not claims[place].looks)
+        for place in claimed:
             if claims[place].key not in won:  # another process was first, since we read
                 held[place] = Held(Claimed.ELSEWHERE, held[place].attempt)
                 _give_back(claims[place], committed, purse)
@@ -140,20 +142,23 @@ def _committed(connection: Connection, tenant: str, claims: Sequence[Claim]) -> 
     return {row.id: row.committed_usd or 0.0 for row in connection.execute(rows)}
 
 
-def _reserve(wish: Claim, committed: dict[str, float], purse: Purse) -> Shortage | None:
-    """Takes what a call may cost from its run's budget and its key's; where one has no room, from none."""
+def _short(wish: Claim, committed: dict[str, float], purse: Purse) -> Shortage | None:
+    """The budget without room for a call: its run's, or one of its key; None where all have room."""
     worst = wish.reserved_usd or 0.0
-    if wish.budget_usd is None or wish.run is None:
-        return purse.reserve(wish)
-    if committed[wish.run] + worst > wish.budget_usd:
+    if wish.budget_usd is not None and wish.run is not None and committed[wish.run] + worst > wish.budget_usd:
         return of_run(wish.budget_usd, committed[wish.run], worst)
-    short = purse.reserve(wish)
-    if short is None:
-        committed[wish.run] += worst
-    return short
+    return purse.short(wish)
+
+
+def _reserve(wish: Claim, committed: dict[str, float], purse: Purse) -> None:
+    """Takes what a call may cost from its run's budget and its key's."""
+    purse.reserve(wish)
+    if wish.budget_usd is not None and wish.run is not None:
+        committed[wish.run] += wish.reserved_usd or 0.0
 
 
 def _give_back(wish: Claim, committed: dict[str, float], purse: Purse) -> None:
+    """Undoes `_reserve`."""
     purse.give_back(wish)
     if wish.budget_usd is not None and wish.run is not None:
         committed[wish.run] -= wish.reserved_usd or 0.0
