@@ -200,10 +200,13 @@ class Ledger:
     ) -> Held:
         """The right to send, on disk when this returns; or what is there already.
 
-        An equal call of another process that has not been settled for `timeout_s`, the most that one takes, is lost.
+        An equal call that has not been settled for `timeout_s`, the most that one takes, is lost: another process has
+        it, or this one never heard that its claim came through. Not one that this ledger has in flight.
         With `hold` a lost answer is held even where it may be sent again: until it was looked up. Who only `looks` is
         told what a claim would find, and claims nothing.
         """
+        # Its own it hears of in any case, however long this process was frozen.
+        silent_before = -math.inf if key in self._in_flight else now() - timeout_s - SETTLING_S
         wish = Claim(
             key,
             endpoint,
@@ -211,7 +214,7 @@ class Ledger:
             self._run,
             reserved_usd,
             None if hold else self._resend_before,
-            now() - timeout_s - SETTLING_S,
+            silent_before,
             self._budget_usd,
             self._paid_by,
             batch,

@@ -210,11 +210,11 @@ def _earlier(connection: Connection, tenant: str, claims: Sequence[Claim]) -> di
 
 
 def _is_orphan(row: Row[Any], wish: Claim) -> bool:
-    """Whether a call's process has ended, or is silent for too long to be awaited. Those of our own are in flight.
+    """Whether a call's process has ended, or is silent for too long to be awaited.
 
     A silent one may only be frozen: an answer that it brings after all is kept. One to a call of a batch can come yet.
     """
-    if row.state != CallState.SENT or row.batch is not None or row.owner == wish.owner:
+    if row.state != CallState.SENT or row.batch is not None:
         return False
     return row.sent_at < wish.silent_before or is_dead(row.owner)
 

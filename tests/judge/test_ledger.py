@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from judge.ledger import (
     SETTLING_S,
@@ -236,3 +236,12 @@ async def test_an_answer_that_comes_after_all_is_kept(store: Store, resent: bool
     await Ledger(store).settle(late)
     assert (rows(store)[0].state, rows(store)[0].cost_usd) == ("answered", 0.1)
     assert await Ledger(store).claim("k", ENDPOINT, 0.5, timeout_s=60) == Held(Claimed.REUSED, 1, b"late")
+
+
+async def test_a_call_of_ones_own_that_nobody_has_in_flight_is_lost_when_its_time_is_over(store: Store) -> None:
+    ledger, call = Ledger(store), store.tables.call
+    await ledger.claim("k", ENDPOINT, 0.5)
+    assert await Ledger(store).claim("k", ENDPOINT, 0.5, timeout_s=60) == Held(Claimed.ELSEWHERE, 1)
+    store.change(lambda connection, _: connection.execute(update(call).values(sent_at=now() - 60 - SETTLING_S - 1)))
+    assert await ledger.claim("k", ENDPOINT, 0.5, timeout_s=60) == Held(Claimed.ELSEWHERE, 1)  # it is under way here
+    assert await Ledger(store).claim("k", ENDPOINT, 0.5, timeout_s=60) == Held(Claimed.HELD, 1)
