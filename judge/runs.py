@@ -258,9 +258,9 @@ class Run:
                 await asyncio.wait(self._tasks)
             if timer is not None:
                 timer.cancel()
-        if self._caller:
-            self._caller.endpoint.eased.discard(self._room.set)
-        await self._ledger.flush()
+            if self._caller:
+                self._caller.endpoint.eased.discard(self._room.set)
+            await self._ledger.flush()
         if isinstance(self._trouble, BudgetUsedUp):
             raise BudgetUsedUp(f"{self._trouble}; {to_finish(self._store, self._session, self._rubric, self.id)}")
         if self._trouble is not None:

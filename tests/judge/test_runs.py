@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from judge import InputError, Judge, Paused, RunBusy, SetupError, runs
 from judge.datasets import Dataset
-from judge.errors import BudgetUsedUp
+from judge.errors import BudgetUsedUp, Waiting
 from judge.exports import find_run, grades_of
 from judge.ledger import Ledger
 from judge.owner import WORKERS, this_process
@@ -250,3 +250,19 @@ def calls(store: Store, run_id: str) -> list[Any]:
     call = store.tables.call
     of_run = select(call).where(call.c.run == run_id).order_by(call.c.sent_at)
     return store.ask(lambda connection, _: list(connection.execute(of_run)))
+
+
+async def test_a_run_that_waits_for_its_batch_leaves_nothing_with_the_server(
+    stub: Any, store: Store, dataset: Dataset, rubric: Rubric, judge_at: Callable[..., Judge]
+) -> None:
+    server = stub()
+    server.batching(delay_s=60)
+    session = await Session.open(store, judge_at(server.base_url))
+    run_id = submit(store, dataset, dataset.scan(), rubric, session, Options())
+    store.change(store.runs.take, run_id, this_process())
+    run = Run(store, session, rubric, store.ask(store.runs.row, run_id), Options(mode="batch"))
+    with pytest.raises(Waiting):
+        await run.execute(patient=False)
+    assert session.endpoint is not None
+    assert session.endpoint.eased == set()
+    await session.close()
