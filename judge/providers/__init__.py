@@ -41,6 +41,10 @@ DIALECTS = {
 GUARDED = frozenset({"anthropic", "openai", "openai-responses"})
 
 
+#: Refusals below 500 that are not about what was asked: a timeout, a conflict, too early, too often.
+PASSING = frozenset({408, 409, 425, 429})
+
+
 class Body(Protocol):
     """The bytes of a call: what is left to fill in once all that its calls share is written down."""
 
@@ -117,6 +121,11 @@ class Rejected(CallError):
     ) -> None:
         super().__init__(cause, detail)
         self.status, self.retry_after_s, self.parameter = status, retry_after_s, parameter
+
+    @property
+    def passes(self) -> bool:
+        """Whether it is about the moment, and the same may be asked again."""
+        return self.status >= 500 or self.status in PASSING
 
 
 class NotSent(CallError):
