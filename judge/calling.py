@@ -51,7 +51,6 @@ NEVER_ARRIVED = "never_arrived"
 KEY_REFUSED = 401
 #: Refusals of a model, which say nothing of others that the server has.
 BARRED = {403: "the judge denied access", 404: "the judge has no such model"}
-RETRIED_STATUS = frozenset({408, 409, 425})
 
 
 class Caller:
@@ -119,9 +118,12 @@ class Caller:
             return self._reuse(call, found)
         self.endpoint.begun()
         try:
-            return await self._attempt(call)
+            answer = await self._attempt(call)
         except Again as first:
-            return await self._attempts(call, first)
+            answer = await self._attempts(call, first)
+        # Wherever it ended: who asks for lost answers again must find it.
+        receipt.lost += answer.reading is None and call.loss is not None
+        return answer
 
     async def _attempts(self, call: Call, first: Again) -> Answer:
         """All attempts after a first one that failed. tenacity is kept off the path of calls that succeed at once."""
@@ -133,11 +135,10 @@ class Caller:
             return await self._attempt(call)
 
         try:
-            answer: Answer = await self._retrying.copy()(attempt, call)
+            return await self._retrying.copy()(attempt, call)
         except Again as last:
             self.endpoint.gave_up(last.cause, str(last))
             return Answer(call.key, call.attempt, cause="deadline" if call.late else last.cause)
-        return answer
 
     async def _attempt(self, call: Call) -> Answer:
         while True:
@@ -277,8 +278,8 @@ class Caller:
         except Exception as error:  # noqa: BLE001 - a provider of one's own may raise anything; the row says what
             await self._failed(call, CallState.LOST, type(error).__name__, call.worst_usd, raw)
             self.endpoint.gave_up(type(error).__name__, "its provider does not say why")
-            call.receipt.lost += 1
-            return Answer(call.key, call.attempt, outcome=Outcome.LOST, cause=type(error).__name__)
+            call.loss = type(error).__name__
+            return Answer(call.key, call.attempt, outcome=Outcome.LOST, cause=call.loss)
         seconds = loop.time() - began
         self.endpoint.answered(seconds)
         call.receipt.latency_s += seconds
@@ -363,8 +364,8 @@ class Caller:
                 raise Again(NEVER_ARRIVED, "the judge never had the call", 0.0)
             if self._ledger.resend_lost:
                 raise Again("lost", "the answer is lost, and may be asked for again", 0.0)
-        call.receipt.lost += 1
-        return Answer(call.key, held.attempt, outcome=Outcome.LOST, cause=call.loss or "lost")
+        call.loss = call.loss or "lost"
+        return Answer(call.key, held.attempt, outcome=Outcome.LOST, cause=call.loss)
 
     async def _recalled(self, call: Call, raw: bytes) -> Answer:
         """A lost answer that the provider had kept is this call's, as if it had come."""
@@ -374,15 +375,17 @@ class Caller:
             reading = self._provider.read(raw)
         except Unreadable as failure:
             await self._settle(call, CallState.ANSWERED, failure.cause, call.worst_usd, raw)
+            call.loss = None
             raise self._again(call, failure) from None
         cost = cost_of(self.price, reading, call.worst_usd)
         return self._booked(call, raw, reading, self._instead(call, cost))
 
     def _instead(self, call: Call, cost: float | None) -> float | None:
-        """What a call cost, in the place of the worst case that its lost answer was counted at here."""
+        """What a call cost, in the place of the worst case that its lost answer was counted at here: it is not lost."""
         if call.loss is not None and call.worst_usd is not None and cost is not None:
             self.budget.spent_usd += cost - call.worst_usd
             call.receipt.pay(-call.worst_usd)
+        call.loss = None
         return cost
 
     async def _lost(self, call: Call, cause: str) -> Answer:
@@ -390,7 +393,6 @@ class Caller:
         call.loss = cause
         if self._look_up is not None and not call.looked_up and not call.deadline.passed():
             raise Again(cause, "the answer was lost", 0.0)
-        call.receipt.lost += 1
         if call.deadline.passed():
             return Answer(call.key, call.attempt, outcome=Outcome.JUDGE_ERROR, cause="deadline")
         return Answer(call.key, call.attempt, outcome=Outcome.LOST, cause=cause)
@@ -403,9 +405,8 @@ class Caller:
         asked = refusal.parameter == "logprobs" or refusal.cause == "content_filter"
         broke = refusal.cause == "out_of_money"
         if broke or status == KEY_REFUSED:
-            self.endpoint.open_breaker(f"the judge {'is out of money' if broke else 'refused the key'} ({refusal})")
-            assert self.endpoint.broken is not None
-            raise self.endpoint.broken
+            told = f"the judge {'is out of money' if broke else 'refused the key'} ({refusal})"
+            raise self.endpoint.open_breaker(told)
         if status in BARRED and not asked:
             told = f"{BARRED[status]} ({refusal})"
             # A mistyped address and a mistyped model look alike.
@@ -417,7 +418,7 @@ class Caller:
                 raise Again(refusal.cause, str(refusal), refusal.retry_after_s)
             call.attempts += 1
             raise Again(refusal.cause, str(refusal))
-        if status >= 500 or status in RETRIED_STATUS:
+        if refusal.passes:
             raise self._again(call, refusal, refusal.retry_after_s)
         outcome = Outcome.REFUSED if refusal.cause == "content_filter" else Outcome.JUDGE_ERROR
         return Answer(call.key, call.attempt, outcome=outcome, cause=refusal.cause, refusal=refusal)

@@ -26,7 +26,7 @@ BREAKER_COOLS_S = 30.0
 #: So many calls in a row that failed for good, none answered between, mean that the server is down.
 FAILURES_IN_A_ROW = 10
 
-LATER = "mend it, then start the same command again: nothing is lost"
+LATER = "mend it, then start the same command or request again: nothing is lost"
 
 
 class Endpoint:
@@ -138,8 +138,8 @@ class Endpoint:
         if self._failures >= FAILURES_IN_A_ROW:
             self.open_breaker(f"the judge failed {self._failures} times in a row, last with {cause} ({detail})")
 
-    def open_breaker(self, reason: str) -> None:
-        """No further call is sent; whoever waits for a slot is told why."""
+    def open_breaker(self, reason: str) -> Paused:
+        """No further call is sent; whoever waits for a slot is told why. Returns what they are told."""
         if self.broken is None:
             self._broken_at = asyncio.get_running_loop().time()
             self.broken = Paused(f"{reason}; {LATER}")
@@ -147,6 +147,7 @@ class Endpoint:
             waiter = self._queue.popleft()
             if not waiter.done():
                 waiter.set_exception(self.broken)
+        return self.broken
 
     def refuse(self, model: str, reason: str) -> Unaskable:
         """No further call to a model is sent, while others of this server are asked. Returns what its callers get."""

@@ -102,3 +102,13 @@ async def test_no_call_is_waited_for_longer_than_a_grade_may_take(stub: Any, des
         elsewhere(one, sent_at=now() - 640.0)
         answer, _ = await asyncio.wait_for(one.ask(), 5)
     assert answer.outcome is Outcome.LOST
+
+
+async def test_an_answer_that_there_is_no_time_to_look_up_is_counted_as_lost(stub: Any, desk: Any) -> None:
+    server = stub()
+    server.behave("reset")
+    async with desk(server.base_url, store=True) as one:
+        one.caller.endpoint.answered(10.0)  # so long does an answer take: there is no time for another attempt
+        answer, receipt = await one.ask(deadline=Deadline(5.0))
+        assert one.states() == [("lost", "connection_lost")]
+    assert (answer.cause, receipt.lost) == ("deadline", 1)
