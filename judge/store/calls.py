@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Row, String, bindparam, func, or_, select, update
 
 from judge.budgets import Shortage
 from judge.costs import of_run
@@ -29,6 +29,8 @@ _SETTLE = (
     update(call)
     .where(call.c.tenant == bindparam("b_tenant"), call.c.key == bindparam("b_key"))
     .where(call.c.attempt == bindparam("b_attempt"))
+    # An answer gives way to another reading of it alone: a process that was frozen may not know that it was found.
+    .where(or_(call.c.state != CallState.ANSWERED, bindparam("b_state", type_=String) == CallState.ANSWERED))
     # It may be known already, where nothing else is.
     .values(provider_id=func.coalesce(bindparam("b_provider_id"), call.c.provider_id))
 )
@@ -268,6 +270,7 @@ def _settled(tenant: str, one: Settlement) -> dict[str, Any]:
         "b_tenant": tenant,
         "b_key": one.key,
         "b_attempt": one.attempt,
+        "b_state": one.state,
         "state": one.state,
         "done_at": one.done_at,
         "usable": one.usable,

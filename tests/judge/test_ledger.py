@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -245,3 +246,16 @@ async def test_a_call_of_ones_own_that_nobody_has_in_flight_is_lost_when_its_tim
     store.change(lambda connection, _: connection.execute(update(call).values(sent_at=now() - 60 - SETTLING_S - 1)))
     assert await ledger.claim("k", ENDPOINT, 0.5, timeout_s=60) == Held(Claimed.ELSEWHERE, 1)  # it is under way here
     assert await Ledger(store).claim("k", ENDPOINT, 0.5, timeout_s=60) == Held(Claimed.HELD, 1)
+
+
+@pytest.mark.parametrize("state", [CallState.LOST, CallState.REJECTED])
+async def test_an_answer_is_not_overwritten_by_a_process_that_knows_of_none(store: Store, state: CallState) -> None:
+    ledger = Ledger(store)
+    await ledger.claim("k", ENDPOINT, 0.5)
+    answered = settlement("k", 1, CallState.ANSWERED, usable=True, raw=b"said", cost_usd=0.25)
+    await ledger.settle(answered)
+    await ledger.settle(settlement("k", 1, state, cause="timeout", cost_usd=0.5))
+    (row,) = rows(store)
+    assert (row.state, row.cause, row.cost_usd, unpacked(row.raw)) == ("answered", None, 0.25, b"said")
+    await ledger.settle(replace(answered, usable=False))  # an item has read it
+    assert not rows(store)[0].usable
