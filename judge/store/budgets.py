@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, or_, select, text, update
 
 from judge.budgets import BudgetStanding, Period, Shortage, beginning_of, month_of
-from judge.ledger import Claim, Claimed, Held, Settlement, now
+from judge.ledger import CallState, Claim, Claimed, Held, Settlement, now
 from judge.owner import is_dead
 from judge.store.conflicts import ignoring
 from judge.store.tables import IN_FLIGHT, budget, call
@@ -48,8 +48,11 @@ _LOCKED = (
     .order_by(budget.c.scope, budget.c.period)
     .with_for_update()
 )
-_CLAIMED = select(call.c.key, call.c.attempt, call.c.paid_by, call.c.sent_at, call.c.reserved_usd).where(
-    call.c.tenant == bindparam("tenant"), call.c.key.in_(bindparam("keys", expanding=True)), _IN_FLIGHT
+#: Calls that are counted at their worst.
+_CLAIMED = (
+    select(call.c.key, call.c.attempt, call.c.paid_by, call.c.sent_at, call.c.reserved_usd)
+    .where(call.c.tenant == bindparam("tenant"), call.c.key.in_(bindparam("keys", expanding=True)))
+    .where(call.c.state.in_((CallState.SENT, CallState.LOST)))
 )
 
 
@@ -131,7 +134,10 @@ class Purses:
         return Purse([_counter(connection, row) for row in rows])
 
     def kept_back(self, connection: Connection, settled: Iterable[Settlement]) -> list[dict[str, Any]]:
-        """What calls that are about to be settled did not cost, for `give_back`. Of those in flight alone."""
+        """What calls that are about to be settled did not cost, for `give_back`.
+
+        Of those in flight, or lost until now, alone: a write may be tried twice.
+        """
         known = self._budgets(connection)
         if not known:
             return []
