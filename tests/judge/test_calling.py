@@ -15,6 +15,8 @@ from judge import Outcome, Paused, attempts
 from judge.attempts import ATTEMPTS, Deadline
 from judge.costs import Budget
 from judge.errors import Unaskable
+from judge.providers import Unreadable
+from judge.providers.batches import Result
 from judge.store import open_store
 
 pytestmark = pytest.mark.anyio
@@ -201,6 +203,17 @@ async def test_a_lost_answer_is_held_at_its_worst_cost_and_never_asked_again_unb
     assert answer.reading is not None
     assert receipt.possible_duplicates == 1
     assert states == [(1, "lost", False), (2, "answered", True)]
+
+
+async def test_what_a_provider_tells_at_any_length_is_kept_as_far_as_it_fits(stub: Any, desk: Any) -> None:
+    server = stub()
+    server.behave("model", model="m" * 1000)
+    async with desk(server.base_url) as one:
+        answer, receipt = await one.ask()
+        (row,) = one.rows()
+    assert answer.reading is not None
+    assert (receipt.model, row.model, row.state) == ("m" * 256, "m" * 256, "answered")
+    assert Unreadable("c" * 1000).cause == Result("a call", None, "c" * 1000).cause == "c" * 64
 
 
 async def test_an_answer_that_settles_nothing_is_asked_for_anew(stub: Any, desk: Any) -> None:
