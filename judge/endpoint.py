@@ -66,8 +66,12 @@ class Endpoint:
         """Another user of the same server and key: the stricter limits hold for both."""
         self.concurrency = min(self.concurrency, concurrency)
         self.limit = min(self.limit, float(concurrency))
-        self._rpm, self._tpm = _stricter(self._rpm, rpm), _stricter(self._tpm, tpm)
-        self._requests, self._tokens = self._paces.requests(self._rpm), self._paces.tokens(self._tpm)
+        rpm, tpm = _stricter(self._rpm, rpm), _stricter(self._tpm, tpm)
+        # A pace that is made anew forgets what it gave: only where it is another one.
+        if rpm != self._rpm:
+            self._rpm, self._requests = rpm, self._paces.requests(rpm)
+        if tpm != self._tpm:
+            self._tpm, self._tokens = tpm, self._paces.tokens(tpm)
 
     @property
     def metered(self) -> bool:

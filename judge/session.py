@@ -39,7 +39,11 @@ def _endpoint(
     store: Store, provider: Provider, judge: Judge, concurrency: int, rpm: float | None, tpm: float | None
 ) -> Endpoint:
     secret = os.environ.get(judge.key_variable, "") if judge.key_variable else ""
-    of = hashlib.sha256(f"{provider.endpoint} {hashlib.sha256(secret.encode()).hexdigest()}".encode()).hexdigest()
+    whose = hashlib.sha256(secret.encode()).hexdigest()
+    if judge.public_only and judge.key_variable is None:
+        # As of all that callers make for servers that the operator does not list: each tenant's limits are its own.
+        whose += f" {store.tenant}"
+    of = hashlib.sha256(f"{provider.endpoint} {whose}".encode()).hexdigest()
     key = (id(asyncio.get_running_loop()), store.name, of)
     shared = _endpoints.get(key)
     if shared is None:
