@@ -14,6 +14,8 @@ from judge.providers import CallError, Reading, Rejected
 from judge.verdicts import Outcome
 
 ATTEMPTS = 4
+#: What a grade may take, all its calls and their attempts included.
+GRADE_DEADLINE_S = 600.0
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 30.0
 
 
@@ -82,3 +84,11 @@ def wait(state: RetryCallState) -> float:
     if failure.wait_s is not None:
         return failure.wait_s
     return float(min(FIRST_BACKOFF_S * 2 ** (call.attempts - 1), LONGEST_BACKOFF_S))
+
+
+def stop(state: RetryCallState) -> bool:
+    """Whether a call has had all its attempts, or would be late for another one."""
+    call: Call = state.args[0]
+    spent = call.attempts >= ATTEMPTS
+    call.late = not spent and call.deadline.passed(state.upcoming_sleep)
+    return spent or call.late

@@ -1,7 +1,8 @@
 """What a key, or a whole tenant, may spend: in total, and in each calendar month of UTC.
 
 Every call belongs to the key that asked for it, or to none. Its worst case is counted in the transaction that makes
-its row, and what it did not cost is given back when it is settled; a lost call stays counted at its worst.
+its row, and what it did not cost is given back when it is settled; a lost call stays counted at its worst, unless its
+answer is found.
 """
 
 from __future__ import annotations

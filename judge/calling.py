@@ -15,10 +15,10 @@ from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
-from judge.attempts import ATTEMPTS, Again, Answer, Call, Deadline, wait
+from judge.attempts import ATTEMPTS, GRADE_DEADLINE_S, Again, Answer, Call, Deadline, stop, wait
 from judge.costs import Budget, Receipt
 from judge.endpoint import Endpoint
-from judge.errors import Paused
+from judge.errors import Unaskable, Waiting
 from judge.judges import Judge, Price
 from judge.ledger import CallState, Claimed, Delivery, Held, Ledger, Settlement, now
 from judge.looking_up import Told, look_up
@@ -37,17 +37,20 @@ from judge.providers import (
 from judge.telemetry import NOBODY, Observer
 from judge.verdicts import Outcome
 
-#: How often to look for the answer to an equal call of another process, and for what others give back.
+#: How often to look for an answer that another process asked for, and for what others give back.
 POLL_S = 0.5
-#: Why an attempt waits that no server failed.
-ELSEWHERE, RESERVED = "elsewhere", "reserved"
+#: What ends without our doing: an equal call, and calls that may give something back to a budget.
+WAITED_FOR = frozenset({Claimed.ELSEWHERE, Claimed.HANDED_OVER, Claimed.RESERVED})
+#: A run whose calls others have in flight is looked at again after this long.
+LATER_S = 60.0
 #: Prompt and answer do not fit into the model's context, whether it says so before or in mid-answer.
 TOO_LONG = "context_length_exceeded"
 #: The provider was asked for a lost answer, and never had the call.
 NEVER_ARRIVED = "never_arrived"
 
-PAUSING_STATUS = {401: "the judge refused the key", 403: "the judge denied access", 404: "the judge has no such model"}
-RETRIED_STATUS = frozenset({408, 409, 425})
+KEY_REFUSED = 401
+#: Refusals of a model, which say nothing of others that the server has.
+BARRED = {403: "the judge denied access", 404: "the judge has no such model"}
 
 
 class Caller:
@@ -76,7 +79,7 @@ class Caller:
         self._retrying = AsyncRetrying(
             retry=retry_if_exception_type(Again),
             wait=wait,
-            stop=self._stop,
+            stop=stop,
             sleep=self._rest,
             before_sleep=self._retried,
             reraise=True,
@@ -100,6 +103,8 @@ class Caller:
         ------
         Paused
             When the judge cannot be asked at all: nothing was decided about this call.
+        Waiting
+            When others have a call of a run in flight for longer than a grade may take: nor was it then.
         """
         key = self._ledger.key(self._provider.endpoint, body, sample)
         # Providers count an image by its pixels, however long its URL is.
@@ -113,9 +118,12 @@ class Caller:
             return self._reuse(call, found)
         self.endpoint.begun()
         try:
-            return await self._attempt(call)
+            answer = await self._attempt(call)
         except Again as first:
-            return await self._attempts(call, first)
+            answer = await self._attempts(call, first)
+        # Wherever it ended: who asks for lost answers again must find it.
+        receipt.lost += answer.reading is None and call.loss is not None
+        return answer
 
     async def _attempts(self, call: Call, first: Again) -> Answer:
         """All attempts after a first one that failed. tenacity is kept off the path of calls that succeed at once."""
@@ -127,19 +135,27 @@ class Caller:
             return await self._attempt(call)
 
         try:
-            answer: Answer = await self._retrying.copy()(attempt, call)
+            return await self._retrying.copy()(attempt, call)
         except Again as last:
-            if last.cause not in (ELSEWHERE, RESERVED):
-                self.endpoint.gave_up(last.cause, str(last))
+            self.endpoint.gave_up(last.cause, str(last))
             return Answer(call.key, call.attempt, cause="deadline" if call.late else last.cause)
-        return answer
 
     async def _attempt(self, call: Call) -> Answer:
+        while True:
+            met = await self._met(call)
+            if isinstance(met, Answer):
+                return met
+            met = await self._waited(call, met)
+            if met.claimed is not Claimed.NEW:
+                return await self._unsent(call, met)
+
+    async def _met(self, call: Call) -> Answer | Held:
+        """What a call with a slot brings, or what keeps it from being sent."""
         # A call that would most likely be cut off is not begun: it would be paid for nothing.
         if call.deadline.passed(self.endpoint.response_s):
             return Answer(call.key, call.attempt, cause="deadline")
         tokens = call.text_bytes // BYTES_PER_TOKEN_USUALLY + call.max_tokens
-        slot = self.endpoint.slot(tokens)
+        slot = self.endpoint.slot(tokens, self._judge.model)
         try:
             async with asyncio.timeout_at(None if call.deadline.at == math.inf else call.deadline.at):
                 await self._resting(slot.__aenter__)
@@ -155,28 +171,47 @@ class Caller:
             if held.claimed is Claimed.NEW:
                 return await self._send(call, held)
             self.budget.settle(call.worst_usd, 0.0)
-            if held.claimed is Claimed.OVER_BUDGET:
-                assert held.shortage is not None
-                raise held.shortage.error()
+            return held
         finally:
             await slot.__aexit__(None, None, None)
+
+    async def _waited(self, call: Call, held: Held) -> Held:
+        """What a claim finds once nothing is in its way that ends by itself, or when the call's time is over.
+
+        No slot is held, and no turn of a rate is taken.
+        """
+        while held.claimed in WAITED_FOR and not call.deadline.passed(self.endpoint.response_s):
+            twin = self._ledger.in_flight(call.key)
+            await (self._rest(POLL_S) if twin is None else self._resting(twin.wait))
+            held = await self._claim(call, looks=True)
+            call.attempt = held.attempt
+        return held
+
+    async def _unsent(self, call: Call, held: Held) -> Answer:
+        """What becomes of a call that is not sent."""
         if held.claimed is Claimed.REUSED:
             return self._reuse(call, held)
         if held.claimed is Claimed.HELD:
             return await self._held(call, held)
-        if held.claimed is Claimed.RESERVED:
-            await self._resting(lambda: self.endpoint.pause(POLL_S))
-            raise Again(RESERVED, "what is left of a budget was reserved", 0.0)
-        await self._resting(lambda: self._twin(call.key))
-        raise Again(ELSEWHERE, "the same call was in flight", 0.0)
+        if held.shortage is not None:
+            raise held.shortage.error()
+        # A run can be looked at again, when others have done their part; a single grade cannot wait so long.
+        if self._ledger.of_run and self._ledger.in_flight(call.key) is None:
+            raise Waiting(LATER_S)
+        return Answer(call.key, call.attempt, cause="deadline")
+
+    async def _claim(self, call: Call, looks: bool = False) -> Held:
+        kept = self._look_up is not None
+        hold = kept and not call.looked_up
+        # No call outlasts the grade that it is for.
+        longest_s = min(self._judge.timeout_s, GRADE_DEADLINE_S)
+        return await self._ledger.claim(
+            call.key, self._provider.endpoint, call.worst_usd, longest_s, kept=kept, hold=hold, looks=looks
+        )
 
     async def _claimed(self, call: Call) -> Held:
         """A claim, given back where nobody is left to send it."""
-        kept = self._look_up is not None
-        hold = kept and not call.looked_up
-        timeout_s = self._judge.timeout_s
-        wish = self._ledger.claim(call.key, self._provider.endpoint, call.worst_usd, timeout_s, kept=kept, hold=hold)
-        claim = asyncio.ensure_future(wish)
+        claim = asyncio.ensure_future(self._claim(call))
         try:
             held = await asyncio.shield(claim)
         except asyncio.CancelledError:
@@ -192,14 +227,6 @@ class Caller:
             await self._failed(call, CallState.REJECTED, "cancelled_before_sending", 0.0)
         else:
             self.budget.settle(call.worst_usd, 0.0)
-
-    async def _twin(self, key: str) -> None:
-        """Waits for an equal call of this process, or for a while for one of another."""
-        settled = self._ledger.in_flight(key)
-        if settled is None:
-            await self.endpoint.pause(POLL_S)
-        else:
-            await settled.wait()
 
     def _reuse(self, call: Call, held: Held) -> Answer:
         assert held.raw is not None
@@ -232,8 +259,8 @@ class Caller:
             return self._refused(call, refusal)
         except AddressRefused as refusal:
             await self._failed(call, CallState.REJECTED, refusal.cause, 0.0)
-            # Without the breaker, which is for all who ask this server: others may.
-            raise Paused(f"{refusal}; or name another judge") from None
+            # Without a breaker, which is for all who ask for this model: others may.
+            raise Unaskable(f"{refusal}; or name another judge") from None
         except NotSent as failure:
             await self._failed(call, CallState.REJECTED, failure.cause, 0.0)
             raise self._again(call, failure) from None
@@ -251,8 +278,8 @@ class Caller:
         except Exception as error:  # noqa: BLE001 - a provider of one's own may raise anything; the row says what
             await self._failed(call, CallState.LOST, type(error).__name__, call.worst_usd, raw)
             self.endpoint.gave_up(type(error).__name__, "its provider does not say why")
-            call.receipt.lost += 1
-            return Answer(call.key, call.attempt, outcome=Outcome.LOST, cause=type(error).__name__)
+            call.loss = type(error).__name__
+            return Answer(call.key, call.attempt, outcome=Outcome.LOST, cause=call.loss)
         seconds = loop.time() - began
         self.endpoint.answered(seconds)
         call.receipt.latency_s += seconds
@@ -337,8 +364,8 @@ class Caller:
                 raise Again(NEVER_ARRIVED, "the judge never had the call", 0.0)
             if self._ledger.resend_lost:
                 raise Again("lost", "the answer is lost, and may be asked for again", 0.0)
-        call.receipt.lost += 1
-        return Answer(call.key, held.attempt, outcome=Outcome.LOST, cause=call.loss or "lost")
+        call.loss = call.loss or "lost"
+        return Answer(call.key, held.attempt, outcome=Outcome.LOST, cause=call.loss)
 
     async def _recalled(self, call: Call, raw: bytes) -> Answer:
         """A lost answer that the provider had kept is this call's, as if it had come."""
@@ -348,15 +375,17 @@ class Caller:
             reading = self._provider.read(raw)
         except Unreadable as failure:
             await self._settle(call, CallState.ANSWERED, failure.cause, call.worst_usd, raw)
+            call.loss = None
             raise self._again(call, failure) from None
         cost = cost_of(self.price, reading, call.worst_usd)
         return self._booked(call, raw, reading, self._instead(call, cost))
 
     def _instead(self, call: Call, cost: float | None) -> float | None:
-        """What a call cost, in the place of the worst case that its lost answer was counted at here."""
+        """What a call cost, in the place of the worst case that its lost answer was counted at here: it is not lost."""
         if call.loss is not None and call.worst_usd is not None and cost is not None:
             self.budget.spent_usd += cost - call.worst_usd
             call.receipt.pay(-call.worst_usd)
+        call.loss = None
         return cost
 
     async def _lost(self, call: Call, cause: str) -> Answer:
@@ -364,7 +393,6 @@ class Caller:
         call.loss = cause
         if self._look_up is not None and not call.looked_up and not call.deadline.passed():
             raise Again(cause, "the answer was lost", 0.0)
-        call.receipt.lost += 1
         if call.deadline.passed():
             return Answer(call.key, call.attempt, outcome=Outcome.JUDGE_ERROR, cause="deadline")
         return Answer(call.key, call.attempt, outcome=Outcome.LOST, cause=cause)
@@ -375,19 +403,22 @@ class Caller:
         # Log probabilities that a model does not give, and texts that a filter flags, are refused with a 403 too: that
         # is about what was asked.
         asked = refusal.parameter == "logprobs" or refusal.cause == "content_filter"
-        if refusal.cause == "out_of_money" or (status in PAUSING_STATUS and not asked):
-            told = f"{PAUSING_STATUS.get(status, 'the judge is out of money')} ({refusal})"
+        broke = refusal.cause == "out_of_money"
+        if broke or status == KEY_REFUSED:
+            told = f"the judge {'is out of money' if broke else 'refused the key'} ({refusal})"
+            raise self.endpoint.open_breaker(told)
+        if status in BARRED and not asked:
+            told = f"{BARRED[status]} ({refusal})"
             # A mistyped address and a mistyped model look alike.
-            self.endpoint.open_breaker(f"{told}; asked at {self._provider.endpoint}" if status == 404 else told)
-            assert self.endpoint.broken is not None
-            raise self.endpoint.broken
+            where = f"; asked at {self._provider.endpoint}" if status == 404 else ""
+            raise self.endpoint.refuse(self._judge.model, told + where)
         if status == 429 or refusal.cause == "slow_down":
             self.endpoint.refused_for_rate()
             if refusal.retry_after_s is not None:
                 raise Again(refusal.cause, str(refusal), refusal.retry_after_s)
             call.attempts += 1
             raise Again(refusal.cause, str(refusal))
-        if status >= 500 or status in RETRIED_STATUS:
+        if refusal.passes:
             raise self._again(call, refusal, refusal.retry_after_s)
         outcome = Outcome.REFUSED if refusal.cause == "content_filter" else Outcome.JUDGE_ERROR
         return Answer(call.key, call.attempt, outcome=outcome, cause=refusal.cause, refusal=refusal)
@@ -398,22 +429,16 @@ class Caller:
             call.attempts = ATTEMPTS
         return Again(failure.cause, str(failure), wait_s)
 
-    def _stop(self, state: RetryCallState) -> bool:
-        call: Call = state.args[0]
-        spent = call.attempts >= ATTEMPTS
-        call.late = not spent and call.deadline.passed(state.upcoming_sleep)
-        return spent or call.late
-
     def _retried(self, state: RetryCallState) -> None:
         assert state.outcome is not None
         failure = state.outcome.exception()
-        if isinstance(failure, Again) and failure.cause != ELSEWHERE:
+        if isinstance(failure, Again):
             self._observer.retried(self._judge, failure.cause)
 
     async def _rest(self, seconds: float) -> None:
         await self._resting(lambda: self.endpoint.pause(seconds))
 
-    async def _resting(self, wait: Callable[[], Awaitable[None]]) -> None:
+    async def _resting(self, wait: Callable[[], Awaitable[object]]) -> None:
         """A wait that may be cut short when nothing more is to be sent."""
         self._go_on()
         task = asyncio.current_task()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from judge.errors import Paused
+from judge.errors import Paused, Unaskable
 from judge.paces import Paces
 
 #: A refusal for rate takes this share of the limit, once for each response time ...
@@ -24,6 +25,8 @@ BREAKER_COOLS_S = 30.0
 
 #: So many calls in a row that failed for good, none answered between, mean that the server is down.
 FAILURES_IN_A_ROW = 10
+
+LATER = "mend it, then start the same command or request again: nothing is lost"
 
 
 class Endpoint:
@@ -54,6 +57,8 @@ class Endpoint:
         self._shrunk_at = 0.0
         self._calls = self._retries = self._failures = 0
         self._broken_at = 0.0
+        #: When models were refused, and what is told of each.
+        self._refused: dict[str, tuple[float, str]] = {}
         #: Called when a task begins a wait without a slot, so that other work can begin.
         self.eased: set[Callable[[], None]] = set()
 
@@ -61,8 +66,12 @@ class Endpoint:
         """Another user of the same server and key: the stricter limits hold for both."""
         self.concurrency = min(self.concurrency, concurrency)
         self.limit = min(self.limit, float(concurrency))
-        self._rpm, self._tpm = _stricter(self._rpm, rpm), _stricter(self._tpm, tpm)
-        self._requests, self._tokens = self._paces.requests(self._rpm), self._paces.tokens(self._tpm)
+        rpm, tpm = _stricter(self._rpm, rpm), _stricter(self._tpm, tpm)
+        # A pace that is made anew forgets what it gave: only where it is another one.
+        if rpm != self._rpm:
+            self._rpm, self._requests = rpm, self._paces.requests(rpm)
+        if tpm != self._tpm:
+            self._tpm, self._tokens = tpm, self._paces.tokens(tpm)
 
     @property
     def metered(self) -> bool:
@@ -75,16 +84,18 @@ class Endpoint:
         return self._response_s or 0.0
 
     @asynccontextmanager
-    async def slot(self, tokens: int) -> AsyncIterator[None]:
-        """Holds one place in flight. Raises Paused when the breaker is open."""
+    async def slot(self, tokens: int, model: str = "") -> AsyncIterator[None]:
+        """Holds one place in flight. Raises Paused when the breaker is open, and Unaskable for a refused model."""
         await self._enter()
         try:
+            self._check(model)
             if self._requests is not None:
                 await self._requests.acquire()
             if self._tokens is not None:
                 await self._tokens.acquire(min(tokens, self._tokens.max_rate))
             if self.broken is not None:
                 raise self.broken
+            self._check(model)
             yield
         finally:
             self.in_flight -= 1
@@ -131,15 +142,28 @@ class Endpoint:
         if self._failures >= FAILURES_IN_A_ROW:
             self.open_breaker(f"the judge failed {self._failures} times in a row, last with {cause} ({detail})")
 
-    def open_breaker(self, reason: str) -> None:
-        """No further call is sent; whoever waits for a slot is told why."""
+    def open_breaker(self, reason: str) -> Paused:
+        """No further call is sent; whoever waits for a slot is told why. Returns what they are told."""
         if self.broken is None:
             self._broken_at = asyncio.get_running_loop().time()
-            self.broken = Paused(f"{reason}; mend it, then start the same command again: nothing is lost")
+            self.broken = Paused(f"{reason}; {LATER}")
         while self._queue:
             waiter = self._queue.popleft()
             if not waiter.done():
                 waiter.set_exception(self.broken)
+        return self.broken
+
+    def refuse(self, model: str, reason: str) -> Unaskable:
+        """No further call to a model is sent, while others of this server are asked. Returns what its callers get."""
+        now = asyncio.get_running_loop().time()
+        self._refused = {one: told for one, told in self._refused.items() if now - told[0] < BREAKER_COOLS_S}
+        self._refused[model] = (now, f"{reason}; {LATER}")
+        return Unaskable(self._refused[model][1])
+
+    def _check(self, model: str) -> None:
+        refused_at, told = self._refused.get(model, (-math.inf, ""))
+        if asyncio.get_running_loop().time() - refused_at < BREAKER_COOLS_S:
+            raise Unaskable(told)
 
     async def _enter(self) -> None:
         if self.broken is not None:

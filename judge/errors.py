@@ -7,8 +7,9 @@
     │   └── RunBusy      another live process is at work on the run
     ├── Overloaded       more was submitted than can be graded soon
     ├── Paused           the judge cannot be asked for now; what is not graded is still open
-    │   └── BudgetUsedUp a budget has no room for the next call
-    └── Waiting          the provider has a batch of the run; it is worth a look later
+    │   ├── BudgetUsedUp a budget has no room for the next call
+    │   └── Unaskable    this judge cannot be asked as it is described; others of its server can
+    └── Waiting          calls of the run are in a batch, or another process has them; it is worth a look later
 
 Every message is one line that says what to do next. What a single call or a single item suffers is not an
 exception for callers: it is an outcome in the grade.
@@ -44,10 +45,13 @@ class Overloaded(JudgeError):
 
 
 class Waiting(JudgeError):
-    """The provider is at work on a batch; what is not graded is still open. `seconds` until it is worth a look."""
+    """Answers are to come in a batch, or to another process; what is not graded is still open.
+
+    `seconds` until it is worth a look.
+    """
 
     def __init__(self, seconds: float) -> None:
-        super().__init__("the provider is at work on a batch of it")
+        super().__init__("answers to it are still to come, in a batch or to another process")
         self.seconds = seconds
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -61,3 +65,7 @@ class Paused(JudgeError):
 
 class BudgetUsedUp(Paused):
     """A budget has no room for the next call, and nothing is in flight that could give something back."""
+
+
+class Unaskable(Paused):
+    """This judge cannot be asked as it is described: its model is not there, or barred. Others of its server can be."""

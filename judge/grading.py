@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from judge import distributions, parsing, prompts
-from judge.attempts import Answer, Deadline
+from judge.attempts import GRADE_DEADLINE_S, Answer, Deadline
 from judge.calling import Caller
 from judge.costs import Receipt
 from judge.errors import InputError, SetupError
@@ -26,7 +26,6 @@ from rubrics import overall as combine
 #: An answer that was cut or could not be parsed is asked for again so often.
 ASKED_AGAIN = 3
 MOST_TOKENS_FACTOR = 8
-GRADE_DEADLINE_S = 600.0
 OWN_RUBRICS_KEPT = 64
 
 

@@ -79,6 +79,7 @@ class Claim:
     paid_by: str | None = None
     batch: str | None = None  #: that it is to be sent in: only where it was never sent before
     kept: bool = False  #: the provider is told to keep the answer
+    looks: bool = False  #: nothing is claimed: it is asked what a claim would find
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class Rows(Protocol):
     tenant: str
 
     async def claim(self, claim: Claim) -> Held:
-        """Makes the row of a new attempt, or says why there is none. On disk when this returns."""
+        """Makes the row of a new attempt, if that is wanted, or says why there is none. On disk when this returns."""
 
     async def settle(self, settlement: Settlement, budgeted: str | None) -> None:
         """Writes how an attempt ended, and gives back to a run with a budget what it did not cost. On disk then."""
@@ -195,12 +196,17 @@ class Ledger:
         batch: str | None = None,
         kept: bool = False,
         hold: bool = False,
+        looks: bool = False,
     ) -> Held:
         """The right to send, on disk when this returns; or what is there already.
 
-        An equal call of another process that has not been settled for `timeout_s`, the most that one takes, is lost.
-        With `hold` a lost answer is held even where it may be sent again: until it was looked up.
+        An equal call that has not been settled for `timeout_s`, the most that one takes, is lost: another process has
+        it, or this one never heard that its claim came through. Not one that this ledger has in flight.
+        With `hold` a lost answer is held even where it may be sent again: until it was looked up. Who only `looks` is
+        told what a claim would find, and claims nothing.
         """
+        # Its own it hears of in any case, however long this process was frozen.
+        silent_before = -math.inf if key in self._in_flight else now() - timeout_s - SETTLING_S
         wish = Claim(
             key,
             endpoint,
@@ -208,16 +214,22 @@ class Ledger:
             self._run,
             reserved_usd,
             None if hold else self._resend_before,
-            now() - timeout_s - SETTLING_S,
+            silent_before,
             self._budget_usd,
             self._paid_by,
             batch,
             kept,
+            looks,
         )
         held = await self._rows.claim(wish)
-        if held.claimed is Claimed.NEW:
+        if held.claimed is Claimed.NEW and not looks:
             self._in_flight[key] = asyncio.Event()
         return held
+
+    @property
+    def of_run(self) -> bool:
+        """Whether it is a run's, which can go on later."""
+        return self._run is not None
 
     def in_flight(self, key: str) -> asyncio.Event | None:
         """Set when a call that this ledger claimed is settled; None where it claimed none."""

@@ -22,8 +22,6 @@ from judge.providers.keeping import Keeping
 from judge.settings import Settings
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
-#: Refusals of a question that may be asked again.
-RETRIED_STATUS = frozenset({408, 409, 425, 429})
 
 
 class Told(Enum):
@@ -68,7 +66,7 @@ class LookUp:
             try:
                 raw = await self._recalled(key, held.attempt, held.provider_id)
             except (CallError, TimeoutError) as failure:
-                if last or (isinstance(failure, Rejected) and not _passes(failure)):
+                if last or (isinstance(failure, Rejected) and not failure.passes):
                     return Told.UNKNOWN
             else:
                 if raw is not None:
@@ -100,7 +98,3 @@ def look_up(provider: Provider, judge: Judge, ledger: Ledger) -> LookUp | None:
     if judge.store and isinstance(provider, Keeping):
         return LookUp(provider, provider.endpoint, ledger, judge.timeout_s)
     return None
-
-
-def _passes(refusal: Rejected) -> bool:
-    return refusal.status >= 500 or refusal.status in RETRIED_STATUS

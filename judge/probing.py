@@ -14,7 +14,7 @@ from judge import parsing, prompts
 from judge.attempts import Answer, Deadline
 from judge.calling import Caller
 from judge.costs import Receipt
-from judge.errors import BudgetUsedUp, Paused, SetupError
+from judge.errors import SetupError, Unaskable
 from judge.items import Item
 from judge.judges import OUTPUT_MODES, Asking, Judge
 from judge.providers import Provider, Reading
@@ -56,9 +56,9 @@ async def probe(judge: Judge, provider: Provider, caller: Caller) -> Asking:
     Raises
     ------
     SetupError
-        When no way does, or the judge cannot be asked at all.
-    BudgetUsedUp
-        When a budget has no room for it.
+        When no way does, or the judge cannot be asked as it is described.
+    Paused
+        When its server cannot be asked for now, or a budget has no room for it.
     """
     asking = wished(judge)
     modes = [judge.mode] if judge.mode else list(OUTPUT_MODES)
@@ -99,10 +99,8 @@ async def _try(judge: Judge, provider: Provider, caller: Caller, asking: Asking)
             answer = await caller.ask(
                 body(prompts.user(_item()), judge.max_tokens), judge.max_tokens, sample, deadline, receipt, usable
             )
-        except BudgetUsedUp:
-            raise
-        except Paused as pause:
-            raise SetupError(str(pause)) from None
+        except Unaskable as refusal:
+            raise SetupError(str(refusal)) from None
         finally:
             await asyncio.gather(*receipt.writes)
         if answer.reading is None or usable(answer.reading):

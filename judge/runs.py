@@ -144,7 +144,9 @@ class Run:
         self._ledger = Ledger(
             store, self.id, row["round"], options.resend_lost, budget, options.paid_by, self.part.sent_before
         )
-        self._caller: Caller | None = session.caller(self._ledger, Budget(budget, row["committed_usd"] or 0.0))
+        # What others reserve and give back of a shared run is known where calls are claimed, and nowhere else.
+        own = Budget() if self.part.shared else Budget(budget, row["committed_usd"] or 0.0)
+        self._caller: Caller | None = session.caller(self._ledger, own)
         self._grader: Grader = session.grader(rubric, self._caller, self.id)
         self._batching: Batching | None = None
         if self._caller is not None:
@@ -174,7 +176,7 @@ class Run:
 
         Raises
         ------
-        InputError, SetupError, StoreError
+        InputError, SetupError, Paused, StoreError
             Before anything is spent on an item.
         """
         options = options or Options()
@@ -225,7 +227,8 @@ class Run:
         Raises
         ------
         Waiting
-            Where not `patient`, while the provider is at work on a batch.
+            Where not `patient`, while the provider is at work on a batch; and where others have calls of the run in
+            flight for longer than a grade may take.
         Paused
             When the judge or the budget ends the run early; what is open stays open.
         StoreError
@@ -255,9 +258,9 @@ class Run:
                 await asyncio.wait(self._tasks)
             if timer is not None:
                 timer.cancel()
-        if self._caller:
-            self._caller.endpoint.eased.discard(self._room.set)
-        await self._ledger.flush()
+            if self._caller:
+                self._caller.endpoint.eased.discard(self._room.set)
+            await self._ledger.flush()
         if isinstance(self._trouble, BudgetUsedUp):
             raise BudgetUsedUp(f"{self._trouble}; {to_finish(self._store, self._session, self._rubric, self.id)}")
         if self._trouble is not None:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from judge import prompts
+from judge.attempts import GRADE_DEADLINE_S
 from judge.calling import Caller
 from judge.costs import Budget
 from judge.endpoint import Endpoint
 from judge.grades import Graded
-from judge.grading import GRADE_DEADLINE_S, Grader
+from judge.grading import Grader
 from judge.items import Item
 from judge.judges import Asking, Judge, Price
 from judge.ledger import Ledger
@@ -38,7 +39,11 @@ def _endpoint(
     store: Store, provider: Provider, judge: Judge, concurrency: int, rpm: float | None, tpm: float | None
 ) -> Endpoint:
     secret = os.environ.get(judge.key_variable, "") if judge.key_variable else ""
-    of = hashlib.sha256(f"{provider.endpoint} {hashlib.sha256(secret.encode()).hexdigest()}".encode()).hexdigest()
+    whose = hashlib.sha256(secret.encode()).hexdigest()
+    if judge.public_only and judge.key_variable is None:
+        # As of all that callers make for servers that the operator does not list: each tenant's limits are its own.
+        whose += f" {store.tenant}"
+    of = hashlib.sha256(f"{provider.endpoint} {whose}".encode()).hexdigest()
     key = (id(asyncio.get_running_loop()), store.name, of)
     shared = _endpoints.get(key)
     if shared is None:
@@ -94,9 +99,9 @@ class Session:
         Raises
         ------
         SetupError
-            When it cannot be asked.
-        BudgetUsedUp
-            When a budget has no room for finding out.
+            When it cannot be asked as it is described.
+        Paused
+            When its server cannot be asked for now, or a budget has no room for finding out.
         """
         adapter = connect(judge)
         if isinstance(adapter, Source):

@@ -21,7 +21,7 @@ class Sessions:
         self._openings: dict[Key, asyncio.Task[Session]] = {}
 
     async def get(self, judge: Judge, samples: int) -> Session:
-        """The session of a judge, shared by all who ask for it. Raises SetupError."""
+        """The session of a judge, shared by all who ask for it. Raises SetupError, Paused."""
         key = (judge.model_dump_json(), samples)
         opening = self._openings.get(key)
         if opening is None:

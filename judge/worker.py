@@ -84,7 +84,7 @@ class Worker:
 
         Raises
         ------
-        InputError, SetupError, StoreError
+        InputError, SetupError, Paused, StoreError
             Before anything is kept.
         Overloaded
             While as many runs wait as may.

@@ -44,7 +44,7 @@ from judge.cli.output import Output
 from judge.cli.progress import watch
 from judge.cli.signals import stop_on_signals
 from judge.datasets import Dataset, Scan
-from judge.errors import Paused, SetupError, StoreError
+from judge.errors import Paused, SetupError, StoreError, Waiting
 from judge.journal import Journal
 from judge.judges import SOURCES, Judge
 from judge.prices import price_of
@@ -207,7 +207,7 @@ async def _graded(
             with watch(run, quiet):
                 await run.execute()
             stopped = run.stopped
-        except (Paused, StoreError) as trouble:
+        except (Paused, StoreError, Waiting) as trouble:
             stopped = str(trouble)
         finally:
             with suppress(StoreError):  # what stopped the run stops this too; a dead owner is noticed at the next start

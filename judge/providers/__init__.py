@@ -41,6 +41,14 @@ DIALECTS = {
 GUARDED = frozenset({"anthropic", "openai", "openai-responses"})
 
 
+#: Refusals below 500 that are not about what was asked: a timeout, a conflict, too early, too often.
+PASSING = frozenset({408, 409, 425, 429})
+
+
+#: Characters of a name or an id that a provider tells, and of a cause, which may be a word of its: the rest is cut.
+LONGEST_NAME, LONGEST_CAUSE = 256, 64
+
+
 class Body(Protocol):
     """The bytes of a call: what is left to fill in once all that its calls share is written down."""
 
@@ -87,13 +95,20 @@ class Reading:
     cache_write_tokens: int = 0
     tokens: tuple[Token, ...] | None = None
 
+    def __post_init__(self) -> None:
+        """What is kept is made to fit: an answer must not be given up for the length of its id."""
+        for name in ("model", "reply_id"):
+            told = getattr(self, name)
+            if told is not None and len(told) > LONGEST_NAME:
+                object.__setattr__(self, name, told[:LONGEST_NAME])
+
 
 class CallError(Exception):
     """A call that brought no readable answer. `cause` is a short word for counts, `str()` a line for people."""
 
     def __init__(self, cause: str, detail: str = "") -> None:
         super().__init__(detail or cause)
-        self.cause = cause
+        self.cause = cause[:LONGEST_CAUSE]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as it is: made again from its one argument, it would lack the others."""
@@ -117,6 +132,11 @@ class Rejected(CallError):
     ) -> None:
         super().__init__(cause, detail)
         self.status, self.retry_after_s, self.parameter = status, retry_after_s, parameter
+
+    @property
+    def passes(self) -> bool:
+        """Whether it is about the moment, and the same may be asked again."""
+        return self.status >= 500 or self.status in PASSING
 
 
 class NotSent(CallError):

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from judge.providers import Unreadable, wire
+from judge.providers import LONGEST_CAUSE, Unreadable, wire
 
 #: What every provider of batches takes off.
 SHARE = 0.5
@@ -50,6 +50,11 @@ class Result:
     custom_id: str
     raw: bytes | None
     cause: str | None = None
+
+    def __post_init__(self) -> None:
+        """Made to fit, as that of a `CallError`."""
+        if self.cause is not None:
+            object.__setattr__(self, "cause", self.cause[:LONGEST_CAUSE])
 
 
 class Batches(Protocol):

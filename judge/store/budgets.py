@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, or_, select, text, update
 
 from judge.budgets import BudgetStanding, Period, Shortage, beginning_of, month_of
-from judge.ledger import Claim, Claimed, Held, Settlement, now
+from judge.ledger import CallState, Claim, Claimed, Held, Settlement, now
 from judge.owner import is_dead
 from judge.store.conflicts import ignoring
 from judge.store.tables import IN_FLIGHT, budget, call
@@ -48,8 +48,11 @@ _LOCKED = (
     .order_by(budget.c.scope, budget.c.period)
     .with_for_update()
 )
-_CLAIMED = select(call.c.key, call.c.attempt, call.c.paid_by, call.c.sent_at, call.c.reserved_usd).where(
-    call.c.tenant == bindparam("tenant"), call.c.key.in_(bindparam("keys", expanding=True)), _IN_FLIGHT
+#: Calls that are counted at their worst.
+_CLAIMED = (
+    select(call.c.key, call.c.attempt, call.c.paid_by, call.c.sent_at, call.c.reserved_usd)
+    .where(call.c.tenant == bindparam("tenant"), call.c.key.in_(bindparam("keys", expanding=True)))
+    .where(call.c.state.in_((CallState.SENT, CallState.LOST)))
 )
 
 
@@ -78,15 +81,16 @@ class Purse:
     def __init__(self, counters: Sequence[_Counter]) -> None:
         self._counters = counters
 
-    def reserve(self, claim: Claim) -> Shortage | None:
-        """Takes what a call may cost from every budget that it counts for; from none where one has no room."""
-        worst, mine = claim.reserved_usd or 0.0, self._of(claim)
-        for one in mine:
-            if one.committed_usd + worst > one.limit_usd:
-                return _shortage(one, worst)
-        for one in mine:
-            one.committed_usd += worst
-        return None
+    def short(self, claim: Claim) -> Shortage | None:
+        """A budget that a call counts for, and that has no room for it; None where all have."""
+        worst = claim.reserved_usd or 0.0
+        full = (one for one in self._of(claim) if one.committed_usd + worst > one.limit_usd)
+        return next((_shortage(one, worst) for one in full), None)
+
+    def reserve(self, claim: Claim) -> None:
+        """Takes what a call may cost from every budget that it counts for."""
+        for one in self._of(claim):
+            one.committed_usd += claim.reserved_usd or 0.0
 
     def give_back(self, claim: Claim) -> None:
         """Undoes `reserve`."""
@@ -130,7 +134,10 @@ class Purses:
         return Purse([_counter(connection, row) for row in rows])
 
     def kept_back(self, connection: Connection, settled: Iterable[Settlement]) -> list[dict[str, Any]]:
-        """What calls that are about to be settled did not cost, for `give_back`. Of those in flight alone."""
+        """What calls that are about to be settled did not cost, for `give_back`.
+
+        Of those in flight, or lost until now, alone: a write may be tried twice.
+        """
         known = self._budgets(connection)
         if not known:
             return []
@@ -178,8 +185,12 @@ def may_wait(connection: Connection, tenant: str, claims: Sequence[Claim], held:
 
 
 def _may_come_back(connection: Connection, tenant: str, claim: Claim, shortage: Shortage) -> bool:
-    """Whether calls are in flight, by a process that may be alive, which reserve from the budget that has no room."""
-    here: list[Any] = [call.c.tenant == tenant, _IN_FLIGHT, call.c.sent_at > now() - LONGEST_CALL_S]
+    """Whether calls are in flight, by a process that may be alive, which reserve from the budget that has no room.
+
+    Those of batches are not waited for: they may take a day.
+    """
+    here: list[Any] = [call.c.tenant == tenant, _IN_FLIGHT, call.c.batch.is_(None)]
+    here.append(call.c.sent_at > now() - LONGEST_CALL_S)
     if shortage.scope is None:
         here.append(call.c.run == claim.run)
     elif shortage.scope != TENANT:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Row, String, bindparam, func, or_, select, update
 
 from judge.budgets import Shortage
 from judge.costs import of_run
@@ -29,6 +29,8 @@ _SETTLE = (
     update(call)
     .where(call.c.tenant == bindparam("b_tenant"), call.c.key == bindparam("b_key"))
     .where(call.c.attempt == bindparam("b_attempt"))
+    # An answer gives way to another reading of it alone: a process that was frozen may not know that it was found.
+    .where(or_(call.c.state != CallState.ANSWERED, bindparam("b_state", type_=String) == CallState.ANSWERED))
     # It may be known already, where nothing else is.
     .values(provider_id=func.coalesce(bindparam("b_provider_id"), call.c.provider_id))
 )
@@ -76,14 +78,16 @@ def claim_for(tenant: str, purses: Purses) -> Callable[[Connection, Sequence[Cla
             found = _decide(wish, earlier.get(wish.key, []))
             if found.claimed is Claimed.NEW and wish.key in new:
                 found = Held(Claimed.ELSEWHERE, found.attempt)  # its twin in this very batch sends it
-            elif found.claimed is Claimed.NEW and (short := _reserve(wish, committed, purse)) is not None:
+            elif found.claimed is Claimed.NEW and (short := _short(wish, committed, purse)) is not None:
                 found = Held(Claimed.OVER_BUDGET, found.attempt, shortage=short)
-            elif found.claimed is Claimed.NEW:
+            elif found.claimed is Claimed.NEW and not wish.looks:
+                _reserve(wish, committed, purse)
                 new[wish.key] = _row(tenant, wish, found)
             held.append(found)
         # In one order, whoever claims: two that wait for each other's rows would wait for ever.
         won = inserted(connection, call, [new[key] for key in sorted(new)], call.c.key) if new else set()
-        for place in [place for place, one in enumerate(held) if one.claimed is Claimed.NEW]:
+        claimed = (place for place, one in enumerate(held) if one.claimed is Claimed.NEW and not claims[place].looks)
+        for place in claimed:
             if claims[place].key not in won:  # another process was first, since we read
                 held[place] = Held(Claimed.ELSEWHERE, held[place].attempt)
                 _give_back(claims[place], committed, purse)
@@ -140,20 +144,23 @@ def _committed(connection: Connection, tenant: str, claims: Sequence[Claim]) -> 
     return {row.id: row.committed_usd or 0.0 for row in connection.execute(rows.order_by(run.c.id).with_for_update())}
 
 
-def _reserve(wish: Claim, committed: dict[str, float], purse: Purse) -> Shortage | None:
-    """Takes what a call may cost from its run's budget and its key's; where one has no room, from none."""
+def _short(wish: Claim, committed: dict[str, float], purse: Purse) -> Shortage | None:
+    """The budget without room for a call: its run's, or one of its key; None where all have room."""
     worst = wish.reserved_usd or 0.0
-    if wish.budget_usd is None or wish.run is None:
-        return purse.reserve(wish)
-    if committed[wish.run] + worst > wish.budget_usd:
+    if wish.budget_usd is not None and wish.run is not None and committed[wish.run] + worst > wish.budget_usd:
         return of_run(wish.budget_usd, committed[wish.run], worst)
-    short = purse.reserve(wish)
-    if short is None:
-        committed[wish.run] += worst
-    return short
+    return purse.short(wish)
+
+
+def _reserve(wish: Claim, committed: dict[str, float], purse: Purse) -> None:
+    """Takes what a call may cost from its run's budget and its key's."""
+    purse.reserve(wish)
+    if wish.budget_usd is not None and wish.run is not None:
+        committed[wish.run] += wish.reserved_usd or 0.0
 
 
 def _give_back(wish: Claim, committed: dict[str, float], purse: Purse) -> None:
+    """Undoes `_reserve`."""
     purse.give_back(wish)
     if wish.budget_usd is not None and wish.run is not None:
         committed[wish.run] -= wish.reserved_usd or 0.0
@@ -205,11 +212,11 @@ def _earlier(connection: Connection, tenant: str, claims: Sequence[Claim]) -> di
 
 
 def _is_orphan(row: Row[Any], wish: Claim) -> bool:
-    """Whether a call's process has ended, or is silent for too long to be awaited. Those of our own are in flight.
+    """Whether a call's process has ended, or is silent for too long to be awaited.
 
     A silent one may only be frozen: an answer that it brings after all is kept. One to a call of a batch can come yet.
     """
-    if row.state != CallState.SENT or row.batch is not None or row.owner == wish.owner:
+    if row.state != CallState.SENT or row.batch is not None:
         return False
     return row.sent_at < wish.silent_before or is_dead(row.owner)
 
@@ -263,6 +270,7 @@ def _settled(tenant: str, one: Settlement) -> dict[str, Any]:
         "b_tenant": tenant,
         "b_key": one.key,
         "b_attempt": one.attempt,
+        "b_state": one.state,
         "state": one.state,
         "done_at": one.done_at,
         "usable": one.usable,

@@ -104,11 +104,14 @@ def desk(store: Store, rubric: Rubric, judge_at: Callable[..., Judge]) -> MakeDe
         concurrency: int = 4,
         budget_usd: float | None = None,
         resend_lost: bool = False,
+        rpm: float | None = None,
+        run: str | None = None,
+        paid_by: str | None = None,
         **fields: Any,
     ) -> AsyncIterator[Desk]:
         judge = judge_at(base_url, **fields)
         provider = OpenAI(judge)
-        ledger, endpoint = Ledger(store, resend_lost=resend_lost), Endpoint(concurrency)
+        ledger, endpoint = Ledger(store, run, resend_lost=resend_lost, paid_by=paid_by), Endpoint(concurrency, rpm)
         caller = Caller(provider, judge, ledger, endpoint, judge.price, Budget(budget_usd))
         try:
             yield Desk(caller, provider, ledger, store, rubric)

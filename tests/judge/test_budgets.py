@@ -249,3 +249,16 @@ async def test_a_budget_that_is_taken_away_limits_nothing(store: Store) -> None:
     assert standing(store) == {}
     assert (await claim(store, "a", 0.4)).claimed is Claimed.NEW
     assert store.ask(store.budgets.spent_by_keys) == {KEY: pytest.approx(0.4)}
+
+
+async def test_an_answer_that_is_found_gives_back_what_it_was_held_at(store: Store) -> None:
+    put(store, KEY, 1.0)
+    put(store, None, 1.0, Period.MONTH)
+    await claim(store, "a", 0.4)
+    lost = Settlement("a", 1, CallState.LOST, now(), reserved_usd=0.4, cost_usd=0.4)
+    await Ledger(store).settle(lost)
+    assert spent(store) == pytest.approx(0.4)
+    for _ in range(2):
+        await settle(store, "a", 0.4, 0.1)
+    await Ledger(store).settle(lost)  # by a process that does not know of it
+    assert spent(store) == pytest.approx(0.1) == spent(store, None, "tenant", Period.MONTH)

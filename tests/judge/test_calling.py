@@ -14,6 +14,9 @@ from sqlalchemy import text
 from judge import Outcome, Paused, attempts
 from judge.attempts import ATTEMPTS, Deadline
 from judge.costs import Budget
+from judge.errors import Unaskable
+from judge.providers import Unreadable
+from judge.providers.batches import Result
 from judge.store import open_store
 
 pytestmark = pytest.mark.anyio
@@ -202,6 +205,17 @@ async def test_a_lost_answer_is_held_at_its_worst_cost_and_never_asked_again_unb
     assert states == [(1, "lost", False), (2, "answered", True)]
 
 
+async def test_what_a_provider_tells_at_any_length_is_kept_as_far_as_it_fits(stub: Any, desk: Any) -> None:
+    server = stub()
+    server.behave("model", model="m" * 1000)
+    async with desk(server.base_url) as one:
+        answer, receipt = await one.ask()
+        (row,) = one.rows()
+    assert answer.reading is not None
+    assert (receipt.model, row.model, row.state) == ("m" * 256, "m" * 256, "answered")
+    assert Unreadable("c" * 1000).cause == Result("a call", None, "c" * 1000).cause == "c" * 64
+
+
 async def test_an_answer_that_settles_nothing_is_asked_for_anew(stub: Any, desk: Any) -> None:
     server = stub()
     async with desk(server.base_url) as one:
@@ -260,10 +274,27 @@ async def test_the_breaker_pauses_everybody_and_loses_nothing(
         with pytest.raises(Paused, match=told):
             await one.ask()
         states = one.states()
-    assert {type(end) for end in ended} == {Paused}
+    assert {type(end) for end in ended} == {Unaskable if told in ("access", "model") else Paused}
     assert server.stats()["requests"] == 1
     assert [state for state, _ in states] == ["rejected"]
     assert one.caller.budget.reserved_usd == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(("status", "told"), [(403, "access"), (404, "no such model")])
+async def test_a_model_that_is_refused_pauses_those_alone_who_ask_for_it(
+    stub: Any, desk: Any, status: int, told: str
+) -> None:
+    server = stub()
+    server.behave("status", status=status, count=1)
+    async with desk(server.base_url, model="mistyped") as one, desk(server.base_url) as other:
+        other.caller.endpoint = one.caller.endpoint
+        for _ in range(2):
+            with pytest.raises(Unaskable, match=told):
+                await one.ask()
+        answer, _ = await other.ask()
+        assert one.caller.endpoint.broken is None
+    assert answer.reading is not None
+    assert server.stats()["requests"] == 2
 
 
 async def test_the_worst_case_must_fit_before_a_call_is_sent(stub: Any, desk: Any) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from judge.ledger import (
     SETTLING_S,
@@ -236,3 +237,25 @@ async def test_an_answer_that_comes_after_all_is_kept(store: Store, resent: bool
     await Ledger(store).settle(late)
     assert (rows(store)[0].state, rows(store)[0].cost_usd) == ("answered", 0.1)
     assert await Ledger(store).claim("k", ENDPOINT, 0.5, timeout_s=60) == Held(Claimed.REUSED, 1, b"late")
+
+
+async def test_a_call_of_ones_own_that_nobody_has_in_flight_is_lost_when_its_time_is_over(store: Store) -> None:
+    ledger, call = Ledger(store), store.tables.call
+    await ledger.claim("k", ENDPOINT, 0.5)
+    assert await Ledger(store).claim("k", ENDPOINT, 0.5, timeout_s=60) == Held(Claimed.ELSEWHERE, 1)
+    store.change(lambda connection, _: connection.execute(update(call).values(sent_at=now() - 60 - SETTLING_S - 1)))
+    assert await ledger.claim("k", ENDPOINT, 0.5, timeout_s=60) == Held(Claimed.ELSEWHERE, 1)  # it is under way here
+    assert await Ledger(store).claim("k", ENDPOINT, 0.5, timeout_s=60) == Held(Claimed.HELD, 1)
+
+
+@pytest.mark.parametrize("state", [CallState.LOST, CallState.REJECTED])
+async def test_an_answer_is_not_overwritten_by_a_process_that_knows_of_none(store: Store, state: CallState) -> None:
+    ledger = Ledger(store)
+    await ledger.claim("k", ENDPOINT, 0.5)
+    answered = settlement("k", 1, CallState.ANSWERED, usable=True, raw=b"said", cost_usd=0.25)
+    await ledger.settle(answered)
+    await ledger.settle(settlement("k", 1, state, cause="timeout", cost_usd=0.5))
+    (row,) = rows(store)
+    assert (row.state, row.cause, row.cost_usd, unpacked(row.raw)) == ("answered", None, 0.25, b"said")
+    await ledger.settle(replace(answered, usable=False))  # an item has read it
+    assert not rows(store)[0].usable

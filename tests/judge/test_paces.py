@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from judge import Judge
 from judge.endpoint import Endpoint
+from judge.judges import Asking
 from judge.paces import Paces, Shared, Turn
+from judge.session import Session
 from judge.store import open_store
 from judge.store.store import Store
 
@@ -82,3 +86,32 @@ async def test_an_endpoint_asks_for_the_tokens_of_a_call(several: list[Store]) -
     due = await one.turn(Turn("judge:tokens", 0.0, 0.0))
     assert 45 < due <= 50  # five sixths of a minute's tokens are used
     assert server.metered
+
+
+async def test_a_pace_that_is_said_again_gives_no_more(several: list[Store]) -> None:
+    server = Endpoint(4, rpm=600.0, tpm=600.0)
+    async with server.slot(600):
+        pass
+    server.restrict(4, 600.0, 6000.0)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(server.slot(600).__aenter__(), 0.1)
+
+
+async def test_a_tenant_slows_nobody_else_down_at_a_server_that_needs_no_key(
+    several: list[Store], judge_at: Callable[..., Judge]
+) -> None:
+    url, store = "https://judge.example/v1", several[0]
+
+    async def endpoint(tenant: str, **fields: Any) -> Endpoint | None:
+        """Of a tenant's judge, which was probed before."""
+        own, judge = store.of(tenant), judge_at(url, **fields)
+        own.keep_probe(judge.description_hash, asdict(Asking("json_schema", ())))
+        session = await Session.open(own, judge)
+        await session.close()
+        return session.endpoint
+
+    one = await endpoint("one", public_only=True, rpm=0.001)
+    assert await endpoint("one", public_only=True) is one
+    assert await endpoint("other", public_only=True) is not one
+    operators = await endpoint("one")
+    assert await endpoint("other") is operators is not one

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from judge import Judge, SetupError, attempts
+from judge import Judge, Paused, SetupError, attempts
 from judge.calling import Caller
 from judge.endpoint import Endpoint
 from judge.judges import Asking
@@ -169,7 +169,7 @@ async def test_an_answer_is_remembered_for_a_description_and_asked_anew_when_tol
 @pytest.mark.parametrize(
     ("behaviour", "told"),
     [
-        ({"mode": "status", "status": 401}, "key"),
+        ({"mode": "status", "status": 403}, "access"),
         ({"mode": "status", "status": 404}, "model"),
         ({"mode": "status", "status": 500}, "did not answer the probe"),
         ({"mode": "prose"}, "gives no structured answer"),
@@ -187,3 +187,16 @@ async def test_a_judge_that_cannot_be_asked_is_no_start(
     server.reset()
     monkeypatch.setattr("judge.endpoint.BREAKER_COOLS_S", 0.0)
     assert (await session(server.base_url)).probe_usd > 0  # a failure is not remembered
+
+
+async def test_a_server_that_is_not_asked_for_now_is_no_fault_of_the_judge(
+    stub: Any, session: Any, store: Store, judge_at: Callable[..., Judge]
+) -> None:
+    server = stub()
+    other = await Session.open(store, judge_at(server.base_url))
+    server.behave("status", status=401, count=1)
+    for _ in range(2):
+        with pytest.raises(Paused, match="refused the key"):
+            await session(server.base_url, model="another")
+    assert server.stats()["requests"] == 2
+    await other.close()

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from judge import InputError, Judge, Paused, RunBusy, SetupError
+from judge import InputError, Judge, Paused, RunBusy, SetupError, runs
 from judge.datasets import Dataset
+from judge.errors import BudgetUsedUp, Waiting
 from judge.exports import find_run, grades_of
 from judge.ledger import Ledger
-from judge.owner import this_process
-from judge.runs import Options, Run
+from judge.owner import WORKERS, this_process
+from judge.runs import Options, Part, Run, submit
 from judge.session import Session
 from judge.store.store import Store
 from judge.summary import summarise
@@ -206,3 +208,61 @@ async def test_pairs_are_refused_before_anything_is_read_or_asked(store: Store, 
         await Run.open(store, Dataset(str(path)), Rubric.parse(pairs), judge)
     with pytest.raises(InputError, match=r"items\.jsonl:1: .*pairs come with judge compare"):
         await Run.open(store, Dataset(str(path)), Rubric.load("helpfulness"), judge)
+
+
+async def test_what_others_reserve_for_a_shared_run_is_waited_for_and_a_real_shortage_pauses_it(
+    stub: Any,
+    store: Store,
+    dataset: Dataset,
+    rubric: Rubric,
+    judge_at: Callable[..., Judge],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runs, "CHUNK_ITEMS", 1)
+    session = await Session.open(store, judge_at(stub("--latency-ms", "300").base_url))
+    run_id = submit(store, dataset, dataset.scan(), rubric, session, Options())
+    store.change(store.runs.take, run_id, WORKERS)
+
+    def part(chunk: int, budget_usd: float) -> Run:
+        """A chunk, as a worker begins it: with what is spent, and what others have reserved."""
+        store.change(store.runs.commit_spent, run_id, WORKERS)
+        row = store.ask(store.runs.row, run_id)
+        return Run(store, session, rubric, row, Options(budget_usd=budget_usd), Part(chunk, shared=True))
+
+    await part(0, 1.0).execute()
+    first = calls(store, run_id)[0]
+    enough = first.cost_usd + 1.5 * first.reserved_usd
+    other = asyncio.create_task(part(1, enough).execute())
+    for _ in range(200):
+        await asyncio.sleep(0.01)
+        if len(calls(store, run_id)) == 2:
+            break
+    await part(2, enough).execute()
+    await other
+    assert [row.state for row in calls(store, run_id)] == ["answered"] * 3
+    with pytest.raises(BudgetUsedUp, match="the run's budget"):
+        await part(3, first.cost_usd).execute()
+    await session.close()
+
+
+def calls(store: Store, run_id: str) -> list[Any]:
+    """Those of a run, in the order of sending."""
+    call = store.tables.call
+    of_run = select(call).where(call.c.run == run_id).order_by(call.c.sent_at)
+    return store.ask(lambda connection, _: list(connection.execute(of_run)))
+
+
+async def test_a_run_that_waits_for_its_batch_leaves_nothing_with_the_server(
+    stub: Any, store: Store, dataset: Dataset, rubric: Rubric, judge_at: Callable[..., Judge]
+) -> None:
+    server = stub()
+    server.batching(delay_s=60)
+    session = await Session.open(store, judge_at(server.base_url))
+    run_id = submit(store, dataset, dataset.scan(), rubric, session, Options())
+    store.change(store.runs.take, run_id, this_process())
+    run = Run(store, session, rubric, store.ask(store.runs.row, run_id), Options(mode="batch"))
+    with pytest.raises(Waiting):
+        await run.execute(patient=False)
+    assert session.endpoint is not None
+    assert session.endpoint.eased == set()
+    await session.close()

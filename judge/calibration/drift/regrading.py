@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from judge.calibration.bound import Bound, stored_judge
 from judge.datasets import Given, Scan
-from judge.errors import InputError, Paused, SetupError, StoreError
+from judge.errors import InputError, Paused, SetupError, StoreError, Waiting
 from judge.judges import Judge
 from judge.runs import Options, Run
 
@@ -86,7 +86,7 @@ async def regrade(
         with around(run):
             await run.execute()
         stopped = run.stopped
-    except (Paused, StoreError) as trouble:
+    except (Paused, StoreError, Waiting) as trouble:
         stopped = str(trouble)
     except SetupError:
         await run.close()

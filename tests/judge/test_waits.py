@@ -1,0 +1,110 @@
+"""What keeps a call from being sent, and is no fault of the judge's: equal calls elsewhere, and reserved money."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from judge import Outcome, calling
+from judge.attempts import Deadline
+from judge.budgets import Period
+from judge.errors import BudgetUsedUp, Waiting
+from judge.ledger import CallState, Ledger, Settlement, now
+from judge.store.store import Store
+from tests.judge.conftest import Desk
+
+pytestmark = pytest.mark.anyio
+KEY = "0123456789ab"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calling, "POLL_S", 0.02)
+
+
+def elsewhere(one: Desk, text: str = "ITEM-1", **fields: Any) -> None:
+    """A call that a process of another machine has in flight."""
+    row = {"tenant": one.store.tenant, "key": one.ledger.key(one.provider.endpoint, one.body(text), 0), "attempt": 1}
+    row |= {"state": "sent", "owner": "elsewhere:1:1", "endpoint": one.provider.endpoint, "sent_at": now()}
+    row |= {"usable": False, "possible_duplicate": False, **fields}
+    one.store.change(lambda connection, _: connection.execute(one.store.tables.call.insert(), row))
+
+
+async def ended(one: Desk) -> None:
+    """That call came to nothing."""
+    key = one.ledger.key(one.provider.endpoint, one.body(), 0)
+    await Ledger(one.store).settle(Settlement(key, 1, CallState.REJECTED, now(), cost_usd=0.0))
+
+
+async def test_who_waits_for_another_process_takes_no_turn_of_the_rate(stub: Any, desk: Any) -> None:
+    async with desk(stub().base_url, rpm=60.0) as one:  # one each second
+        elsewhere(one)
+        waiting = asyncio.create_task(one.ask("ITEM-1"))
+        await asyncio.sleep(1.2)
+        began = time.monotonic()
+        await one.ask("ITEM-2")
+        assert time.monotonic() - began < 0.8
+        assert not waiting.done()
+        await ended(one)
+        answer, _ = await asyncio.wait_for(waiting, 5)
+    assert answer.reading is not None
+
+
+async def test_who_waits_for_reserved_money_takes_no_turn_and_is_told_of_the_shortage_in_the_end(
+    stub: Any, desk: Any, store: Store
+) -> None:
+    store.change(store.budgets.put, KEY, Period.TOTAL, 0.01)
+    async with desk(stub().base_url, rpm=60.0, paid_by=KEY) as one, desk(stub().base_url) as other:
+        elsewhere(other, paid_by=KEY, reserved_usd=0.01)
+        other.caller.endpoint = one.caller.endpoint
+        waiting = asyncio.create_task(one.ask("ITEM-1"))
+        await asyncio.sleep(1.2)
+        began = time.monotonic()
+        await other.ask("ITEM-2")
+        assert time.monotonic() - began < 0.8
+        with pytest.raises(BudgetUsedUp, match=f"the budget of the key {KEY}"):
+            await one.ask("ITEM-3", Deadline(0.1))
+        assert not waiting.done()
+        await ended(other)
+        answer, _ = await asyncio.wait_for(waiting, 5)
+    assert answer.reading is not None
+
+
+async def test_money_that_a_batch_has_reserved_is_not_waited_for(stub: Any, desk: Any, store: Store) -> None:
+    store.change(store.budgets.put, KEY, Period.TOTAL, 0.01)
+    async with desk(stub().base_url, paid_by=KEY) as one:
+        elsewhere(one, "OTHER", paid_by=KEY, reserved_usd=0.01, batch="b")
+        with pytest.raises(BudgetUsedUp):
+            await asyncio.wait_for(one.ask(), 5)
+
+
+@pytest.mark.parametrize("batch", [None, "b"])
+async def test_a_run_is_looked_at_again_while_others_have_its_calls(stub: Any, desk: Any, batch: str | None) -> None:
+    server = stub()
+    async with desk(server.base_url, run="r") as one, desk(server.base_url) as single:
+        elsewhere(one, batch=batch)
+        with pytest.raises(Waiting):
+            await one.ask(deadline=Deadline(0.1))
+        answer, _ = await single.ask(deadline=Deadline(0.1))
+    assert (answer.outcome, answer.cause) == (Outcome.JUDGE_ERROR, "deadline")
+    assert server.stats()["requests"] == 0
+
+
+async def test_no_call_is_waited_for_longer_than_a_grade_may_take(stub: Any, desk: Any) -> None:
+    async with desk(stub().base_url, timeout_s=5000.0) as one:
+        elsewhere(one, sent_at=now() - 640.0)
+        answer, _ = await asyncio.wait_for(one.ask(), 5)
+    assert answer.outcome is Outcome.LOST
+
+
+async def test_an_answer_that_there_is_no_time_to_look_up_is_counted_as_lost(stub: Any, desk: Any) -> None:
+    server = stub()
+    server.behave("reset")
+    async with desk(server.base_url, store=True) as one:
+        one.caller.endpoint.answered(10.0)  # so long does an answer take: there is no time for another attempt
+        answer, receipt = await one.ask(deadline=Deadline(5.0))
+        assert one.states() == [("lost", "connection_lost")]
+    assert (answer.cause, receipt.lost) == ("deadline", 1)
