@@ -147,7 +147,7 @@ class Run:
         self._caller: Caller | None = session.caller(self._ledger, Budget(budget, row["committed_usd"] or 0.0))
         self._grader: Grader = session.grader(rubric, self._caller, self.id)
         self._batching: Batching | None = None
-        if self._caller is not None:
+        if self._caller is not None and self.part.chunk is None:  # no two are to make batches, or to look for them
             given = (self._ledger, self._grader, self.id, self._caller.budget)
             self._batching = Batching(store, session, *given, options.mode == "batch", options.batch_window_s)
         self.progress = Progress(self.items)
@@ -259,7 +259,8 @@ class Run:
             self._caller.endpoint.eased.discard(self._room.set)
         await self._ledger.flush()
         if isinstance(self._trouble, BudgetUsedUp):
-            raise BudgetUsedUp(f"{self._trouble}; {to_finish(self._store, self._session, self._rubric, self.id)}")
+            left = await asyncio.to_thread(to_finish, self._store, self._session, self._rubric, self.id)
+            raise BudgetUsedUp(f"{self._trouble}; {left}")
         if self._trouble is not None:
             raise self._trouble
 
@@ -270,6 +271,8 @@ class Run:
     async def _await_batches(self, patient: bool) -> None:
         if self._batching is not None:
             await self._batching.execute(self._items, patient)
+        elif self._caller is not None:
+            self._ledger.batched = await asyncio.to_thread(self._store.ask, self._store.batches.has_any, self.id)
 
     async def _items(self) -> AsyncIterator[Item]:
         async for _, _, item in self._open_items():

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,12 +18,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from judge.datasets import Given
 from judge.errors import JudgeError, Overloaded, RunBusy, SetupError, StoreError, Waiting
 from judge.judges import Judge
-from judge.owner import this_process
 from judge.runs import Options, Part, Run, checked, submit
 from judge.session import Session
 from judge.sessions import Sessions
 from judge.shelf import Shelf
-from judge.store.submissions import Submission, Wish
+from judge.store.submissions import Submission
+from judge.store.wishes import Wish
 from rubrics import Rubric
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ LATER_S = 1.0
 TAKE_BACK_S = 60.0
 #: How long a submission waits for another process that makes the same run.
 MAKING_S, MAKING_STEP_S = 10.0, 0.02
+#: Submissions that take long to load, of all tenants, and are loaded at once.
+MOST_LOADING = 4
+
+_LONG = ThreadPoolExecutor(MOST_LOADING, thread_name_prefix="judge-load")
 
 log = logging.getLogger(__name__)
 
@@ -113,12 +118,13 @@ class Worker:
 
             return submit(self.store, dataset, dataset.scan(), rubric, session, options, wanted)
 
-        begun = time.monotonic()
+        loop, begun = asyncio.get_running_loop(), time.monotonic()
         while True:
             try:
                 # Equal submissions of this process must not meet half-way; one that takes long holds nobody else up.
                 async with nullcontext() if dataset.takes_long else self._making:
-                    return await asyncio.to_thread(made)
+                    # One that takes long must not keep the threads that the store is asked from.
+                    return await loop.run_in_executor(_LONG if dataset.takes_long else None, made)
             except RunBusy:
                 if time.monotonic() - begun > MAKING_S:
                     raise
@@ -139,18 +145,20 @@ class Worker:
     async def grade(self, run_id: str, chunk: int | None = None, shared: bool = False) -> float | None:
         """Grades what is open of a run, or of a chunk of it, where that is wanted; `shared` as of `Part`.
 
-        Of one that was cancelled, what the provider has in batches is taken back. Returns None, or after how many
-        seconds it is to be tried again: at once where this process stops.
+        Of one that was cancelled, also meanwhile, what the provider has in batches is taken back. Returns None, or
+        after how many seconds it is to be tried again: at once where this process stops.
         """
         submission: Submission | None = None
         try:
-            submission = (await self._asked(self.store.submissions.of_runs, [run_id])).get(run_id)
-            if submission is not None and submission.wish is Wish.CANCELLED:
-                return await self._taken_back(submission)
-            if submission is None or submission.wish is not Wish.WANTED:
-                return None
-            # What was lost before it was submitted may be sent again; what is lost since is not, unasked.
-            return await self._graded(submission, Part(chunk, submission.at, shared))
+            submission = await self._submission(run_id)
+            again: float | None = None
+            if submission is not None and submission.wish is Wish.WANTED:
+                # What was lost before it was submitted may be sent again; what is lost since is not, unasked.
+                again = await self._graded(submission, Part(chunk, submission.at, shared))
+                submission = await self._submission(run_id)
+            if submission is not None and submission.wish is Wish.CANCELLED and chunk is None and again is None:
+                again = await self._taken_back(submission, Part(shared=shared))
+            return again
         except Waiting as waiting:  # for a batch; meanwhile others have its place
             return waiting.seconds
         except (RunBusy, StoreError) as trouble:  # another process has it, or nobody can write: it stays wanted
@@ -164,6 +172,10 @@ class Worker:
         if submission is None:  # it could not even be looked up
             return LATER_S
         return await self._paused(submission, why)
+
+    async def _submission(self, run_id: str) -> Submission | None:
+        found: dict[str, Submission] = await self._asked(self.store.submissions.of_runs, [run_id])
+        return found.get(run_id)
 
     async def look(self) -> None:
         """Stops what is being graded and not wanted any more."""
@@ -183,6 +195,8 @@ class Worker:
 
     async def _graded(self, submission: Submission, part: Part) -> float | None:
         store, run_id = self.store, submission.run
+        if part.chunk is not None and await self._is_whole(submission):
+            return None
         ready = await self._ready(submission)
         if ready is None:  # it was deleted
             return None
@@ -204,6 +218,12 @@ class Worker:
             if ended and part.chunk is not None:
                 log.info("run ended", extra=told)
         return 0.0 if self._closing else None
+
+    async def _is_whole(self, submission: Submission) -> bool:
+        """Whether a run is the matter of another job, which makes its batches or takes them back."""
+        return submission.options.get("mode") == "batch" or bool(
+            await self._asked(self.store.batches.of_run, submission.run)
+        )
 
     async def _ready(self, submission: Submission) -> tuple[Session, Rubric, dict[str, Any]] | None:
         """A run's judge, its rubric, and the run as it is stored; None where it is gone. Raises SetupError."""
@@ -238,22 +258,23 @@ class Worker:
             if not self._active[run.id]:
                 del self._active[run.id]
 
-    async def _taken_back(self, cancelled: Submission) -> float | None:
+    async def _taken_back(self, cancelled: Submission, part: Part) -> float | None:
         """Takes back what the provider has of a run that is not wanted any more, and keeps what it answered."""
         store, run_id = self.store, cancelled.run
         if not await self._asked(store.batches.of_run, run_id):
             return None
         ready = await self._ready(cancelled)
-        if ready is None or self._closing:
+        if ready is None:  # it was deleted
             return None
+        if self._closing:
+            return 0.0
         session, rubric, row = ready
-        me = this_process()
-        await self._changed(store.runs.take, run_id, me)
+        await self._changed(store.runs.take, run_id, part.owner)
         try:
-            run = Run(store, session, rubric, row, Options(samples=session.samples))
+            run = Run(store, session, rubric, row, Options(samples=session.samples), part)
             await run.take_back()
         finally:
-            await self._changed(store.runs.release, run_id, me)
+            await self._changed(store.runs.release, run_id, part.owner, alone=True)
         return None
 
     async def _paused(self, submission: Submission, why: str) -> float | None:
@@ -273,8 +294,8 @@ class Worker:
         """An answer of the store, which is not waited for on the loop."""
         return await asyncio.to_thread(self.store.ask, query, *of)
 
-    async def _changed(self, operation: Callable[..., R], *by: Any) -> R:
-        return await asyncio.to_thread(self.store.change, operation, *by)
+    async def _changed(self, operation: Callable[..., R], *by: Any, **options: Any) -> R:
+        return await asyncio.to_thread(self.store.change, operation, *by, **options)
 
 
 def _stop(runs: Iterable[Run], why: str) -> None:

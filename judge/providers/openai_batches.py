@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from judge.providers import Unreadable, wire
-from judge.providers.batches import SKEW_S, Line, Result, Status, decoded, id_of, results_of
+from judge.providers.batches import SKEW_S, Known, Line, Result, Status, decoded, id_of, results_of
 from judge.providers.transport import Asked, Transport, rejected
 
 BATCHES, FILES = "/batches", "/files"
@@ -48,7 +48,7 @@ class OpenAIBatches:
         mark: str,
         custom_ids: Collection[str],
         since: float,
-        known: Callable[[Collection[str]], Collection[str]],
+        known: Known,
     ) -> str | None:
         """By the mark in its metadata."""
         params: dict[str, Any] = {"limit": PAGE}

@@ -58,9 +58,14 @@ def creating(connection: Connection, tenant: str, id: str, requests: int) -> Non
         raise RunBusy("another process has taken the run over; wait for that one, or stop it")
 
 
-def sent(connection: Connection, tenant: str, id: str, provider_id: str) -> None:
-    """The provider has it."""
-    _change(connection, tenant, id, state=BatchState.SENT, provider_id=provider_id)
+def sent(connection: Connection, tenant: str, id: str, provider_id: str) -> bool:
+    """The provider has it, and calls it so. False where another process has given its calls back meanwhile."""
+    here = (batch.c.tenant == tenant, batch.c.id == id)
+    values = {"state": BatchState.SENT, "provider_id": provider_id}
+    if connection.execute(update(batch).where(*here, batch.c.state == BatchState.CREATING).values(values)).rowcount:
+        return True
+    # That process may have found it, too.
+    return bool(connection.execute(select(batch.c.provider_id).where(*here)).scalar() == provider_id)
 
 
 def ended(connection: Connection, tenant: str, id: str) -> None:

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import text
 
+from judge.store import open_store
+from judge.store.wishes import Wish
 from tests.api.conftest import JSON, Client, running
 from tests.api.test_runs import body, ended, judges, submit
 
@@ -84,6 +87,51 @@ def test_a_cancelled_run_takes_its_batch_back_and_keeps_what_was_answered(
     assert (of_items(stub, True), of_items(stub, False)) == (4, 0)
     assert resumed(client, run, mode="live")["status"] == "completed"
     assert (of_items(stub, True), of_items(stub, False)) == (4, 2)
+
+
+def test_a_run_that_is_resumed_while_its_batch_goes_up_is_sent_once(
+    serve: Callable[..., Client], local: tuple[Stub, Path]
+) -> None:
+    stub, folder = local
+    client = serve(JUDGES_DIR=folder, LOOKUP_LAG_S=1)
+    stub.batching(create_s=2.5)
+    run = submit(client, body(6, judge="local", mode="batch")).json["id"]
+    until(lambda: stub.stats()["uploads"] == 1)
+    found = resumed(client, run, budget_usd=5.0)
+    assert (found["status"], found["graded"], found["held"]) == ("completed", 6, 0)
+    assert (of_items(stub, True), of_items(stub, False), len(stub.batches())) == (6, 0, 1)
+
+
+def test_a_run_that_is_cancelled_while_its_batch_goes_up_takes_it_back(
+    serve: Callable[..., Client], local: tuple[Stub, Path]
+) -> None:
+    stub, folder = local
+    client = serve(JUDGES_DIR=folder)
+    stub.batching(delay_s=600, create_s=1)
+    run = submit(client, body(6, judge="local", mode="batch")).json["id"]
+    until(lambda: stub.stats()["uploads"] == 1)
+    assert client.send("POST", f"/v1/runs/{run}/cancel", "{}", JSON).json["status"] == "cancelled"
+    until(lambda: [one["done"] for one in stub.batches()] == [True])
+    assert resumed(client, run, mode="live")["status"] == "completed"
+    assert (of_items(stub, True), of_items(stub, False), len(stub.batches())) == (0, 6, 1)
+
+
+def test_a_paused_run_that_is_cancelled_takes_its_batch_back(
+    serve: Callable[..., Client], local: tuple[Stub, Path], database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub, folder = local
+    monkeypatch.setattr("judge.queue.MISSING_S", 0.2)
+    client = serve(JUDGES_DIR=folder)
+    stub.batching(delay_s=600)
+    run = submit(client, body(6, judge="local", mode="batch")).json["id"]
+    until(lambda: len(stub.batches()) == 1)
+    with open_store(database_url) as store:
+        store.change(store.submissions.settle, run, Wish.PAUSED, "the judge denied access")
+        if store.queue_url is not None:
+            jobs = text("SELECT count(*) FROM procrastinate_jobs")
+            until(lambda: store.ask(lambda connection, _: connection.execute(jobs).scalar()) == 0)
+    assert client.send("POST", f"/v1/runs/{run}/cancel", "{}", JSON).json["status"] == "cancelled"
+    until(lambda: stub.batches()[0]["done"])
 
 
 def test_runs_that_wait_for_batches_take_nobodys_place(serve: Callable[..., Client], local: tuple[Stub, Path]) -> None:

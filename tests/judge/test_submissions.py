@@ -19,7 +19,7 @@ from judge.store import open_store
 from judge.store.jobs import CHUNK_ITEMS
 from judge.store.replays import Found, Replay
 from judge.store.store import Store
-from judge.store.submissions import Wish
+from judge.store.wishes import Wish
 
 DEAD = "nowhere-known:1:1"
 

@@ -30,7 +30,8 @@ class Batching:
 
     `delay_s` until one is done, `cancel_s` until one that was taken back is, with `kept` answers. `create` is what
     becomes of the next `times` attempts to make one: a status, `reset` (made, and the connection cut), `reset_before`
-    (cut, and not made), `hang` (made, and never answered); `upload_hang` is that of a file. Of the questions so many
+    (cut, and not made), `hang` (made, and never answered); `upload_hang` is that of a file. Each attempt takes
+    `create_s` on its way. Of the questions so many
     are `expired`, `errored`, answered and counted but `missing` from the results, or `uncounted` and missing. The
     results are not there for `results_404` requests. Lists show a batch after `unlisted_s`. A `refusal` fails it.
     """
@@ -40,6 +41,7 @@ class Batching:
     kept: int = 0
     create: str = ""
     times: int = 1
+    create_s: float = 0.0
     expired: int = 0
     errored: int = 0
     missing: int = 0
@@ -92,6 +94,10 @@ class BatchDesk:
             | {"cancelled": one.cancelled_at is not None}
             for one in self.batches.values()
         ]
+
+    def on_its_way_s(self, method: str, path: str) -> float:
+        """How long a request takes before it is here."""
+        return self.behaviour.create_s if method == "POST" and path in (BATCHES, MESSAGES) else 0.0
 
     def respond(self, method: str, path: str, query: str, body: bytes) -> Response:
         """The reply to a request, and how it is sent."""
