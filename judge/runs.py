@@ -368,10 +368,12 @@ def submit(
     session: Session,
     options: Options,
     also: Callable[[Connection, str, str], None] | None = None,
+    admit: Callable[[], None] | None = None,
 ) -> str:
     """The id of the run of this dataset, rubric and judge: made with all its items, unless it is there.
 
     `also` is done with tenant and run, in the transaction that makes the run or, where it is there, in one of its own.
+    `admit` is asked before one is made, and may raise.
 
     Raises
     ------
@@ -391,6 +393,8 @@ def submit(
         if also is not None:
             store.change(also, there)
         return there
+    if admit is not None:
+        admit()
     _keep(store, rubric, session)
     row: dict[str, Any] = {
         "id": uuid.uuid4().hex[:12],

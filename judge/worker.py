@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-#: Runs that may be wanted at once, being graded or waiting.
-MOST_WANTED = 100
+#: Runs that may be wanted at once, being graded or waiting; and beside them, those that the provider has batches of.
+MOST_WANTED, MOST_HANDED_OVER = 100, 1_000
 #: Submissions that may wait for their turn, each with its items in memory.
 MOST_SUBMITTING = 64
 #: A run that another process has, or that the store could not be read for, is tried again after this long.
@@ -107,8 +107,6 @@ class Worker:
 
     async def _made(self, dataset: Given, rubric: Rubric, session: Session, options: Options, by: str | None) -> str:
         def made() -> str:
-            if self.store.ask(self.store.submissions.count) >= MOST_WANTED:
-                raise Overloaded(f"{MOST_WANTED} runs wait to be graded; submit this one when some are done")
             calibration = None if by is None else checked(self.store, by, rubric, session)
 
             def wanted(connection: Connection, tenant: str, run_id: str) -> None:
@@ -116,7 +114,10 @@ class Worker:
                     self.store.calibrations.show_by(connection, tenant, run_id, calibration)
                 self.store.submissions.add(connection, tenant, run_id, session.judge.name, asdict(options))
 
-            return submit(self.store, dataset, dataset.scan(), rubric, session, options, wanted)
+            def admit() -> None:
+                self._admit(options)
+
+            return submit(self.store, dataset, dataset.scan(), rubric, session, options, wanted, admit)
 
         loop, begun = asyncio.get_running_loop(), time.monotonic()
         while True:
@@ -129,6 +130,14 @@ class Worker:
                 if time.monotonic() - begun > MAKING_S:
                     raise
                 await asyncio.sleep(MAKING_STEP_S)
+
+    def _admit(self, options: Options) -> None:
+        """Raises Overloaded where there is no room for another run with these options."""
+        store = self.store
+        if store.ask(store.submissions.count, handed_over=False) >= MOST_WANTED:
+            raise Overloaded(f"{MOST_WANTED} runs wait to be graded; submit this one when some are done")
+        if options.mode == "batch" and store.ask(store.submissions.count, handed_over=True) >= MOST_HANDED_OVER:
+            raise Overloaded(f"{MOST_HANDED_OVER:,} runs wait for batches; submit this one when some are done")
 
     async def resume(self, run_id: str, judge: str, options: Options) -> None:
         """Wants a run graded that is there, with these options."""

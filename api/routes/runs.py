@@ -140,7 +140,7 @@ async def submitted(desk: Desk, dataset: Given, rubric: Rubric, judge: Judge, bo
 
 
 async def _waiting(desk: Desk) -> int:
-    return await asyncio.to_thread(desk.store.ask, desk.store.submissions.count)
+    return await asyncio.to_thread(desk.store.ask, desk.store.submissions.count, handed_over=False)
 
 
 @router.get(

@@ -15,7 +15,7 @@ from judge.store import jobs, results, runs
 from judge.store.conflicts import replacing
 from judge.store.results import RunInfo
 from judge.store.tables import run, submission
-from judge.store.wishes import TO_DO, Wish
+from judge.store.wishes import HANDED_OVER, TO_DO, Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,11 @@ def waiting(connection: Connection, tenant: str, but: Collection[str], limit: in
     return [_submission(row) for row in connection.execute(ordered)]
 
 
-def count(connection: Connection, tenant: str) -> int:
-    """How many runs are wanted."""
+def count(connection: Connection, tenant: str, handed_over: bool | None = None) -> int:
+    """How many runs are wanted; only those, or only the others, that the provider may have a batch of."""
     wanted = select(func.count()).where(submission.c.tenant == tenant, submission.c.state == Wish.WANTED)
+    if handed_over is not None:
+        wanted = wanted.where(HANDED_OVER if handed_over else ~HANDED_OVER)
     return int(connection.execute(wanted).scalar_one())
 
 

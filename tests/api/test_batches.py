@@ -134,11 +134,17 @@ def test_a_paused_run_that_is_cancelled_takes_its_batch_back(
     until(lambda: stub.batches()[0]["done"])
 
 
-def test_runs_that_wait_for_batches_take_nobodys_place(serve: Callable[..., Client], local: tuple[Stub, Path]) -> None:
+def test_runs_that_wait_for_batches_take_nobodys_place(
+    serve: Callable[..., Client], local: tuple[Stub, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     stub, folder = local
     client = serve(JUDGES_DIR=folder)
     stub.batching(delay_s=600)
     runs = [submit(client, body(1, f"batch {n}", judge="local", mode="batch")).json["id"] for n in range(18)]
     until(lambda: len(stub.batches()) == len(runs))
+    monkeypatch.setattr("judge.worker.MOST_WANTED", 1)
+    monkeypatch.setattr("judge.worker.MOST_HANDED_OVER", len(runs))
+    full = submit(client, body(1, "one more", judge="local", mode="batch"))
+    assert (full.status, full.json["detail"][:22]) == (429, "18 runs wait for batch")
     assert ended(client, submit(client, body(3, "live", judge="local")).json["id"])["status"] == "completed"
     assert {client.get(f"/v1/runs/{run}").json["open"] for run in runs} == {1}

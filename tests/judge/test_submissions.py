@@ -182,6 +182,20 @@ def test_chunks_with_open_items_are_queued_and_the_first_in_any_case(queue: Stor
     assert queued(queue) == [(long, 0), (long, 1), (long, 2)]
 
 
+def test_a_run_that_the_provider_has_a_batch_of_is_queued_as_a_whole(queue: Store) -> None:
+    long = made(queue, 2 * CHUNK_ITEMS)
+    queue.change(queue.batches.add, "b", long)
+    add(queue, long)
+    add(queue, long, mode="batch")
+    assert queued(queue) == [(long, None), (long, None)]
+    told = text("SELECT DISTINCT lock FROM procrastinate_jobs")
+    assert queue.ask(lambda connection, _: connection.execute(told).all()) == [(f"{queue.tenant}:{long}",)]
+    assert (queue.ask(queue.submissions.count), queue.ask(queue.submissions.count, handed_over=False)) == (1, 0)
+    queue.change(queue.batches.ended, "b")
+    add(queue, long)
+    assert queued(queue)[:2] == [(long, 0), (long, 1)]
+
+
 def test_a_run_without_jobs_that_is_wanted_gets_some_and_no_other_does(queue: Store) -> None:
     one, other = made(queue, 1), made(queue, CHUNK_ITEMS + 1)
     add(queue, one)
