@@ -94,6 +94,8 @@ class Batching:
         self._stopping, self._patient, self._elsewhere = asyncio.Event(), True, False
         #: Calls that the provider has in batches, for whoever looks on.
         self.handed_over = 0
+        #: Whether all that was never asked was handed over, as far as the budget went.
+        self.swept = False
         if wanted and not isinstance(session.adapter, Batched):
             raise SetupError(
                 f"{session.judge.provider} takes no batches; grade without --batch, or with a judge of openai, "
@@ -104,8 +106,10 @@ class Batching:
         """Sends nothing more, and waits for nothing. The provider keeps what it has."""
         self._stopping.set()
 
-    async def execute(self, items: Callable[[], AsyncIterator[Item]], patient: bool) -> None:
+    async def execute(self, items: Callable[[], AsyncIterator[Item]], patient: bool, swept: bool = False) -> None:
         """Sends what is open in batches, and waits for them until each is in the ledger.
+
+        Where it was `swept` before, nothing more is sent while the provider has a batch.
 
         Raises
         ------
@@ -116,13 +120,12 @@ class Batching:
         """
         if not self._wanted and not await self._told(self._store.batches.has_any, self._run):
             return
-        self._ledger.batched, self._patient = True, patient
+        self._ledger.batched, self._patient, self.swept = True, patient, swept
         await self._adopt()
-        first = patient
         while not self._stopping.is_set():
-            if self._wanted and (first or not await self._open()):
+            if self._wanted and (not self.swept or not await self._open()):
                 await self._send(items)
-            first = False
+                self.swept = not self._stopping.is_set()
             made = await self._open()
             for batch in made:
                 await self._look(batch)
@@ -254,7 +257,7 @@ class Batching:
         for key, question, held in zip(keys, questions, await asyncio.gather(*claims), strict=True):
             if held.claimed is Claimed.NEW:
                 draft.add(Line(_name(key, held.attempt), question.body))
-            fits = fits and held.claimed is not Claimed.OVER_BUDGET
+            fits = fits and held.claimed not in (Claimed.OVER_BUDGET, Claimed.RESERVED)
             if held.claimed is Claimed.HANDED_OVER and now() - held.sent_at < self._window_s:
                 self._elsewhere = True
         return fits

@@ -219,8 +219,15 @@ class Run:
         """Calls that the provider has in batches."""
         return self._batching.handed_over if self._batching else 0
 
-    async def execute(self, patient: bool = True) -> None:
+    @property
+    def swept(self) -> bool:
+        """Whether all that could be was handed over in batches."""
+        return self._batching is not None and self._batching.swept
+
+    async def execute(self, patient: bool = True, swept: bool = False) -> None:
         """Grades what is open, until all is done or `stop` is called.
+
+        Where it was `swept` before, no more is handed over in batches while some are not back.
 
         Raises
         ------
@@ -234,18 +241,18 @@ class Run:
         observer, judge = self._session.observer, self._session.judge
         observer.run_began(judge, self)
         try:
-            await self._execute(patient)
+            await self._execute(patient, swept)
         finally:
             observer.run_ended(judge, self)
 
-    async def _execute(self, patient: bool) -> None:
+    async def _execute(self, patient: bool, swept: bool) -> None:
         timer = None
         if self._options.deadline_s is not None:
             timer = asyncio.get_running_loop().call_later(self._options.deadline_s, self.stop, "the deadline")
         if self._caller:
             self._caller.endpoint.eased.add(self._room.set)
         try:
-            await self._await_batches(patient)
+            await self._await_batches(patient, swept)
             await self._feed()
         except StoreError as error:
             self._trouble = error
@@ -268,9 +275,9 @@ class Run:
         """Takes back what the provider has not answered of batches, and keeps what it has. Raises Waiting, Paused."""
         await self._await_batches(patient=False)
 
-    async def _await_batches(self, patient: bool) -> None:
+    async def _await_batches(self, patient: bool, swept: bool = False) -> None:
         if self._batching is not None:
-            await self._batching.execute(self._items, patient)
+            await self._batching.execute(self._items, patient, swept)
         elif self._caller is not None:
             self._ledger.batched = await asyncio.to_thread(self._store.ask, self._store.batches.has_any, self.id)
 

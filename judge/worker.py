@@ -72,6 +72,8 @@ class Worker:
         self.store, self.sessions, self.shelf = store, sessions, shelf
         self._wake = wake
         self._active: dict[str, list[Run]] = {}
+        #: Runs whose batches this process has all handed over and does not yet have back, and their turns.
+        self._swept: dict[str, int] = {}
         self._closing = False
         self._making, self._submitting = asyncio.Lock(), 0
 
@@ -260,8 +262,13 @@ class Worker:
         self._active.setdefault(run.id, []).append(run)
         if self._closing:
             run.stop("the service stops")
+        swept = self._swept.pop(run.id, None) == begun.turn
         try:
-            await run.execute(patient=False)
+            await run.execute(patient=False, swept=swept)
+        except Waiting:
+            if run.swept:
+                self._swept[run.id] = begun.turn
+            raise
         finally:
             self._active[run.id].remove(run)
             if not self._active[run.id]:

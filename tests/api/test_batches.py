@@ -72,6 +72,21 @@ def test_a_service_that_starts_goes_on_with_a_batch(database_url: str, local: tu
     assert (of_items(stub, True), of_items(stub, False), len(stub.batches())) == (6, 0, 1)
 
 
+def test_a_service_that_starts_sends_what_is_in_no_batch(
+    database_url: str, local: tuple[Stub, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub, folder = local
+    monkeypatch.setenv("JUDGE_BATCH_REQUESTS", "2")
+    stub.batching(delay_s=600, create_s=0.5)
+    settings = {"DATABASE_URL": database_url, "KEYLESS": 1, "JUDGES_DIR": folder}
+    with running(**settings) as client:
+        submit(client, body(6, judge="local", mode="batch"))
+        until(lambda: len(stub.batches()) == 1)
+    assert len(stub.batches()) < 3
+    with running(**settings):
+        until(lambda: len(stub.batches()) == 3)
+
+
 def test_a_cancelled_run_takes_its_batch_back_and_keeps_what_was_answered(
     serve: Callable[..., Client], local: tuple[Stub, Path]
 ) -> None:
@@ -90,10 +105,11 @@ def test_a_cancelled_run_takes_its_batch_back_and_keeps_what_was_answered(
 
 
 def test_a_run_that_is_resumed_while_its_batch_goes_up_is_sent_once(
-    serve: Callable[..., Client], local: tuple[Stub, Path]
+    serve: Callable[..., Client], local: tuple[Stub, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stub, folder = local
-    client = serve(JUDGES_DIR=folder, LOOKUP_LAG_S=1)
+    monkeypatch.setenv("JUDGE_LOOKUP_LAG_S", "1")
+    client = serve(JUDGES_DIR=folder)
     stub.batching(create_s=2.5)
     run = submit(client, body(6, judge="local", mode="batch")).json["id"]
     until(lambda: stub.stats()["uploads"] == 1)

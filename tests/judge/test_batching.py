@@ -13,8 +13,8 @@ import pytest
 
 from judge import Item, Judge
 from judge.datasets import Given
-from judge.errors import RunBusy
-from judge.ledger import CallState, Settlement, now
+from judge.errors import RunBusy, Waiting
+from judge.ledger import CallState, Claim, Held, Settlement, now
 from judge.runs import Options, Run
 from judge.session import Session
 from judge.store.store import Store
@@ -108,3 +108,31 @@ async def test_a_database_that_does_not_answer_holds_the_loop_up_for_nobody(
     async with opened(shared_stub) as run:
         assert (await longest_gap(run.execute()))[1] < 0.4
     assert len(shared_stub.batches()) == 1
+
+
+async def test_where_a_budget_is_reserved_no_more_is_claimed_until_something_comes_back(
+    shared_stub: Stub, store: Store, opened: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUDGE_BATCH_REQUESTS", "4")
+    shared_stub.reset()
+    shared_stub.batching(delay_s=600)
+    async with opened(shared_stub, items=1) as run:
+        with pytest.raises(Waiting):
+            await run.execute(patient=False)
+    (one,) = store.ask(store.batches.of_run, run.id)
+    (only,) = store.ask(store.batches.outstanding, run.id, one.id)
+    claims = []
+    claim = store.claim
+    assert only.reserved_usd is not None
+
+    async def counted(wish: Claim) -> Held:
+        claims.append(wish)
+        return await claim(wish)
+
+    monkeypatch.setattr(store, "claim", counted)
+    async with opened(shared_stub, items=100, budget_usd=6.5 * only.reserved_usd) as run:
+        for swept in (False, True):
+            with pytest.raises(Waiting):
+                await run.execute(patient=False, swept=swept)
+    assert len(claims) <= 12
+    assert sum(len(one["questions"]) for one in shared_stub.batches()) == 7
