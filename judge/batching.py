@@ -321,8 +321,17 @@ class Batching:
         status, results = ended
         if status.refusal is not None:
             await self._give_back(batch.id)
+            await self._forget(batch.provider_id)
             raise Paused(f"the provider refused a batch ({status.refusal}); {INSTEAD}")
         await self._book(batch, results, status.answered)
+        await self._forget(batch.provider_id)
+
+    async def _forget(self, id: str) -> None:
+        """Leaves no prompt with the provider. Where it cannot be asked, they stay as long as it keeps them."""
+        try:
+            await self._asked(self._batches.forget(id))
+        except (CallError, TimeoutError) as failure:
+            log.warning("files of a batch are not deleted", extra={"run": self._run, "batch": id, "why": str(failure)})
 
     async def _results(self, id: str, overdue: bool) -> tuple[Status, Sequence[Result]] | None:
         """How a batch ended, and its results; None while it has not. One that nobody wants to wait for is cancelled."""

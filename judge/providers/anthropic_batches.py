@@ -86,6 +86,9 @@ class AnthropicBatches:
         raw = await self._server.asked("get", f"{BATCHES}/{id}/results")
         return await asyncio.to_thread(results_of, raw, self._result)
 
+    async def forget(self, id: str) -> None:
+        """Nothing: results are deleted there after 29 days."""
+
     def _result(self, line: bytes) -> Result:
         told = decoded(line, "custom_id")
         name, result = told["custom_id"], told.get("result")

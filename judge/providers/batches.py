@@ -89,6 +89,9 @@ class Batches(Protocol):
     async def results(self, id: str) -> Sequence[Result]:
         """What became of its calls, in any order; of a batch that has ended."""
 
+    async def forget(self, id: str) -> None:
+        """Deletes what the provider would keep of a batch that has ended, its prompts and answers, for good."""
+
 
 @runtime_checkable
 class Batched(Protocol):

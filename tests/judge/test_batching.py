@@ -13,7 +13,7 @@ import pytest
 
 from judge import Item, Judge
 from judge.datasets import Given
-from judge.errors import RunBusy, Waiting
+from judge.errors import Paused, RunBusy, Waiting
 from judge.ledger import CallState, Claim, Held, Settlement, now
 from judge.runs import Options, Run
 from judge.session import Session
@@ -81,6 +81,35 @@ async def test_a_batch_that_took_long_to_make_is_looked_for_since_its_beginning(
         await run.execute()
     assert len(shared_stub.batches()) == 1
     assert run.progress.done == 6
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("undeletable", [False, True])
+async def test_what_was_uploaded_is_deleted_when_its_answers_are_here(
+    shared_stub: Stub, opened: Opens, caplog: pytest.LogCaptureFixture, undeletable: bool
+) -> None:
+    shared_stub.reset()
+    shared_stub.batching(errored=1, undeletable=undeletable)
+    async with opened(shared_stub) as run:
+        await run.execute()
+    assert run.progress.done == 6
+    assert shared_stub.stats()["uploads"] == 1
+    assert shared_stub.stats()["files"] == (3 if undeletable else 0)
+    told = [one.message for one in caplog.records if one.name == "judge.batching"]
+    assert told == (["files of a batch are not deleted"] if undeletable else [])
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("refused", [{"refusal": "too many tokens"}, {"create": "400"}])
+async def test_what_was_uploaded_for_a_batch_that_is_refused_is_deleted(
+    shared_stub: Stub, opened: Opens, refused: dict[str, str]
+) -> None:
+    shared_stub.reset()
+    shared_stub.batching(**refused)
+    async with opened(shared_stub) as run:
+        with pytest.raises(Paused):
+            await run.execute()
+    assert (shared_stub.stats()["uploads"], shared_stub.stats()["files"]) == (1, 0)
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
