@@ -24,7 +24,7 @@ from judge.costs import Budget
 from judge.errors import Paused, RunBusy, SetupError, Waiting
 from judge.grading import Grader, Question
 from judge.items import Item
-from judge.judges import Price
+from judge.judges import Judge, Price
 from judge.ledger import CallState, Claimed, Ledger, Settlement, now
 from judge.prices import cost_of, worst_case
 from judge.providers import AnswerLost, CallError, NotSent, Provider, Rejected, Source, Unreadable
@@ -96,11 +96,8 @@ class Batching:
         self.handed_over = 0
         #: Whether all that was never asked was handed over, as far as the budget went.
         self.swept = False
-        if wanted and not isinstance(session.adapter, Batched):
-            raise SetupError(
-                f"{session.judge.provider} takes no batches; grade without --batch, or with a judge of openai, "
-                "openai-responses or anthropic"
-            )
+        if wanted:
+            check_batched(session.adapter, session.judge)
 
     def stop(self) -> None:
         """Sends nothing more, and waits for nothing. The provider keeps what it has."""
@@ -423,6 +420,15 @@ class _Draft:
     def add(self, line: Line) -> None:
         self.lines.append(line)
         self.size += len(line.body)
+
+
+def check_batched(provider: Provider, judge: Judge) -> None:
+    """Raises SetupError for a judge that takes no batches."""
+    if not isinstance(provider, Batched):
+        raise SetupError(
+            f"{judge.provider} takes no batches; grade without --batch, or with a judge of openai, openai-responses or "
+            "anthropic"
+        )
 
 
 def _pause_s(batch: Batch) -> float:

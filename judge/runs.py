@@ -266,7 +266,8 @@ class Run:
             self._caller.endpoint.eased.discard(self._room.set)
         await self._ledger.flush()
         if isinstance(self._trouble, BudgetUsedUp):
-            left = await asyncio.to_thread(to_finish, self._store, self._session, self._rubric, self.id)
+            batch = self._options.mode == "batch"
+            left = await asyncio.to_thread(to_finish, self._store, self._session, self._rubric, self.id, batch)
             raise BudgetUsedUp(f"{self._trouble}; {left}")
         if self._trouble is not None:
             raise self._trouble
