@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from judge.ledger import now
 from judge.owner import WORKERS, is_dead
-from judge.store import jobs, results, runs
+from judge.store import batches, jobs, results, runs
+from judge.store.batches import HandedOver
 from judge.store.conflicts import replacing
 from judge.store.results import RunInfo
 from judge.store.tables import run, submission
@@ -48,11 +49,12 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A run, what is to become of it where it was submitted, and the process that is at work on it, if one is."""
+    """A run, what is to become of it where it was submitted, and who is at work on it: a process, or the provider."""
 
     info: RunInfo
     submission: Submission | None
     owner: str | None
+    handed_over: HandedOver | None
 
 
 def add(connection: Connection, tenant: str, run_id: str, judge: str, options: dict[str, Any]) -> None:
@@ -99,14 +101,14 @@ def of_runs(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[str
 
 def standing(connection: Connection, tenant: str, ids: Sequence[str]) -> list[Standing]:
     """How runs stand, all at one moment; those that are not there are left out."""
-    wanted = of_runs(connection, tenant, ids)
+    wanted, handed_over = of_runs(connection, tenant, ids), batches.handed_over(connection, tenant, ids)
     found = []
     for run_id in ids:
         info = results.run_info(connection, tenant, run_id)
         if info is not None:
             owner = runs.owner(connection, tenant, run_id)
             alive = None if owner is None or is_dead(owner) else owner
-            found.append(Standing(info, wanted.get(run_id), alive))
+            found.append(Standing(info, wanted.get(run_id), alive, handed_over.get(run_id)))
     return found
 
 

@@ -51,8 +51,10 @@ def test_a_run_in_batches_is_graded_at_half_the_price(serve: Callable[..., Clien
     client = serve(JUDGES_DIR=folder)
     stub.batching(delay_s=0.5)
     run = submit(client, body(6, judge="local", mode="batch")).json["id"]
+    told = "the provider has 6 calls of it in batches, since 20"
+    until(lambda: (client.get(f"/v1/runs/{run}").json["why"] or "").startswith(told))
     found = ended(client, run)
-    assert (found["status"], found["graded"], found["held"]) == ("completed", 6, 0)
+    assert (found["status"], found["graded"], found["held"], found["why"]) == ("completed", 6, 0, None)
     assert (of_items(stub, True), of_items(stub, False)) == (6, 0)
     again = ended(client, submit(client, body(6, judge="local", mode="live", fresh=True)).json["id"])
     assert found["cost_usd"] == pytest.approx(again["cost_usd"] / 2)
