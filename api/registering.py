@@ -20,6 +20,8 @@ LOCAL = ("api_key_env", "proxy", "ca_file", "headers", "public_only")
 #: What holds for all who ask a server.
 LIMITS = ("concurrency", "rpm", "tpm")
 LARGEST_JUDGE = 64 * 1024
+#: Seconds that one call may take: whoever stops a worker waits for it no longer.
+LONGEST_CALL_S = 600.0
 PROVIDERS = (*sorted(GUARDED), "simulated")
 
 
@@ -64,6 +66,8 @@ def _faults(judge: Judge, servers: Servers) -> Iterator[tuple[str, str]]:
         yield "model", "Name the model."
     if judge.options:
         yield "options", "Leave it out: this provider has none."
+    if judge.timeout_s > LONGEST_CALL_S:
+        yield "timeout_s", f"Write at most {LONGEST_CALL_S:.0f} seconds."
     if judge.base_url is None:
         own = "Leave it out: for the provider's own server it is the operator's."
         yield from ((name, own) for name in ("price", *LIMITS) if name in given)

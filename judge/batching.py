@@ -13,6 +13,7 @@ goes over all items afterwards finds it. It asks live for what is missing, and f
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
@@ -20,10 +21,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from judge.costs import Budget
-from judge.errors import Paused, SetupError, Waiting
+from judge.errors import Paused, RunBusy, SetupError, Waiting
 from judge.grading import Grader, Question
 from judge.items import Item
-from judge.judges import Price
+from judge.judges import Judge, Price
 from judge.ledger import CallState, Claimed, Ledger, Settlement, now
 from judge.prices import cost_of, worst_case
 from judge.providers import AnswerLost, CallError, NotSent, Provider, Rejected, Source, Unreadable
@@ -52,10 +53,12 @@ CREATE_ATTEMPTS, FIRST_BACKOFF_S = 4, 1.0
 #: The causes of calls that a batch brought no answer to.
 MISSING, UNREADABLE = "batch_line_missing", "batch_unreadable"
 #: Refusals of a batch after which another try may be made, as of 500 and above.
-RETRIED_STATUS = frozenset({408, 409, 425, 429})
+PASSING_STATUS = frozenset({408, 409, 425, 429})
 KEY_CHARACTERS = 48
 LATER = "start the same command again: nothing is lost"
 INSTEAD = "mend it, then start the same command again, or grade without --batch: nothing is lost"
+
+log = logging.getLogger(__name__)
 
 
 class Batching:
@@ -91,18 +94,19 @@ class Batching:
         self._stopping, self._patient, self._elsewhere = asyncio.Event(), True, False
         #: Calls that the provider has in batches, for whoever looks on.
         self.handed_over = 0
-        if wanted and not isinstance(session.adapter, Batched):
-            raise SetupError(
-                f"{session.judge.provider} takes no batches; grade without --batch, or with a judge of openai, "
-                "openai-responses or anthropic"
-            )
+        #: Whether all that was never asked was handed over, as far as the budget went.
+        self.swept = False
+        if wanted:
+            check_batched(session.adapter, session.judge)
 
     def stop(self) -> None:
         """Sends nothing more, and waits for nothing. The provider keeps what it has."""
         self._stopping.set()
 
-    async def execute(self, items: Callable[[], AsyncIterator[Item]], patient: bool) -> None:
+    async def execute(self, items: Callable[[], AsyncIterator[Item]], patient: bool, swept: bool = False) -> None:
         """Sends what is open in batches, and waits for them until each is in the ledger.
+
+        Where it was `swept` before, nothing more is sent while the provider has a batch.
 
         Raises
         ------
@@ -111,19 +115,18 @@ class Batching:
         Paused
             When the provider cannot be asked for batches.
         """
-        if not self._wanted and not self._store.ask(self._store.batches.has_any, self._run):
+        if not self._wanted and not await self._told(self._store.batches.has_any, self._run):
             return
-        self._ledger.batched, self._patient = True, patient
+        self._ledger.batched, self._patient, self.swept = True, patient, swept
         await self._adopt()
-        first = patient
         while not self._stopping.is_set():
-            if self._wanted and (first or not self._open()):
+            if self._wanted and (not self.swept or not await self._open()):
                 await self._send(items)
-            first = False
-            made = self._open()
+                self.swept = not self._stopping.is_set()
+            made = await self._open()
             for batch in made:
                 await self._look(batch)
-            waiting = self._open()
+            waiting = await self._open()
             self.handed_over = sum(batch.requests for batch in waiting)
             if not made and not self._elsewhere:
                 break
@@ -132,10 +135,10 @@ class Batching:
                 if not patient:
                     raise Waiting(wait_s)
                 await self._rest(wait_s)
-        self._budget.spent_usd = self._store.ask(self._store.runs.spent, self._run)
+        self._budget.spent_usd = await self._told(self._store.runs.spent, self._run)
 
-    def _open(self) -> list[Batch]:
-        return self._store.ask(self._store.batches.of_run, self._run)
+    async def _open(self) -> list[Batch]:
+        return await self._told(self._store.batches.of_run, self._run)
 
     @property
     def _batches(self) -> Batches:
@@ -145,7 +148,7 @@ class Batching:
     # What another process left.
 
     async def _adopt(self) -> None:
-        for batch in self._open():
+        for batch in await self._open():
             if batch.state is BatchState.CLAIMING:
                 await self._give_back(batch.id)
             elif batch.state is BatchState.CREATING and not await self._found(batch.id, batch.created_at):
@@ -169,7 +172,7 @@ class Batching:
             except (CallError, TimeoutError) as failure:
                 raise Paused(f"the provider cannot be asked which batches it has ({failure}); {LATER}") from None
             if found is not None:
-                self._store.change(self._store.batches.sent, id, found)
+                await self._sent(id, found)
                 return True
             if last:
                 return False
@@ -177,13 +180,24 @@ class Batching:
             wait_s = min(wait_s * 2, LATEST_S)
         return False
 
-    def _known(self, ids: Collection[str]) -> Collection[str]:
-        return self._store.ask(self._store.batches.known, ids)
+    async def _known(self, ids: Collection[str]) -> Collection[str]:
+        return await self._told(self._store.batches.known, ids)
+
+    async def _sent(self, id: str, made: str) -> None:
+        """The provider has a batch, and calls it so. Raises RunBusy where its calls were given back meanwhile."""
+        if await self._changed(self._store.batches.sent, id, made):
+            return
+        # They are asked again elsewhere: what it answers would be paid for twice.
+        try:
+            await self._asked(self._batches.cancel(made))
+        except (CallError, TimeoutError) as failure:
+            log.warning("batch that nobody waits for is not taken back", extra={"run": self._run, "why": str(failure)})
+        raise RunBusy("another process has taken the run over; wait for that one, or stop it")
 
     async def _give_back(self, id: str) -> None:
         """The provider does nothing for a batch, and never did: nothing is owed for its calls."""
         await self._settle([_unanswered(one, CallState.REJECTED, NOT_CREATED) for one in await self._outstanding(id)])
-        self._store.change(self._store.batches.ended, id)
+        await self._changed(self._store.batches.ended, id)
 
     # What is sent.
 
@@ -197,7 +211,7 @@ class Batching:
         async for questions in self._questions(items, at_once):
             if self._stopping.is_set():
                 break
-            draft = draft or self._drafted()
+            draft = draft or await self._drafted()
             if not await self._claimed(draft, questions):
                 break
             if len(draft.lines) + at_once > most_requests or draft.size + CHUNK_BYTES > most_bytes:
@@ -224,9 +238,9 @@ class Batching:
         if chunk:
             yield chunk
 
-    def _drafted(self) -> _Draft:
+    async def _drafted(self) -> _Draft:
         draft = _Draft(uuid.uuid4().hex[:16])
-        self._store.change(self._store.batches.add, draft.id, self._run)
+        await self._changed(self._store.batches.add, draft.id, self._run)
         return draft
 
     async def _claimed(self, draft: _Draft, questions: list[Question]) -> bool:
@@ -240,7 +254,7 @@ class Batching:
         for key, question, held in zip(keys, questions, await asyncio.gather(*claims), strict=True):
             if held.claimed is Claimed.NEW:
                 draft.add(Line(_name(key, held.attempt), question.body))
-            fits = fits and held.claimed is not Claimed.OVER_BUDGET
+            fits = fits and held.claimed not in (Claimed.OVER_BUDGET, Claimed.RESERVED)
             if held.claimed is Claimed.HANDED_OVER and now() - held.sent_at < self._window_s:
                 self._elsewhere = True
         return fits
@@ -253,10 +267,10 @@ class Batching:
     async def _create(self, draft: _Draft) -> None:
         """Hands a batch over. Raises Paused where the provider takes none."""
         if not draft.lines:
-            self._store.change(self._store.batches.drop, draft.id)
+            await self._changed(self._store.batches.drop, draft.id)
             return
-        self._store.change(self._store.batches.creating, draft.id, len(draft.lines))
-        failure, wait_s = "", FIRST_BACKOFF_S
+        await self._changed(self._store.batches.creating, draft.id, len(draft.lines))
+        failure, wait_s, since = "", FIRST_BACKOFF_S, now()
         for _ in range(CREATE_ATTEMPTS):
             unsure, named_s = True, None
             try:
@@ -266,14 +280,14 @@ class Batching:
                 failure, unsure = str(never), False
             except Rejected as refusal:
                 failure, unsure, named_s = str(refusal), refusal.status >= 500, refusal.retry_after_s
-                if refusal.status < 500 and refusal.status not in RETRIED_STATUS:
+                if refusal.status < 500 and refusal.status not in PASSING_STATUS:
                     break
             except (AnswerLost, Unreadable, TimeoutError) as loss:
                 failure = str(loss) or "no answer came in time"
             else:
-                self._store.change(self._store.batches.sent, draft.id, made)
+                await self._sent(draft.id, made)
                 return
-            if unsure and (await self._found(draft.id, now()) or self._stopping.is_set()):
+            if unsure and (await self._found(draft.id, since) or self._stopping.is_set()):
                 return
             await self._rest(wait_s if named_s is None else min(named_s, LATEST_S))
             wait_s *= 2
@@ -304,8 +318,17 @@ class Batching:
         status, results = ended
         if status.refusal is not None:
             await self._give_back(batch.id)
+            await self._forget(batch.provider_id)
             raise Paused(f"the provider refused a batch ({status.refusal}); {INSTEAD}")
         await self._book(batch, results, status.answered)
+        await self._forget(batch.provider_id)
+
+    async def _forget(self, id: str) -> None:
+        """Leaves no prompt with the provider. Where it cannot be asked, they stay as long as it keeps them."""
+        try:
+            await self._asked(self._batches.forget(id))
+        except (CallError, TimeoutError) as failure:
+            log.warning("files of a batch are not deleted", extra={"run": self._run, "batch": id, "why": str(failure)})
 
     async def _results(self, id: str, overdue: bool) -> tuple[Status, Sequence[Result]] | None:
         """How a batch ended, and its results; None while it has not. One that nobody wants to wait for is cancelled."""
@@ -335,7 +358,7 @@ class Batching:
 
     async def _end(self, batch: Batch, settlements: Sequence[Settlement]) -> None:
         await self._settle(settlements)
-        self._store.change(self._store.batches.ended, batch.id)
+        await self._changed(self._store.batches.ended, batch.id)
 
     def _settlement(self, call: Outstanding, result: Result) -> Settlement:
         if result.raw is None:
@@ -365,7 +388,15 @@ class Batching:
             await asyncio.gather(*(self._ledger.settle(one) for one in chunk))
 
     async def _outstanding(self, id: str) -> list[Outstanding]:
-        return await asyncio.to_thread(self._store.ask, self._store.batches.outstanding, self._run, id)
+        return await self._told(self._store.batches.outstanding, self._run, id)
+
+    # The store, which is not waited for on the loop.
+
+    async def _told(self, query: Callable[..., T], *of: object) -> T:
+        return await asyncio.to_thread(self._store.ask, query, *of)
+
+    async def _changed(self, operation: Callable[..., T], *by: object) -> T:
+        return await asyncio.to_thread(self._store.change, operation, *by)
 
     # How it waits.
 
@@ -389,6 +420,15 @@ class _Draft:
     def add(self, line: Line) -> None:
         self.lines.append(line)
         self.size += len(line.body)
+
+
+def check_batched(provider: Provider, judge: Judge) -> None:
+    """Raises SetupError for a judge that takes no batches."""
+    if not isinstance(provider, Batched):
+        raise SetupError(
+            f"{judge.provider} takes no batches; grade without --batch, or with a judge of openai, openai-responses or "
+            "anthropic"
+        )
 
 
 def _pause_s(batch: Batch) -> float:

@@ -18,6 +18,10 @@ class Interval(_Published):
     low: float
     high: float
 
+    def times(self, factor: float) -> Interval:
+        """So many times as much."""
+        return Interval(expected=self.expected * factor, low=self.low * factor, high=self.high * factor)
+
 
 class Minutes(_Published):
     """From as fast as the judge's limits and its latency allow, to the pace of its newest run, pauses included."""
@@ -40,7 +44,10 @@ class History(_Published):
 
 
 class Forecast(_Published):
-    """What calls will come to, with all that is asked again. Dollars are null where a price is unknown."""
+    """What calls will come to, with all that is asked again. Dollars are null where a price is unknown.
+
+    Minutes are null where no time is known, and of batches: they take up to a day.
+    """
 
     calls: Interval
     prompt_tokens: Interval
@@ -54,6 +61,9 @@ class Estimate(_Published):
     """What grading will come to. `expected` rests on the judge's own history; null where there is too little of it."""
 
     object: Literal["estimate"] = "estimate"
+    mode: Literal["live", "batch"] = Field(
+        default="live", description="`batch`: at the price of batches, which are answered within a day."
+    )
     items: int
     calls: int = Field(description="To be made, where no answer has to be asked for again.")
     answered: int = Field(default=0, description="Calls that are in the ledger: they are not made, and cost nothing.")

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from judge import prompts
+from judge.batching import check_batched
 from judge.datasets import Dataset, Scan
 from judge.estimates import Estimate, Forecast
 from judge.forecast import LEAST_ITEMS, Load, Pace, forecast
@@ -17,6 +18,7 @@ from judge.judges import Judge, Price
 from judge.ledger import call_key
 from judge.prices import BYTES_PER_TOKEN_USUALLY, price_of, worst_case
 from judge.providers import Provider, Source, connect
+from judge.providers.batches import SHARE
 from judge.quotes import quote, shared_bytes
 from judge.session import Session, known_asking
 from rubrics import Rubric
@@ -59,12 +61,14 @@ async def estimate(
     Raises
     ------
     SetupError
-        For a judge that cannot be made, or whose price is unknown.
+        For a judge that cannot be made, whose price is unknown, or that takes no batches where these are asked for.
     """
     adapter = connect(judge)
     if isinstance(adapter, Source):
         return Estimate(items=scan.count, calls=0, note=FREE)
     try:
+        if options.mode == "batch":
+            check_batched(adapter, judge)
         price = price_of(judge, options.allow_unpriced)
         return await asyncio.to_thread(_estimated, store, dataset, scan, rubric, judge, options, adapter, price)
     finally:
@@ -86,11 +90,12 @@ def _estimated(
         own = (item for item in dataset if item.own_rubric is not None) if scan.own_rubrics else ()
         worst = quote(scan, rubric, judge, price, options.samples, own)
         return Estimate(
+            mode=options.mode,
             items=scan.count,
             calls=worst.calls,
             prompt_tokens=worst.prompt_tokens,
             answer_tokens_at_most=worst.answer_tokens_at_most,
-            worst_usd=worst.worst_usd,
+            worst_usd=_priced(worst.worst_usd, options),
             note=NEVER_ASKED,
         )
     tally = _tally(store, Session(judge, adapter, options.samples, price, asking), rubric, dataset, options.fresh)
@@ -99,17 +104,22 @@ def _estimated(
     judges[asking.fingerprint(judge, adapter.endpoint, version, options.samples)] = options.samples
     pace = Pace(options.concurrency or judge.concurrency, options.rpm or judge.rpm, options.tpm or judge.tpm)
     only = None if scan.own_rubrics else rubric.hash
-    expected = forecast(store, judge, price, judges, only, tally.load, pace)
+    expected = forecast(store, judge, price, judges, only, tally.load, pace, options.mode == "batch")
     return Estimate(
+        mode=options.mode,
         items=scan.count,
         calls=tally.load.calls,
         answered=tally.answered,
         prompt_tokens=-(-tally.text_bytes // BYTES_PER_TOKEN_USUALLY),
         answer_tokens_at_most=tally.load.calls * judge.max_tokens,
-        worst_usd=tally.worst_usd,
+        worst_usd=_priced(tally.worst_usd, options),
         expected=expected,
         note=_note(expected) if tally.load.calls else DONE,
     )
+
+
+def _priced(live_usd: float | None, options: Options) -> float | None:
+    return live_usd * SHARE if live_usd is not None and options.mode == "batch" else live_usd
 
 
 def _note(expected: Forecast | None) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from judge.estimates import Forecast, History, Interval, Minutes
 from judge.judges import Judge, Price
+from judge.providers.batches import SHARE
 from judge.quotes import shared_bytes
 from rubrics import Rubric
 
@@ -63,6 +64,7 @@ def forecast(
     rubric: str | None,
     load: Load,
     pace: Pace,
+    batch: bool = False,
 ) -> Forecast | None:
     """What a load will come to; None where too little is known of the judge.
 
@@ -72,6 +74,8 @@ def forecast(
         The fingerprints that the judge has been asked by, each with its samples.
     rubric
         The hash of the only rubric that it is asked by; None for several. Items graded by it are preferred.
+    batch
+        Whether all that is asked first is asked in batches, at their price and in their time.
     """
     past: list[Past] = []
     if rubric is not None:
@@ -86,12 +90,16 @@ def forecast(
     calls = total([one.calls for one in loads], [one.calls for one in past], load.calls)
     prompt = total([one.sent_bytes for one in loads], [one.prompt_tokens for one in past], load.sent_bytes)
     written = total([one.criteria for one in loads], [one.completion_tokens for one in past], load.criteria)
+    live, read, answered = _live_costs(store, past), prompt.expected / load.sent_bytes, written.expected / load.criteria
+    cost = _cost(live, loads, price, load, read, answered)
+    if batch and cost is not None:  # what is asked again is asked live
+        cost = cost.times(1 - (1 - SHARE) * min(load.calls / calls.expected, 1.0))
     return Forecast(
         calls=calls,
         prompt_tokens=prompt,
         answer_tokens=written,
-        cost_usd=_cost(past, loads, price, load, prompt.expected / load.sent_bytes, written.expected / load.criteria),
-        minutes=_minutes(calls, prompt, written, answers, pace),
+        cost_usd=cost,
+        minutes=None if batch else _minutes(calls, prompt, written, answers, pace),
         rests_on=History(
             items=len(past),
             runs=len(runs),
@@ -138,13 +146,20 @@ def _loads(store: Store, judge: Judge, past: Sequence[Past]) -> list[Load]:
     return loads
 
 
+def _live_costs(store: Store, past: Sequence[Past]) -> list[float | None]:
+    """What items would have cost if all had been asked live."""
+    paid: dict[str, float] = store.ask(store.history.in_batches, list({one.run for one in past}))
+    of_run = {run: 1 - share + share / SHARE for run, share in paid.items()}
+    return [None if one.cost_usd is None else one.cost_usd * of_run.get(one.run, 1.0) for one in past]
+
+
 def _cost(
-    past: Sequence[Past], loads: Sequence[Load], price: Price | None, load: Load, read: float, written: float
+    live: Sequence[float | None], loads: Sequence[Load], price: Price | None, load: Load, read: float, written: float
 ) -> Interval | None:
     """Dollars, by what the price makes of tokens a byte and tokens a criterion: what was cached, lost or asked again is
     in the ratio."""
-    costs = [one.cost_usd for one in past if one.cost_usd is not None]
-    if price is None or len(costs) < len(past):
+    costs = [one for one in live if one is not None]
+    if price is None or len(costs) < len(live):
         return None
 
     def priced(one: Load) -> float:
@@ -165,8 +180,11 @@ def _minutes(calls: Interval, prompt: Interval, written: Interval, answers: Answ
     return Minutes(low=fastest, high=max(fastest, slowest))
 
 
-def to_finish(store: Store, session: Session, rubric: Rubric, run_id: str) -> str:
-    """What grading the open items of a run would cost, in words: by those that are graded, or at worst."""
+def to_finish(store: Store, session: Session, rubric: Rubric, run_id: str, batch: bool = False) -> str:
+    """What grading the open items of a run would cost, in words: by those that are graded, or at worst.
+
+    `batch` says that they are asked in batches.
+    """
     count, size, longest = store.ask(store.history.left, run_id)
     told = f"to grade the {count:,} open items"
     past: list[Past] = store.ask(store.history.items, {session.fingerprint: session.samples}, only=run_id)
@@ -179,4 +197,4 @@ def to_finish(store: Store, session: Session, rubric: Rubric, run_id: str) -> st
         return f"too few are graded to tell what it would cost {told}"
     load = Load.of(rubric, session.judge, session.samples, size, count)
     worst = session.price.worst(load.sent_bytes, load.calls * session.judge.max_tokens, longest)
-    return f"{told} would cost ${worst:.4f} at worst"
+    return f"{told} would cost ${worst * SHARE if batch else worst:.4f} at worst"

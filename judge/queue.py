@@ -2,8 +2,8 @@
 
 A job says "chunk c of run r", or the whole of a run that is asked in batches. The queue brings it to one process,
 notices where that one died, and brings it to another. It may be wrong about that: whoever then grades a chunk for the
-second time meets the rows of the calls, which are the right to send, and of the grades; nothing is sent or counted
-twice.
+second time meets the rows of the calls, which are the right to send, and of the grades: nothing is sent, booked or
+graded twice. Only the number of a run's endings, by which events are told in order, may go up once more.
 """
 
 from __future__ import annotations

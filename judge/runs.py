@@ -149,7 +149,7 @@ class Run:
         self._caller: Caller | None = session.caller(self._ledger, own)
         self._grader: Grader = session.grader(rubric, self._caller, self.id)
         self._batching: Batching | None = None
-        if self._caller is not None:
+        if self._caller is not None and self.part.chunk is None:  # no two are to make batches, or to look for them
             given = (self._ledger, self._grader, self.id, self._caller.budget)
             self._batching = Batching(store, session, *given, options.mode == "batch", options.batch_window_s)
         self.progress = Progress(self.items)
@@ -221,8 +221,15 @@ class Run:
         """Calls that the provider has in batches."""
         return self._batching.handed_over if self._batching else 0
 
-    async def execute(self, patient: bool = True) -> None:
+    @property
+    def swept(self) -> bool:
+        """Whether all that could be was handed over in batches."""
+        return self._batching is not None and self._batching.swept
+
+    async def execute(self, patient: bool = True, swept: bool = False) -> None:
         """Grades what is open, until all is done or `stop` is called.
+
+        Where it was `swept` before, no more is handed over in batches while some are not back.
 
         Raises
         ------
@@ -237,18 +244,18 @@ class Run:
         observer, judge = self._session.observer, self._session.judge
         observer.run_began(judge, self)
         try:
-            await self._execute(patient)
+            await self._execute(patient, swept)
         finally:
             observer.run_ended(judge, self)
 
-    async def _execute(self, patient: bool) -> None:
+    async def _execute(self, patient: bool, swept: bool) -> None:
         timer = None
         if self._options.deadline_s is not None:
             timer = asyncio.get_running_loop().call_later(self._options.deadline_s, self.stop, "the deadline")
         if self._caller:
             self._caller.endpoint.eased.add(self._room.set)
         try:
-            await self._await_batches(patient)
+            await self._await_batches(patient, swept)
             await self._feed()
         except StoreError as error:
             self._trouble = error
@@ -262,7 +269,9 @@ class Run:
                 self._caller.endpoint.eased.discard(self._room.set)
             await self._ledger.flush()
         if isinstance(self._trouble, BudgetUsedUp):
-            raise BudgetUsedUp(f"{self._trouble}; {to_finish(self._store, self._session, self._rubric, self.id)}")
+            batch = self._options.mode == "batch"
+            left = await asyncio.to_thread(to_finish, self._store, self._session, self._rubric, self.id, batch)
+            raise BudgetUsedUp(f"{self._trouble}; {left}")
         if self._trouble is not None:
             raise self._trouble
 
@@ -270,9 +279,11 @@ class Run:
         """Takes back what the provider has not answered of batches, and keeps what it has. Raises Waiting, Paused."""
         await self._await_batches(patient=False)
 
-    async def _await_batches(self, patient: bool) -> None:
+    async def _await_batches(self, patient: bool, swept: bool = False) -> None:
         if self._batching is not None:
-            await self._batching.execute(self._items, patient)
+            await self._batching.execute(self._items, patient, swept)
+        elif self._caller is not None:
+            self._ledger.batched = await asyncio.to_thread(self._store.ask, self._store.batches.has_any, self.id)
 
     async def _items(self) -> AsyncIterator[Item]:
         async for _, _, item in self._open_items():
@@ -368,10 +379,12 @@ def submit(
     session: Session,
     options: Options,
     also: Callable[[Connection, str, str], None] | None = None,
+    admit: Callable[[], None] | None = None,
 ) -> str:
     """The id of the run of this dataset, rubric and judge: made with all its items, unless it is there.
 
     `also` is done with tenant and run, in the transaction that makes the run or, where it is there, in one of its own.
+    `admit` is asked before one is made, and may raise.
 
     Raises
     ------
@@ -391,6 +404,8 @@ def submit(
         if also is not None:
             store.change(also, there)
         return there
+    if admit is not None:
+        admit()
     _keep(store, rubric, session)
     row: dict[str, Any] = {
         "id": uuid.uuid4().hex[:12],

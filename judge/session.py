@@ -111,13 +111,13 @@ class Session:
             price = price_of(judge, allow_unpriced)
             limits = (concurrency or judge.concurrency, rpm or judge.rpm, tpm or judge.tpm)
             endpoint = _endpoint(store, adapter, judge, *limits)
-            known = None if fresh else known_asking(store, judge)
+            known = None if fresh else await asyncio.to_thread(known_asking, store, judge)
             if known is None:
                 ledger = Ledger(store, round_=round_of_probe())
                 caller = Caller(adapter, judge, ledger, endpoint, price, Budget(budget_usd), observer)
                 asking = await probe(judge, adapter, caller)
                 spent = caller.budget.spent_usd
-                store.keep_probe(judge.description_hash, asdict(asking))
+                await asyncio.to_thread(store.keep_probe, judge.description_hash, asdict(asking))
             else:
                 asking = known
         except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,9 +14,12 @@ if TYPE_CHECKING:
 
 RunState = Literal["queued", "running", "paused", "cancelled", "completed"]
 
+#: Of runs that go on unasked.
+AT_WORK = frozenset({"queued", "running"})
+
 
 class RunStatus(BaseModel):
-    """A run, and how far it is. `why` says what paused it.
+    """A run, and how far it is. `why` says what paused it, or what it waits for.
 
     `graded` items have their grades, `held` ones an answer that is lost; `open` ones are still to be graded.
     """
@@ -40,16 +44,21 @@ class RunStatus(BaseModel):
     @property
     def ended(self) -> bool:
         """Whether nothing more happens to it unasked."""
-        return self.status not in ("queued", "running")
+        return self.status not in AT_WORK
 
     @classmethod
     def of(cls, one: Standing) -> RunStatus:
         """The status of a run as it is stored."""
         info = one.info
+        status = state_of(info.state, None if one.submission is None else one.submission.wish, one.owner)
+        why = None if one.submission is None else one.submission.why
+        if one.handed_over is not None and status in AT_WORK:
+            since = datetime.fromtimestamp(one.handed_over.since, UTC).isoformat(timespec="seconds")
+            why = f"the provider has {one.handed_over.calls:,} calls of it in batches, since {since}"
         return cls(
             id=info.id,
-            status=state_of(one.info.state, None if one.submission is None else one.submission.wish, one.owner),
-            why=None if one.submission is None else one.submission.why,
+            status=status,
+            why=why,
             name=info.dataset,
             rubric=info.rubric,
             judge=info.judge,

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,12 +18,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from judge.datasets import Given
 from judge.errors import JudgeError, Overloaded, RunBusy, SetupError, StoreError, Waiting
 from judge.judges import Judge
-from judge.owner import this_process
 from judge.runs import Options, Part, Run, checked, submit
 from judge.session import Session
 from judge.sessions import Sessions
 from judge.shelf import Shelf
-from judge.store.submissions import Submission, Wish
+from judge.store.submissions import Submission
+from judge.store.wishes import Wish
 from rubrics import Rubric
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-#: Runs that may be wanted at once, being graded or waiting.
-MOST_WANTED = 100
+#: Runs that may be wanted at once, being graded or waiting; and beside them, those that the provider has batches of.
+MOST_WANTED, MOST_HANDED_OVER = 100, 1_000
 #: Submissions that may wait for their turn, each with its items in memory.
 MOST_SUBMITTING = 64
 #: A run that another process has, or that the store could not be read for, is tried again after this long.
@@ -42,6 +43,10 @@ LATER_S = 1.0
 TAKE_BACK_S = 60.0
 #: How long a submission waits for another process that makes the same run.
 MAKING_S, MAKING_STEP_S = 10.0, 0.02
+#: Submissions that take long to load, of all tenants, and are loaded at once.
+MOST_LOADING = 4
+
+_LONG = ThreadPoolExecutor(MOST_LOADING, thread_name_prefix="judge-load")
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +72,8 @@ class Worker:
         self.store, self.sessions, self.shelf = store, sessions, shelf
         self._wake = wake
         self._active: dict[str, list[Run]] = {}
+        #: Runs whose batches this process has all handed over and does not yet have back, and their turns.
+        self._swept: dict[str, int] = {}
         self._closing = False
         self._making, self._submitting = asyncio.Lock(), 0
 
@@ -102,8 +109,6 @@ class Worker:
 
     async def _made(self, dataset: Given, rubric: Rubric, session: Session, options: Options, by: str | None) -> str:
         def made() -> str:
-            if self.store.ask(self.store.submissions.count) >= MOST_WANTED:
-                raise Overloaded(f"{MOST_WANTED} runs wait to be graded; submit this one when some are done")
             calibration = None if by is None else checked(self.store, by, rubric, session)
 
             def wanted(connection: Connection, tenant: str, run_id: str) -> None:
@@ -111,18 +116,30 @@ class Worker:
                     self.store.calibrations.show_by(connection, tenant, run_id, calibration)
                 self.store.submissions.add(connection, tenant, run_id, session.judge.name, asdict(options))
 
-            return submit(self.store, dataset, dataset.scan(), rubric, session, options, wanted)
+            def admit() -> None:
+                self._admit(options)
 
-        begun = time.monotonic()
+            return submit(self.store, dataset, dataset.scan(), rubric, session, options, wanted, admit)
+
+        loop, begun = asyncio.get_running_loop(), time.monotonic()
         while True:
             try:
                 # Equal submissions of this process must not meet half-way; one that takes long holds nobody else up.
                 async with nullcontext() if dataset.takes_long else self._making:
-                    return await asyncio.to_thread(made)
+                    # One that takes long must not keep the threads that the store is asked from.
+                    return await loop.run_in_executor(_LONG if dataset.takes_long else None, made)
             except RunBusy:
                 if time.monotonic() - begun > MAKING_S:
                     raise
                 await asyncio.sleep(MAKING_STEP_S)
+
+    def _admit(self, options: Options) -> None:
+        """Raises Overloaded where there is no room for another run with these options."""
+        store = self.store
+        if store.ask(store.submissions.count, handed_over=False) >= MOST_WANTED:
+            raise Overloaded(f"{MOST_WANTED} runs wait to be graded; submit this one when some are done")
+        if options.mode == "batch" and store.ask(store.submissions.count, handed_over=True) >= MOST_HANDED_OVER:
+            raise Overloaded(f"{MOST_HANDED_OVER:,} runs wait for batches; submit this one when some are done")
 
     async def resume(self, run_id: str, judge: str, options: Options) -> None:
         """Wants a run graded that is there, with these options."""
@@ -139,18 +156,20 @@ class Worker:
     async def grade(self, run_id: str, chunk: int | None = None, shared: bool = False) -> float | None:
         """Grades what is open of a run, or of a chunk of it, where that is wanted; `shared` as of `Part`.
 
-        Of one that was cancelled, what the provider has in batches is taken back. Returns None, or after how many
-        seconds it is to be tried again: at once where this process stops.
+        Of one that was cancelled, also meanwhile, what the provider has in batches is taken back. Returns None, or
+        after how many seconds it is to be tried again: at once where this process stops.
         """
         submission: Submission | None = None
         try:
-            submission = (await self._asked(self.store.submissions.of_runs, [run_id])).get(run_id)
-            if submission is not None and submission.wish is Wish.CANCELLED:
-                return await self._taken_back(submission)
-            if submission is None or submission.wish is not Wish.WANTED:
-                return None
-            # What was lost before it was submitted may be sent again; what is lost since is not, unasked.
-            return await self._graded(submission, Part(chunk, submission.at, shared))
+            submission = await self._submission(run_id)
+            again: float | None = None
+            if submission is not None and submission.wish is Wish.WANTED:
+                # What was lost before it was submitted may be sent again; what is lost since is not, unasked.
+                again = await self._graded(submission, Part(chunk, submission.at, shared))
+                submission = await self._submission(run_id)
+            if submission is not None and submission.wish is Wish.CANCELLED and chunk is None and again is None:
+                again = await self._taken_back(submission, Part(shared=shared))
+            return again
         except Waiting as waiting:  # for a batch; meanwhile others have its place
             return waiting.seconds
         except (RunBusy, StoreError) as trouble:  # another process has it, or nobody can write: it stays wanted
@@ -164,6 +183,10 @@ class Worker:
         if submission is None:  # it could not even be looked up
             return LATER_S
         return await self._paused(submission, why)
+
+    async def _submission(self, run_id: str) -> Submission | None:
+        found: dict[str, Submission] = await self._asked(self.store.submissions.of_runs, [run_id])
+        return found.get(run_id)
 
     async def look(self) -> None:
         """Stops what is being graded and not wanted any more."""
@@ -183,6 +206,8 @@ class Worker:
 
     async def _graded(self, submission: Submission, part: Part) -> float | None:
         store, run_id = self.store, submission.run
+        if part.chunk is not None and await self._is_whole(submission):
+            return None
         ready = await self._ready(submission)
         if ready is None:  # it was deleted
             return None
@@ -204,6 +229,12 @@ class Worker:
             if ended and part.chunk is not None:
                 log.info("run ended", extra=told)
         return 0.0 if self._closing else None
+
+    async def _is_whole(self, submission: Submission) -> bool:
+        """Whether a run is the matter of another job, which makes its batches or takes them back."""
+        return submission.options.get("mode") == "batch" or bool(
+            await self._asked(self.store.batches.of_run, submission.run)
+        )
 
     async def _ready(self, submission: Submission) -> tuple[Session, Rubric, dict[str, Any]] | None:
         """A run's judge, its rubric, and the run as it is stored; None where it is gone. Raises SetupError."""
@@ -231,29 +262,35 @@ class Worker:
         self._active.setdefault(run.id, []).append(run)
         if self._closing:
             run.stop("the service stops")
+        swept = self._swept.pop(run.id, None) == begun.turn
         try:
-            await run.execute(patient=False)
+            await run.execute(patient=False, swept=swept)
+        except Waiting:
+            if run.swept:
+                self._swept[run.id] = begun.turn
+            raise
         finally:
             self._active[run.id].remove(run)
             if not self._active[run.id]:
                 del self._active[run.id]
 
-    async def _taken_back(self, cancelled: Submission) -> float | None:
+    async def _taken_back(self, cancelled: Submission, part: Part) -> float | None:
         """Takes back what the provider has of a run that is not wanted any more, and keeps what it answered."""
         store, run_id = self.store, cancelled.run
         if not await self._asked(store.batches.of_run, run_id):
             return None
         ready = await self._ready(cancelled)
-        if ready is None or self._closing:
+        if ready is None:  # it was deleted
             return None
+        if self._closing:
+            return 0.0
         session, rubric, row = ready
-        me = this_process()
-        await self._changed(store.runs.take, run_id, me)
+        await self._changed(store.runs.take, run_id, part.owner)
         try:
-            run = Run(store, session, rubric, row, Options(samples=session.samples))
+            run = Run(store, session, rubric, row, Options(samples=session.samples), part)
             await run.take_back()
         finally:
-            await self._changed(store.runs.release, run_id, me)
+            await self._changed(store.runs.release, run_id, part.owner, alone=True)
         return None
 
     async def _paused(self, submission: Submission, why: str) -> float | None:
@@ -273,8 +310,8 @@ class Worker:
         """An answer of the store, which is not waited for on the loop."""
         return await asyncio.to_thread(self.store.ask, query, *of)
 
-    async def _changed(self, operation: Callable[..., R], *by: Any) -> R:
-        return await asyncio.to_thread(self.store.change, operation, *by)
+    async def _changed(self, operation: Callable[..., R], *by: Any, **options: Any) -> R:
+        return await asyncio.to_thread(self.store.change, operation, *by, **options)
 
 
 def _stop(runs: Iterable[Run], why: str) -> None:

@@ -14,7 +14,7 @@ from judge.telemetry import NOBODY, Observer
 from judge.worker import Worker
 
 
-class Delivery(Protocol):
+class Supply(Protocol):
     """Brings workers their work."""
 
     def wake(self, tenant: str) -> None:
@@ -38,7 +38,7 @@ class Workers:
     def __init__(self, store: Store, shelf: Shelf, observer: Observer = NOBODY) -> None:
         self._store, self._shelf, self._observer = store, shelf, observer
         self._workers: dict[str, Worker] = {}
-        self._delivery: Delivery | None = None
+        self._supply: Supply | None = None
 
     def of(self, tenant: str) -> Worker:
         """The worker of a tenant."""
@@ -60,19 +60,19 @@ class Workers:
         """
         url = self._store.queue_url
         if url is None:
-            self._delivery = Polling(self._store, self.of)
+            self._supply = Polling(self._store, self.of)
         else:  # by name: procrastinate is an extra
-            self._delivery = importlib.import_module("judge.queue").Queue(url, self._store, self.of, **options)
+            self._supply = importlib.import_module("judge.queue").Queue(url, self._store, self.of, **options)
 
     async def close(self) -> None:
         """Waits for the answers under way. What is open stays wanted."""
         for worker in self._workers.values():
             worker.stop()
-        if self._delivery is not None:
-            await self._delivery.close()
+        if self._supply is not None:
+            await self._supply.close()
         for worker in self._workers.values():
             await worker.sessions.close()
 
     def _wake(self, tenant: str) -> None:
-        if self._delivery is not None:
-            self._delivery.wake(tenant)
+        if self._supply is not None:
+            self._supply.wake(tenant)

@@ -111,7 +111,7 @@ async def submit_run(
 async def quoted(desk: Desk, dataset: Given, rubric: Rubric, judge: Judge, body: RunOptions) -> Response:
     """What a run of items that were checked would cost. Raises SetupError."""
     scan = await asyncio.to_thread(dataset.scan)
-    options = Options(samples=body.samples, fresh=body.fresh)
+    options = Options(samples=body.samples, fresh=body.fresh, mode=body.mode)
     made = await estimate(desk.store, dataset, scan, rubric, judge, options)
     return Response(made.model_dump_json(), media_type="application/json")
 
@@ -140,7 +140,7 @@ async def submitted(desk: Desk, dataset: Given, rubric: Rubric, judge: Judge, bo
 
 
 async def _waiting(desk: Desk) -> int:
-    return await asyncio.to_thread(desk.store.ask, desk.store.submissions.count)
+    return await asyncio.to_thread(desk.store.ask, desk.store.submissions.count, handed_over=False)
 
 
 @router.get(

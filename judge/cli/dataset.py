@@ -28,6 +28,7 @@ ConcurrencyOption = Annotated[int | None, typer.Option(min=1, max=4096, help="Mo
 RpmOption = Annotated[float | None, typer.Option(min=0.01, help="Most requests a minute.")]
 TpmOption = Annotated[float | None, typer.Option(min=1, help="Most tokens a minute.")]
 LimitOption = Annotated[int | None, typer.Option(min=1, help="Grade only the first items.")]
+BatchOption = Annotated[bool, typer.Option("--batch", help="Ask in batches: half the price, within a day.")]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Ask everything anew, in a new round.")]
 SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out lines that are no item.")]
 UnpricedOption = Annotated[bool, typer.Option("--allow-unpriced", help="Accept an unknown price.")]

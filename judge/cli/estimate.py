@@ -10,6 +10,7 @@ import typer
 
 from judge.cli import draw
 from judge.cli.dataset import (
+    BatchOption,
     ConcurrencyOption,
     ContextColumn,
     CsvOption,
@@ -37,7 +38,7 @@ from judge.datasets import Dataset, Scan
 from judge.estimates import Estimate
 from judge.estimating import estimate as estimated
 from judge.judges import Judge
-from judge.runs import Options
+from judge.runs import Mode, Options
 from judge.store import look
 from rubrics import Rubric
 
@@ -56,6 +57,7 @@ def estimate(
     rpm: RpmOption = None,
     tpm: TpmOption = None,
     limit: LimitOption = None,
+    batch: BatchOption = False,
     fresh: FreshOption = False,
     skip_bad: SkipBadOption = False,
     allow_unpriced: UnpricedOption = False,
@@ -73,7 +75,8 @@ def estimate(
     dataset, scan, chosen, described = opened(
         file, rubric, judge, criteria_per_call, named, limit, skip_bad, csv, quiet=as_json
     )
-    options = Options(samples, concurrency, rpm, tpm, fresh=fresh, allow_unpriced=allow_unpriced)
+    mode: Mode = "batch" if batch else "live"
+    options = Options(samples, concurrency, rpm, tpm, fresh=fresh, allow_unpriced=allow_unpriced, mode=mode)
     made = looked_up(dataset, scan, chosen, described, options)
     if as_json:
         typer.echo(made.model_dump_json())

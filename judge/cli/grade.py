@@ -15,6 +15,7 @@ import typer
 from judge import otel
 from judge.cli import draw
 from judge.cli.dataset import (
+    BatchOption,
     ConcurrencyOption,
     ContextColumn,
     CsvOption,
@@ -86,7 +87,7 @@ def grade(
     budget_usd: Annotated[float | None, typer.Option(min=0, help="Never spend more on this run.")] = None,
     calibration: Annotated[str | None, typer.Option(help="Show the grades by this calibration of the judge.")] = None,
     limit: LimitOption = None,
-    batch: Annotated[bool, typer.Option("--batch", help="Ask in batches: half the price, within a day.")] = False,
+    batch: BatchOption = False,
     batch_window: Annotated[
         str | None, typer.Option(help="Ask live what a batch has not answered after so long.")
     ] = None,

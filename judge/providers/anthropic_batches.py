@@ -6,12 +6,12 @@ A batch takes no note of ours. One whose id was never told is known by its resul
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 from judge.providers import Unreadable, wire
-from judge.providers.batches import SKEW_S, Line, Result, Status, Undecided, decoded, id_of, results_of
+from judge.providers.batches import SKEW_S, Known, Line, Result, Status, Undecided, decoded, id_of, results_of
 from judge.providers.transport import Transport
 
 BATCHES = "/v1/messages/batches"
@@ -41,11 +41,11 @@ class AnthropicBatches:
         mark: str,
         custom_ids: Collection[str],
         since: float,
-        known: Callable[[Collection[str]], Collection[str]],
+        known: Known,
     ) -> str | None:
         """By the names of its calls, among those of as many calls that were made since."""
         may_be = await self._candidates(len(custom_ids), since)
-        of_others = known([id_of(one) for one in may_be])
+        of_others = await known([id_of(one) for one in may_be])
         undecided = False
         for one in may_be:
             id = id_of(one)
@@ -85,6 +85,9 @@ class AnthropicBatches:
         """From the server that was asked, whatever address it names: the key goes nowhere else."""
         raw = await self._server.asked("get", f"{BATCHES}/{id}/results")
         return await asyncio.to_thread(results_of, raw, self._result)
+
+    async def forget(self, id: str) -> None:
+        """Nothing: results are deleted there after 29 days."""
 
     def _result(self, line: bytes) -> Result:
         told = decoded(line, "custom_id")

@@ -7,7 +7,7 @@ An adapter turns calls into a batch, and what comes back into the replies that l
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -57,6 +57,10 @@ class Result:
             object.__setattr__(self, "cause", self.cause[:LONGEST_CAUSE])
 
 
+#: Which of some ids belong to batches that are known.
+Known = Callable[[Collection[str]], Awaitable[Collection[str]]]
+
+
 class Batches(Protocol):
     """What a provider does with batches. Everything raises as `Provider.send` does, and Unreadable."""
 
@@ -72,7 +76,7 @@ class Batches(Protocol):
         mark: str,
         custom_ids: Collection[str],
         since: float,
-        known: Callable[[Collection[str]], Collection[str]],
+        known: Known,
     ) -> str | None:
         """The id of a batch whose own was never told: made since a time, with this mark or these calls.
 
@@ -89,6 +93,9 @@ class Batches(Protocol):
 
     async def results(self, id: str) -> Sequence[Result]:
         """What became of its calls, in any order; of a batch that has ended."""
+
+    async def forget(self, id: str) -> None:
+        """Deletes what the provider would keep of a batch that has ended, its prompts and answers, for good."""
 
 
 @runtime_checkable

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Any
 
-from judge.providers import Unreadable, wire
-from judge.providers.batches import SKEW_S, Line, Result, Status, decoded, id_of, results_of
+from judge.providers import CallError, NotSent, Rejected, Unreadable, wire
+from judge.providers.batches import SKEW_S, Known, Line, Result, Status, decoded, id_of, results_of
 from judge.providers.transport import Asked, Transport, rejected
 
 BATCHES, FILES = "/batches", "/files"
@@ -34,21 +35,27 @@ class OpenAIBatches:
         requests = [self._line(one) for one in lines]
         named = [("file", ("requests.jsonl", b"".join(b"%s\n" % one for one in requests)))]
         upload = {"body": {"purpose": "batch"}, "files": named, "options": _AS_FILE}
-        file = decoded(await self._server.asked("post", FILES, b"[%s]" % b",".join(requests), **upload))
+        file = id_of(decoded(await self._server.asked("post", FILES, b"[%s]" % b",".join(requests), **upload)))
         asked = {
             "completion_window": "24h",
             "endpoint": self._endpoint,
-            "input_file_id": id_of(file),
+            "input_file_id": file,
             "metadata": {MARK: mark},
         }
-        return id_of(decoded(await self._server.asked("post", BATCHES, body=asked)))
+        try:
+            return id_of(decoded(await self._server.asked("post", BATCHES, body=asked)))
+        except (NotSent, Rejected) as failure:
+            if not isinstance(failure, Rejected) or failure.status < 500:  # else there may be a batch of it
+                with suppress(CallError):
+                    await self._server.asked("delete", f"{FILES}/{file}")
+            raise
 
     async def find(
         self,
         mark: str,
         custom_ids: Collection[str],
         since: float,
-        known: Callable[[Collection[str]], Collection[str]],
+        known: Known,
     ) -> str | None:
         """By the mark in its metadata."""
         params: dict[str, Any] = {"limit": PAGE}
@@ -78,10 +85,14 @@ class OpenAIBatches:
 
     async def results(self, id: str) -> Sequence[Result]:
         """Of both files. A batch that nothing was answered of has none."""
-        batch = await self._batch(id)
-        files = [id_of(batch, field) for field in ("output_file_id", "error_file_id") if batch.get(field)]
+        files = _files(await self._batch(id), "output_file_id", "error_file_id")
         contents = [await self._server.asked("get", f"{FILES}/{file}/content") for file in files]
         return await asyncio.to_thread(results_of, b"\n".join(contents), self._result)
+
+    async def forget(self, id: str) -> None:
+        """The files of requests, of answers and of errors, which are kept for a month, or for good."""
+        for file in _files(await self._batch(id), "input_file_id", "output_file_id", "error_file_id"):
+            await self._server.asked("delete", f"{FILES}/{file}")
 
     async def _batch(self, id: str) -> dict[str, Any]:
         return decoded(await self._server.asked("get", f"{BATCHES}/{id}"), "status")
@@ -101,3 +112,7 @@ class OpenAIBatches:
         if error is None and response is None:
             raise Unreadable("not_a_result", "a line of the batch has neither a response nor an error")
         return Result(name, None, cause or "batch_error")
+
+
+def _files(batch: dict[str, Any], *fields: str) -> list[str]:
+    return [id_of(batch, field) for field in fields if batch.get(field)]

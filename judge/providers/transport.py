@@ -93,7 +93,9 @@ class Transport:
         """The raw reply. The caller bounds the time. Raises Rejected, NotSent or AnswerLost."""
         return await self.asked("post", self._path, body, content=body, options=_AS_JSON)
 
-    async def asked(self, method: Literal["get", "post"], path: str, sent: bytes = b"null", **given: Any) -> bytes:
+    async def asked(
+        self, method: Literal["get", "post", "delete"], path: str, sent: bytes = b"null", **given: Any
+    ) -> bytes:
         """The raw reply to any request, with what the SDK's client takes for it. As `send`.
 
         `sent` is what of it must not be repeated, as JSON.

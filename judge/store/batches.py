@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from judge.errors import RunBusy
 from judge.ledger import CallState, now
@@ -44,6 +44,14 @@ class Outstanding:
     reserved_usd: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """How many calls of a run the provider has in batches, and since when: in seconds since 1970."""
+
+    calls: int
+    since: float
+
+
 def add(connection: Connection, tenant: str, id: str, run_id: str) -> None:
     """A batch of a run, without calls."""
     row = {"tenant": tenant, "id": id, "run": run_id, "state": BatchState.CLAIMING, "requests": 0, "created_at": now()}
@@ -58,9 +66,14 @@ def creating(connection: Connection, tenant: str, id: str, requests: int) -> Non
         raise RunBusy("another process has taken the run over; wait for that one, or stop it")
 
 
-def sent(connection: Connection, tenant: str, id: str, provider_id: str) -> None:
-    """The provider has it."""
-    _change(connection, tenant, id, state=BatchState.SENT, provider_id=provider_id)
+def sent(connection: Connection, tenant: str, id: str, provider_id: str) -> bool:
+    """The provider has it, and calls it so. False where another process has given its calls back meanwhile."""
+    here = (batch.c.tenant == tenant, batch.c.id == id)
+    values = {"state": BatchState.SENT, "provider_id": provider_id}
+    if connection.execute(update(batch).where(*here, batch.c.state == BatchState.CREATING).values(values)).rowcount:
+        return True
+    # That process may have found it, too.
+    return bool(connection.execute(select(batch.c.provider_id).where(*here)).scalar() == provider_id)
 
 
 def ended(connection: Connection, tenant: str, id: str) -> None:
@@ -101,6 +114,14 @@ def outstanding(connection: Connection, tenant: str, run_id: str, id: str) -> li
     here = (call.c.tenant == tenant, call.c.run == run_id, call.c.state == CallState.SENT, call.c.batch == id)
     rows = connection.execute(select(call.c.key, call.c.attempt, call.c.reserved_usd).where(*here))
     return [Outstanding(row.key, row.attempt, row.reserved_usd) for row in rows]
+
+
+def handed_over(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[str, HandedOver]:
+    """What the provider has of runs, by their ids; those that it has nothing of are not among them."""
+    calls, since = func.sum(batch.c.requests).label("calls"), func.min(batch.c.created_at).label("since")
+    here = (batch.c.tenant == tenant, batch.c.run.in_(ids), batch.c.state == BatchState.SENT)
+    rows = connection.execute(select(batch.c.run, calls, since).where(*here).group_by(batch.c.run))
+    return {row.run: HandedOver(int(row.calls), row.since) for row in rows}
 
 
 def known(connection: Connection, tenant: str, provider_ids: Collection[str]) -> set[str]:

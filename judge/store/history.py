@@ -33,7 +33,10 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the calls of some runs came to that were answered. Shares are of 1, None where nothing is known."""
+    """What the calls of some runs came to that were answered. Shares are of 1, None where nothing is known.
+
+    How long they took is told by live calls alone.
+    """
 
     calls: int
     asked_again: float | None  #: share of answers that settled nothing
@@ -89,17 +92,18 @@ def items(
 def answers(connection: Connection, tenant: str, runs: Sequence[str]) -> Answers:
     """What the calls of runs came to, the newest run first."""
     answered = (call.c.tenant == tenant, call.c.run.in_(runs), call.c.state == CallState.ANSWERED)
+    live = call.c.batch.is_(None)
     told = connection.execute(
         select(
             func.count().label("calls"),
             func.avg(cast(case((call.c.usable, 0), else_=1), Float)).label("again"),
             func.sum(call.c.prompt_tokens).label("prompt"),
             func.sum(call.c.cached_tokens).label("cached"),
-            func.avg(call.c.done_at - call.c.sent_at).label("latency_s"),
+            func.avg(call.c.done_at - call.c.sent_at).filter(live).label("latency_s"),
         ).where(*answered)
     ).one()
     newest = select(func.count().label("n"), (func.max(call.c.done_at) - func.min(call.c.sent_at)).label("s"))
-    pace = connection.execute(newest.where(*answered, call.c.run == runs[0])).one()
+    pace = connection.execute(newest.where(*answered, live, call.c.run == runs[0])).one()
     return Answers(
         calls=told.calls,
         asked_again=None if told.again is None else float(told.again),
@@ -107,6 +111,14 @@ def answers(connection: Connection, tenant: str, runs: Sequence[str]) -> Answers
         latency_s=None if told.latency_s is None else float(told.latency_s),
         per_minute=pace.n / pace.s * 60 if pace.s else None,
     )
+
+
+def in_batches(connection: Connection, tenant: str, runs: Sequence[str]) -> dict[str, float]:
+    """What share of the dollars of runs was paid for batches; of those alone that had any."""
+    paid = func.sum(case((call.c.batch.is_not(None), call.c.cost_usd), else_=0.0)).label("paid")
+    of_runs = select(call.c.run, paid, func.sum(call.c.cost_usd).label("all")).group_by(call.c.run)
+    rows = connection.execute(of_runs.where(call.c.tenant == tenant, call.c.run.in_(runs)))
+    return {row.run: row.paid / row.all for row in rows if row.paid}
 
 
 def answered(connection: Connection, tenant: str, keys: Sequence[str]) -> set[str]:

@@ -12,8 +12,10 @@ from typing import Any
 from sqlalchemy import Connection, func, inspect, select, text
 
 from judge.runs import CHUNK_ITEMS
+from judge.store import batches
 from judge.store.locks import Lock, hold
 from judge.store.tables import submission
+from judge.store.wishes import TO_DO
 
 QUEUE, TASK = "judge", "grade_chunk"
 #: A process that takes jobs is taken for dead after a silence of so long.
@@ -27,7 +29,7 @@ EPOCH = 1_767_225_600
 _ENQUEUE = """
     SELECT procrastinate_defer_jobs_v1(ARRAY(
         SELECT CAST(ROW(
-            :queue, :task, {priority}, NULL, NULL, jsonb_build_object(
+            :queue, :task, {priority}, CAST(:alone AS text), NULL, jsonb_build_object(
                 'tenant', CAST(:tenant AS text), 'run', CAST(:run AS text), 'chunk', chunk
             ), NULL
         ) AS procrastinate_job_to_defer_v1)
@@ -45,16 +47,25 @@ _QUEUED = text("SELECT DISTINCT args->>'tenant', args->>'run' FROM procrastinate
 
 
 def enqueue(connection: Connection, tenant: str, run_id: str, options: dict[str, Any]) -> None:
-    """Has a run graded that was submitted with these options: whole where it is asked in batches, else in chunks.
+    """Has a run graded that was submitted with these options: whole where the provider has a batch of it, or is to have
+    one, else in chunks.
 
-    These are the chunks that have open items, or all where some are to be opened again; the first one in any case, to
-    end the run. On SQLite there is no queue: the process that serves looks for what is wanted.
+    Of the jobs for a whole run one is under way at a time, since two would take each other's batches for lost. The
+    chunks are those that have open items, or all where some are to be opened again; the first one in any case, to end
+    the run. On SQLite there is no queue: the process that serves looks for what is wanted.
     """
     if connection.dialect.name != "postgresql":
         return
-    what: dict[str, Any] = {"queue": QUEUE, "task": TASK, "epoch": EPOCH, "tenant": tenant, "run": run_id}
-    if options.get("mode") == "batch":
-        connection.execute(_WHOLE, what)
+    what: dict[str, Any] = {
+        "queue": QUEUE,
+        "task": TASK,
+        "epoch": EPOCH,
+        "tenant": tenant,
+        "run": run_id,
+        "alone": None,
+    }
+    if options.get("mode") == "batch" or batches.of_run(connection, tenant, run_id):
+        connection.execute(_WHOLE, what | {"alone": f"{tenant}:{run_id}"})
     else:
         again = options.get("resend_lost") or options.get("retry_failed")
         connection.execute(_EVERY if again else _OPEN, what | {"size": CHUNK_ITEMS})
@@ -63,12 +74,12 @@ def enqueue(connection: Connection, tenant: str, run_id: str, options: dict[str,
 def enqueue_missing(connection: Connection, tenant: str) -> list[tuple[str, str]]:
     """Has every run graded that is wanted, of any tenant, and that no job is about. Returns (tenant, run) of these.
 
-    None should be missing: this is for those that were submitted before there was a queue, or whose jobs somebody
-    deleted.
+    Batches of those that were cancelled when they were paused are taken back like this. No other should be missing:
+    but for those that were submitted before there was a queue, or whose jobs somebody deleted.
     """
     hold(connection, Lock.JOBS)
     queued = {(one, other) for one, other in connection.execute(_QUEUED, {"queue": QUEUE})}
-    wanted = select(submission.c.tenant, submission.c.run, submission.c.options).where(submission.c.state == "wanted")
+    wanted = select(submission.c.tenant, submission.c.run, submission.c.options).where(TO_DO)
     missing = [row for row in connection.execute(wanted).all() if (row.tenant, row.run) not in queued]
     for row in missing:
         enqueue(connection, row.tenant, row.run, json.loads(row.options))

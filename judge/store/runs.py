@@ -259,16 +259,16 @@ def reopen(connection: Connection, tenant: str, run_id: str, by: str, lost: bool
     return reopened
 
 
-def release(connection: Connection, tenant: str, run_id: str, by: str) -> str:
+def release(connection: Connection, tenant: str, run_id: str, by: str, alone: bool = False) -> str:
     """Gives a run up where it is still the owner's. Returns its state: `done` when no item is open.
 
-    Workers keep one that is not done: others of them may be at work on it.
+    Workers keep one that is not done: others of them may be at work on it, unless this one was `alone`.
     """
     open_items = select(run_item.c.seq).where(
         run_item.c.tenant == tenant, run_item.c.run == run_id, run_item.c.state == "open"
     )
     state = "open" if connection.execute(open_items.limit(1)).first() else "done"
-    if state == "open" and by == WORKERS:
+    if state == "open" and by == WORKERS and not alone:
         return state
     ended = now() if state == "done" else None
     connection.execute(

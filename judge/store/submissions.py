@@ -5,33 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from judge.ledger import now
 from judge.owner import WORKERS, is_dead
-from judge.store import jobs, results, runs
-from judge.store.batches import BatchState
+from judge.store import batches, jobs, results, runs
+from judge.store.batches import BatchState, HandedOver
 from judge.store.conflicts import replacing
 from judge.store.results import RunInfo
 from judge.store.tables import batch, run, submission
-
-
-class Wish(StrEnum):
-    """What is to become of a submitted run."""
-
-    WANTED = "wanted"  #: graded, by whoever is free
-    PAUSED = "paused"  #: nothing, until somebody says so: the judge or the budget stopped it
-    CANCELLED = "cancelled"  #: nothing more; its caller said so
-    DONE = "done"  #: every item is
-
-
-#: What somebody has to do something for: what is wanted; and what was cancelled while the provider has a batch of it.
-_TO_DO = (submission.c.state == Wish.WANTED) | (submission.c.state == Wish.CANCELLED) & exists().where(
-    batch.c.tenant == submission.c.tenant, batch.c.run == submission.c.run, batch.c.state != BatchState.ENDED
-)
+from judge.store.wishes import HANDED_OVER, TO_DO, Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +49,12 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A run, what is to become of it where it was submitted, and the process that is at work on it, if one is."""
+    """A run, what is to become of it where it was submitted, and who is at work on it: a process, or the provider."""
 
     info: RunInfo
     submission: Submission | None
     owner: str | None
+    handed_over: HandedOver | None
 
 
 def add(connection: Connection, tenant: str, run_id: str, judge: str, options: dict[str, Any]) -> None:
@@ -89,14 +75,16 @@ def add(connection: Connection, tenant: str, run_id: str, judge: str, options: d
 
 def waiting(connection: Connection, tenant: str, but: Collection[str], limit: int) -> list[Submission]:
     """What is to be done, the first submitted first."""
-    to_do = select(submission).where(submission.c.tenant == tenant, _TO_DO, submission.c.run.not_in(but))
+    to_do = select(submission).where(submission.c.tenant == tenant, TO_DO, submission.c.run.not_in(but))
     ordered = to_do.order_by(submission.c.at, submission.c.run).limit(limit)
     return [_submission(row) for row in connection.execute(ordered)]
 
 
-def count(connection: Connection, tenant: str) -> int:
-    """How many runs are wanted."""
+def count(connection: Connection, tenant: str, handed_over: bool | None = None) -> int:
+    """How many runs are wanted; only those, or only the others, that the provider may have a batch of."""
     wanted = select(func.count()).where(submission.c.tenant == tenant, submission.c.state == Wish.WANTED)
+    if handed_over is not None:
+        wanted = wanted.where(HANDED_OVER if handed_over else ~HANDED_OVER)
     return int(connection.execute(wanted).scalar_one())
 
 
@@ -115,14 +103,14 @@ def of_runs(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[str
 
 def standing(connection: Connection, tenant: str, ids: Sequence[str]) -> list[Standing]:
     """How runs stand, all at one moment; those that are not there are left out."""
-    wanted = of_runs(connection, tenant, ids)
+    wanted, handed_over = of_runs(connection, tenant, ids), batches.handed_over(connection, tenant, ids)
     found = []
     for run_id in ids:
         info = results.run_info(connection, tenant, run_id)
         if info is not None:
             owner = runs.owner(connection, tenant, run_id)
             alive = None if owner is None or is_dead(owner) else owner
-            found.append(Standing(info, wanted.get(run_id), alive))
+            found.append(Standing(info, wanted.get(run_id), alive, handed_over.get(run_id)))
     return found
 
 
@@ -163,9 +151,13 @@ def end(connection: Connection, tenant: str, run_id: str, by: str, turn: int) ->
 def settle(
     connection: Connection, tenant: str, run_id: str, wish: Wish, why: str | None = None, turn: int | None = None
 ) -> bool:
-    """Changes what is to become of a run that is wanted. False where it is not, or was submitted again since a turn."""
+    """Changes what is to become of a run that is wanted, or is cancelled while it is paused.
+
+    False where it is neither, or was submitted again since a turn.
+    """
     _lock_run(connection, tenant, run_id)
-    here = [*_here(tenant, run_id), submission.c.state == Wish.WANTED]
+    before = (Wish.WANTED, Wish.PAUSED) if wish is Wish.CANCELLED else (Wish.WANTED,)
+    here = [*_here(tenant, run_id), submission.c.state.in_(before)]
     if turn is not None:
         here.append(submission.c.turn == turn)
     changed = connection.execute(update(submission).where(*here).values(state=wish, why=why)).rowcount > 0

@@ -131,6 +131,11 @@ def test_a_dry_run_tells_what_the_run_would_cost_and_makes_nothing(client: Clien
     assert told.cost_usd is not None
     assert told.cost_usd.low <= told.cost_usd.expected <= told.cost_usd.high
     assert told.cost_usd.expected == pytest.approx(done["cost_usd"], rel=0.2)
+    half = Estimate.model_validate(ask(client, text, "POST", "/v1/runs", other | {"mode": "batch"}).json)
+    assert half.mode == "batch"
+    assert half.expected is not None
+    assert half.expected.cost_usd is not None
+    assert half.expected.cost_usd.expected == pytest.approx(told.cost_usd.expected / 2)
     assert len(ask(client, text).json["data"]) == 1
     wrong = ask(client, text, "POST", "/v1/runs", body(1, judge="none", dry_run=True))
     assert wrong.status == 422

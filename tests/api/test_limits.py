@@ -38,6 +38,8 @@ def test_one_run_too_many_is_refused_and_none_that_was_accepted_is_lost(
             assert refused.headers["Retry-After"] == "5"
             assert refused.headers["RateLimit"] == '"waiting-runs";r=0;t=5'
             assert refused.headers["RateLimit-Policy"] == f'"waiting-runs";q={MOST_WANTED}'
+        again = submit(client, body(1, "waits 0", judge="local"))  # it is there already
+        assert (again.status, again.json["id"]) == (202, accepted[0].json["id"])
         assert len(client.get("/v1/runs?limit=100").json["data"]) == 100  # what is there can be seen meanwhile
     finally:
         os.kill(server.pid, signal.SIGCONT)

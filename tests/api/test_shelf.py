@@ -213,6 +213,7 @@ def test_judges_are_listed_and_the_operators_are_shown_without_what_is_this_mach
         ({"provider": "os:system"}, "/judge/provider"),
         ({"provider": "simulated"}, "/judge/base_url"),
         ({"model": ""}, "/judge/model"),
+        ({"timeout_s": 601}, "/judge/timeout_s"),
         ({"price": None}, "/judge/price"),
         ({"base_url": None}, "/judge/price"),
         ({"base_url": None, "price": None, "rpm": 0.1}, "/judge/rpm"),

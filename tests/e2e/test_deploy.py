@@ -27,6 +27,7 @@ from sqlalchemy.engine import make_url
 
 from api.bodies import LARGEST_BYTES
 from api.envelopes import DEADLINE_S, LONGEST_DEADLINE_S
+from api.registering import LONGEST_CALL_S
 from judge import queue
 from judge.cli import COMMANDS
 from judge.client import Client
@@ -55,6 +56,8 @@ SERVE, WORKER, NO_WORKER = "judge-serve.service", "judge-worker@.service", "judg
 PROGRAM = "/opt/judge/bin/judge"
 #: With the default of a judge.
 CALL_S = Judge.model_fields["timeout_s"].default + SETTLING_S
+#: With the most that a judge made through the API may have.
+LONGEST_S = LONGEST_CALL_S + SETTLING_S
 SETTING = re.compile(r"\bJUDGE_[A-Z_]+\b")
 
 
@@ -89,7 +92,7 @@ def at(port: int, given: list[str]) -> list[str]:
     return changed
 
 
-@pytest.mark.parametrize(("name", "longest_s"), [(SERVE, CALL_S + LONGEST_DEADLINE_S), (WORKER, CALL_S)])
+@pytest.mark.parametrize(("name", "longest_s"), [(SERVE, LONGEST_S + LONGEST_DEADLINE_S), (WORKER, LONGEST_S)])
 def test_a_unit_ends_kindly_comes_back_and_may_do_little(name: str, longest_s: float) -> None:
     service = unit(name)["Service"]
     assert (service["KillSignal"], service["Restart"]) == ("SIGTERM", "always")
@@ -251,7 +254,8 @@ def test_the_figures_are_those_of_the_code() -> None:
     assert f"bodies of {LARGEST_BYTES // 2**20} MiB" in words
     assert f"At most {MOST_WANTED} runs of a tenant" in words
     worker_s, serve_s = (unit(name)["Service"]["TimeoutStopSec"] for name in (WORKER, SERVE))
-    assert f"the units have {worker_s} seconds for a worker and {serve_s} for a service" in words
+    assert f"the units have {worker_s} seconds for a worker and {int(serve_s):,} for a service" in words
+    assert f"`timeout_s` above {LONGEST_CALL_S:.0f}, the most that one made through the API may have" in words
 
 
 def test_a_process_has_no_more_connections_than_are_said(postgres_url: str, postgres_server: Postgres) -> None:

@@ -31,6 +31,8 @@ def test_an_estimate_by_history_and_without_one(terminal: Terminal, quick: Stub,
     assert "expected $" in terminal.run("grade", "many.jsonl", *ASKED, "--dry-run").out
     done = terminal.run("estimate", "items.jsonl", *ASKED).out
     assert "every answer is in the ledger: nothing to pay" in done
+    shown = " ".join(terminal.run("estimate", "many.jsonl", *ASKED, "--batch").out.split())
+    assert "time within a day, as batches take" in shown
     assert quick.stats()["requests"] == 41  # those of the run, and one probe
 
 

@@ -25,7 +25,7 @@ Adapter = Callable[..., AbstractAsyncContextManager[Provider]]
 PROVIDERS = ("openai", "openai-responses", "anthropic")
 
 
-def nobody(_: Collection[str]) -> Collection[str]:
+async def nobody(_: Collection[str]) -> Collection[str]:
     return ()
 
 
@@ -78,7 +78,11 @@ async def test_a_batch_is_found_by_its_mark_or_its_calls(
             await batches.create(f"later-{n}", others[:1])
         assert await batches.find("ours", names, 0.0, nobody) == id
         if provider == "anthropic":
-            assert await batches.find("ours", names, 0.0, lambda ids: {id} & set(ids)) is None
+
+            async def known(ids: Collection[str]) -> Collection[str]:
+                return {id} & set(ids)
+
+            assert await batches.find("ours", names, 0.0, known) is None
 
 
 async def test_refusals_and_lost_connections_are_told_apart(shared_stub: Stub, adapter_at: Adapter) -> None:

@@ -16,7 +16,7 @@ from judge.datasets import Dataset
 from judge.errors import BudgetUsedUp
 from judge.estimates import Estimate, Forecast, Interval
 from judge.estimating import DONE, FREE, NEVER_ASKED, NO_HISTORY, estimate
-from judge.forecast import total
+from judge.forecast import to_finish, total
 from judge.runs import Options, Run
 from judge.store.store import Store
 from judge.summary import summarise
@@ -97,6 +97,31 @@ async def test_what_is_booked_lies_within_what_was_told_before(
     assert (on.items, on.runs, on.same_rubric, on.cached) == (60, 1, True, 0.0)
     assert on.asked_again == (0.0 if not faults else pytest.approx(0.2, abs=0.15))
     assert told.note == "by 60 items in 1 run that this judge graded by this rubric"
+
+
+@pytest.mark.parametrize(("before", "mode"), [("live", "batch"), ("batch", "live"), ("batch", "batch")])
+async def test_batches_are_told_at_their_price_whatever_the_history_was_asked_in(
+    stub: Any,
+    store: Store,
+    made: Callable[..., Dataset],
+    rubric: Rubric,
+    judge_at: Callable[..., Judge],
+    before: str,
+    mode: str,
+) -> None:
+    judge = judge_at(stub(*SEED).base_url)
+    never = [await estimated(store, made(0, 30), rubric, judge, mode=one) for one in ("live", "batch")]
+    await graded(store, made(0, 30), rubric, judge, mode=before)
+    told = await estimated(store, made(100, 130), rubric, judge, mode=mode)
+    live = await estimated(store, made(100, 130), rubric, judge)
+    booked = await graded(store, made(100, 130), rubric, judge, mode=mode)
+    cost = expected(told).cost_usd
+    assert cost is not None
+    assert within(booked.cost_usd, cost), (booked.cost_usd, cost)
+    share = 0.5 if mode == "batch" else 1.0
+    assert (told.mode, told.worst_usd) == (mode, pytest.approx(live.worst_usd * share))
+    assert (expected(told).minutes is None) == ("batch" in (before, mode))
+    assert never[1].worst_usd == pytest.approx(never[0].worst_usd / 2)
 
 
 async def test_without_a_history_it_says_so_and_sends_nothing(
@@ -201,6 +226,10 @@ async def test_a_run_that_a_budget_stops_at_once_tells_the_worst(
     run = await Run.open(store, made(0, 6), rubric, judge)
     with pytest.raises(BudgetUsedUp, match=r"budget of the tenant local of \$0.0030 .* would cost \$0\.\d+ at worst"):
         await run.execute()
+    worst = [
+        to_finish(store, run._session, rubric, run.id, batch).split("$")[1].split(" ")[0] for batch in (False, True)
+    ]
+    assert float(worst[1]) == pytest.approx(float(worst[0]) / 2, abs=1e-4)
     assert await run.close() == "open"
 
 

@@ -20,7 +20,7 @@ from judge.store import open_store, tables
 from judge.store.jobs import CHUNK_ITEMS
 from judge.store.replays import Found, Replay
 from judge.store.store import Store
-from judge.store.submissions import Wish
+from judge.store.wishes import Wish
 
 DEAD, ELSEWHERE = "nowhere-known:1:1", "another-machine:1:1"
 
@@ -194,6 +194,20 @@ def test_a_long_run_and_a_short_one_take_turns(queue: Store) -> None:
     turns = [tuple(one) for one in queue.ask(lambda connection, _: connection.execute(told).all())]
     assert turns.index((long, 10)) < turns.index((late, 0)) < turns.index((long, 39))
     assert turns.index((short, 1)) < turns.index((long, 30))
+
+
+def test_a_run_that_the_provider_has_a_batch_of_is_queued_as_a_whole(queue: Store) -> None:
+    long = made(queue, 2 * CHUNK_ITEMS)
+    queue.change(queue.batches.add, "b", long)
+    add(queue, long)
+    add(queue, long, mode="batch")
+    assert queued(queue) == [(long, None), (long, None)]
+    told = text("SELECT DISTINCT lock FROM procrastinate_jobs")
+    assert queue.ask(lambda connection, _: connection.execute(told).all()) == [(f"{queue.tenant}:{long}",)]
+    assert (queue.ask(queue.submissions.count), queue.ask(queue.submissions.count, handed_over=False)) == (1, 0)
+    queue.change(queue.batches.ended, "b")
+    add(queue, long)
+    assert queued(queue)[:2] == [(long, 0), (long, 1)]
 
 
 def test_a_run_without_jobs_that_is_wanted_gets_some_and_no_other_does(queue: Store) -> None:

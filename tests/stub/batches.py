@@ -1,6 +1,6 @@
 """Batches, as OpenAI and Anthropic have them: questions that are handed over together and answered some time later.
 
-    POST /v1/files    GET /v1/files/{id}/content
+    POST /v1/files    GET /v1/files/{id}/content    DELETE /v1/files/{id}
     POST /v1/batches    GET /v1/batches    GET /v1/batches/{id}    POST /v1/batches/{id}/cancel
     POST /v1/messages/batches, and GET, GET {id}, GET {id}/results, POST {id}/cancel beneath it
 
@@ -30,9 +30,11 @@ class Batching:
 
     `delay_s` until one is done, `cancel_s` until one that was taken back is, with `kept` answers. `create` is what
     becomes of the next `times` attempts to make one: a status, `reset` (made, and the connection cut), `reset_before`
-    (cut, and not made), `hang` (made, and never answered); `upload_hang` is that of a file. Of the questions so many
+    (cut, and not made), `hang` (made, and never answered); `upload_hang` is that of a file. Each attempt takes
+    `create_s` on its way. Of the questions so many
     are `expired`, `errored`, answered and counted but `missing` from the results, or `uncounted` and missing. The
-    results are not there for `results_404` requests. Lists show a batch after `unlisted_s`. A `refusal` fails it.
+    results are not there for `results_404` requests. Lists show a batch after `unlisted_s`. A `refusal` fails it. No
+    file is deleted where they are `undeletable`.
     """
 
     delay_s: float = 0.0
@@ -40,6 +42,7 @@ class Batching:
     kept: int = 0
     create: str = ""
     times: int = 1
+    create_s: float = 0.0
     expired: int = 0
     errored: int = 0
     missing: int = 0
@@ -47,6 +50,7 @@ class Batching:
     results_404: int = 0
     unlisted_s: float = 0.0
     refusal: str = ""
+    undeletable: bool = False
 
 
 @dataclass(slots=True)
@@ -83,6 +87,7 @@ class BatchDesk:
     def __init__(self, ask: Asked) -> None:
         self.ask, self.behaviour = ask, Batching()
         self.files: dict[str, bytes] = {}
+        self.uploads, self.deleted = 0, set[str]()
         self.batches: dict[str, Batch] = {}
 
     def listed(self) -> list[dict[str, Any]]:
@@ -93,6 +98,16 @@ class BatchDesk:
             for one in self.batches.values()
         ]
 
+    def left(self) -> list[str]:
+        """The files that are kept."""
+        made = [_openai(one) for one in self.batches.values() if not one.path.startswith("/v1/messages")]
+        files = [one[field] for one in made for field in ("output_file_id", "error_file_id") if one[field]]
+        return [file for file in (*self.files, *files) if file not in self.deleted]
+
+    def on_its_way_s(self, method: str, path: str) -> float:
+        """How long a request takes before it is here."""
+        return self.behaviour.create_s if method == "POST" and path in (BATCHES, MESSAGES) else 0.0
+
     def respond(self, method: str, path: str, query: str, body: bytes) -> Response:
         """The reply to a request, and how it is sent."""
         parts, given = path.strip("/").split("/"), {name: values[0] for name, values in parse_qs(query).items()}
@@ -102,8 +117,11 @@ class BatchDesk:
         match method, parts[2 + anthropic - 1 :]:
             case "POST", ["files"]:
                 return self._upload(body)
-            case "GET", ["files", id, "content"]:
+            case "GET", ["files", id, "content"] if id not in self.deleted:
                 return self._content(id)
+            case "DELETE", ["files", id] if id in self.left() and not self.behaviour.undeletable:
+                self.deleted.add(id)
+                return 200, dumps({"id": id, "object": "file", "deleted": True}).encode(), "whole"
             case "POST", ["batches"]:
                 return self._create(anthropic, body)
             case "GET", ["batches"]:
@@ -123,7 +141,8 @@ class BatchDesk:
         purpose = next(data.strip() for head, _, data in parts if b'name="purpose"' in head)
         if purpose != b"batch":
             return _failure(400, "the purpose is not batch")
-        id = f"file-{len(self.files) + 1}"
+        self.uploads += 1
+        id = f"file-{self.uploads}"
         self.files[id] = content
         told = {"id": id, "object": "file", "bytes": len(content), "filename": "requests.jsonl", "purpose": "batch"}
         return 200, dumps(told).encode(), "hang" if self._faulty("upload_hang") else "whole"
@@ -146,7 +165,7 @@ class BatchDesk:
             questions = [(one["custom_id"], dumps(one["params"]).encode()) for one in given["requests"]]
             made = Batch(id, "/v1/messages", questions, self.behaviour)
         else:
-            if given["completion_window"] != "24h" or given["input_file_id"] not in self.files:
+            if given["completion_window"] != "24h" or given["input_file_id"] not in self.left():
                 return _failure(400, "no such file, or window")
             lines = [json.loads(line) for line in self.files[given["input_file_id"]].splitlines()]
             if any(line["url"] != given["endpoint"] or line["method"] != "POST" for line in lines):

@@ -83,7 +83,7 @@ class StubJudge:
         names = ("in_flight", "in_flight_max", "connections", "prompt_tokens", "completion_tokens", "status")
         faults = Counter(call.fault for call in self.calls if call.fault)
         counted = {name: getattr(self, name) for name in names}
-        counted["uploads"] = len(self.batches.files)
+        counted |= {"uploads": self.batches.uploads, "files": len(self.batches.left())}
         return {**counted, "requests": len(self.calls), "faults": faults, "span_s": max(self.last - self.first, 0.0)}
 
     def receive(self, path: str, raw: bytes) -> tuple[Call, float, Reply]:

@@ -128,6 +128,7 @@ async def connection(judge: StubJudge, reader: asyncio.StreamReader, writer: asy
             if method == "POST" and path in DIALECTS:
                 await answer(judge, path, body, reader, writer)
             else:
+                await asyncio.sleep(judge.batches.on_its_way_s(method, path))
                 reply = route(judge, method, path, body)
                 if reply.way == "hang":
                     await reader.read()

@@ -22,6 +22,8 @@ def estimate(made: Estimate) -> None:
         line(("worst   ", "dim"), f"{money(made.worst_usd)}, where no answer has to be asked for again")
     if made.expected is not None:
         forecast(made.expected)
+    if made.calls and made.mode == "batch":
+        line(("time    ", "dim"), "within a day, as batches take; what they bring no answer to is asked live")
     paragraph((made.note, "dim"))
 
 
