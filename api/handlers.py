@@ -116,10 +116,14 @@ def rubric_fault(error: RubricError, pointer: str = "/rubric") -> Fault:
 
 
 def fault_of(error: Mapping[str, Any], within: str | None = None) -> Fault:
-    """What pydantic complains of, without the value. `within` points to what was read, if that is not the body."""
-    place = [step for step in error["loc"][within is None :] if step not in TAGS]
+    """What pydantic complains of, without the value. `within` points to what was read, if that is not the request."""
+    source, *place = error["loc"] if within is None else ("body", *error["loc"])
     detail = "No such field." if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
-    return Fault(detail=detail, pointer=(within or "") + pointer_to(place))
+    if source in ("query", "path"):
+        return Fault(detail=detail, parameter=place[0])
+    if source == "header":
+        return Fault(detail=detail, header=place[0])
+    return Fault(detail=detail, pointer=(within or "") + pointer_to(step for step in place if step not in TAGS))
 
 
 def pointer_to(path: Iterable[int | str]) -> str:

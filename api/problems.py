@@ -14,12 +14,14 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Fault(BaseModel):
-    """One thing that is wrong with the body."""
+    """One thing that is wrong with a request: with its body, or with one of its parameters or headers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     detail: str
-    pointer: str = Field(description="JSON pointer into the body; empty for the whole of it.")
+    pointer: str | None = Field(default=None, description="JSON pointer into the body; empty for the whole of it.")
+    parameter: str | None = Field(default=None, description="The name of a parameter in the query or the path.")
+    header: str | None = Field(default=None, description="The name of a header.")
 
 
 class Problem(BaseModel):
@@ -37,7 +39,7 @@ class Problem(BaseModel):
     def response(self, headers: Mapping[str, str] | None = None) -> Response:
         """The problem as it is sent, in answer to the request that is being served."""
         told = self.model_copy(update={"request_id": logs.request_id.get()})
-        return Response(told.model_dump_json(), self.status, headers, MEDIA_TYPE)
+        return Response(told.model_dump_json(exclude_none=True), self.status, headers, MEDIA_TYPE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,8 @@ def test_a_calibration_is_made_kept_and_graded_by(serve: Callable[..., Client], 
     assert [one["version"] for one in listed] == [2, 1]
     assert listed[1] == made.json
     assert client.get("/v1/calibrations?name=none").json["data"] == []
+    assert client.get("/v1/calibrations?limit=1").json == {"object": "list", "data": listed[:1], "has_more": True}
+    assert client.get(f"/v1/calibrations?after={listed[0]['id']}").json["data"] == listed[1:]
     graded = submit(client, body(5, "graded by it", calibration=made.json["id"]))
     assert graded.status == 202, graded.json
     ended(client, graded.json["id"])
