@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from judge.answers import CalibrationReport, RunSummary
 from judge.calibration.calibration import Calibration
 from judge.calibration.making import of_run
 from judge.keys import Scope
@@ -49,6 +50,7 @@ def test_a_calibration_is_made_kept_and_graded_by(serve: Callable[..., Client], 
     assert (again.json, again.headers["Idempotency-Replayed"]) == (made.json, "true")
     assert (made.json["name"], made.json["version"], made.json["run"]) == ("replies", 1, run)
     kept = client.get(made.headers["Location"]).json
+    assert CalibrationReport.model_validate(kept).labels_hash == made.json["labels_hash"]
     report = kept.pop("report")
     assert kept == made.json
     with open_store(database_url) as store:  # as the command line makes it
@@ -70,6 +72,8 @@ def test_a_calibration_is_made_kept_and_graded_by(serve: Callable[..., Client], 
     ended(client, graded.json["id"])
     grades = client.get(f"/v1/runs/{graded.json['id']}/grades").json["data"]
     assert {grade["calibration"]["id"] for grade in grades} == {made.json["id"]}
+    summary = RunSummary.model_validate(client.get(f"/v1/runs/{graded.json['id']}/summary").json)
+    assert [(one.criterion, one.n) for one in summary.calibrated] == [("helpfulness", 5)]
 
 
 @pytest.mark.parametrize(
