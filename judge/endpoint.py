@@ -135,7 +135,7 @@ class Endpoint:
         """No further call is sent; whoever waits for a slot is told why."""
         if self.broken is None:
             self._broken_at = asyncio.get_running_loop().time()
-            self.broken = Paused(f"{reason}; mend it, then start the same command again: nothing is lost")
+            self.broken = Paused(f"{reason}; mend it, then start the same command or request again: nothing is lost")
         while self._queue:
             waiter = self._queue.popleft()
             if not waiter.done():

@@ -20,7 +20,7 @@ from api.desk import ToRead
 from api.errors import Refused
 from api.feed import Feed
 from api.openapi import problems
-from api.problems import ACCESS, INVALID_REQUEST, JUDGE_SETUP, NO_SUCH_RUN, OVERLOADED, STORE_UNAVAILABLE
+from api.problems import ACCESS, INVALID_REQUEST, NO_SUCH_RUN, OTHER_CALIBRATION, OVERLOADED, STORE_UNAVAILABLE
 from api.routes.examples import GRADE
 from api.routes.runs import RunId, standing_of
 from judge import StoreError
@@ -129,7 +129,7 @@ class _Stream(EventSourceResponse):
             },
         },
         204: {"description": "All was told before: do not come again."},
-        **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, JUDGE_SETUP, OVERLOADED, STORE_UNAVAILABLE),
+        **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, OTHER_CALIBRATION, OVERLOADED, STORE_UNAVAILABLE),
     },
 )
 async def follow_run(

@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 from api.desk import ToRead
 from api.envelopes import GradePage
 from api.openapi import answer, problems
-from api.problems import ACCESS, INVALID_REQUEST, JUDGE_SETUP, NO_SUCH_RUN, STORE_UNAVAILABLE
+from api.problems import ACCESS, INVALID_REQUEST, NO_SUCH_RUN, NOT_INSTALLED, OTHER_CALIBRATION, STORE_UNAVAILABLE
 from api.routes.examples import GRADE, SUMMARY
 from api.routes.runs import RunId, standing_of
 from judge.exports import grades_of, write_csv, write_parquet
@@ -29,7 +29,7 @@ router = APIRouter(prefix="/v1/runs", tags=["results"])
 MOST_GRADES = 500
 LARGEST_SEQ = 2**31 - 1
 CHUNK_BYTES = 64 * 1024
-REFUSALS = (*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, JUDGE_SETUP, STORE_UNAVAILABLE)
+REFUSALS = (*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, OTHER_CALIBRATION, STORE_UNAVAILABLE)
 
 
 class Format(StrEnum):
@@ -60,7 +60,7 @@ def get_summary(run: RunId, desk: ToRead) -> dict[str, Any]:
     "/{run}/grades",
     responses={
         200: answer(GradePage(data=(GRADE,), has_more=True, next=0).model_dump(mode="json", by_alias=True)),
-        **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, JUDGE_SETUP, STORE_UNAVAILABLE),
+        **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, OTHER_CALIBRATION, STORE_UNAVAILABLE),
     },
 )
 def get_grades(
@@ -87,7 +87,7 @@ def get_grades(
             "description": "All grades so far, as a file.",
             "content": {media: {"schema": {"type": "string"}, "example": "..."} for media in MEDIA.values()},
         },
-        **problems(*REFUSALS),
+        **problems(*REFUSALS, NOT_INSTALLED),
     },
 )
 def export_grades(

@@ -72,6 +72,18 @@ def test_a_calibration_is_made_kept_and_graded_by(serve: Callable[..., Client], 
     ended(client, graded.json["id"])
     grades = client.get(f"/v1/runs/{graded.json['id']}/grades").json["data"]
     assert {grade["calibration"]["id"] for grade in grades} == {made.json["id"]}
+    asked = body(1, "by another", calibration=made.json["id"], samples=2)
+    other = submit(client, asked)
+    assert (other.status, other.json["type"]) == (422, "urn:judge:problem:other-calibration")
+    assert [one["pointer"] for one in other.json["errors"]] == ["/calibration"]
+    plain = submit(client, {**asked, "calibration": None}).json["id"]
+    ended(client, plain)
+    with open_store(database_url) as store:
+        store.change(store.calibrations.show_by, plain, made.json["id"])
+    for path in ("grades", "summary", "export", "events"):
+        refused = client.get(f"/v1/runs/{plain}/{path}")
+        assert (refused.status, refused.json["type"]) == (422, "urn:judge:problem:other-calibration"), path
+        assert refused.json["errors"] == []
     summary = RunSummary.model_validate(client.get(f"/v1/runs/{graded.json['id']}/summary").json)
     assert [(one.criterion, one.n) for one in summary.calibrated] == [("helpfulness", 5)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import socket
@@ -13,7 +14,9 @@ from typing import Any
 import pytest
 
 from api.lines import MOST_UPLOADS
+from judge import Judge
 from judge.keys import Scope
+from judge.shelf import Shelf
 from tests.api.conftest import Client, Reply
 from tests.api.test_runs import body, ended, submit
 
@@ -50,6 +53,19 @@ def test_more_items_than_a_request_may_hold(service: Client) -> None:
     accepted = upload(service, lines(FIRST | {"name": "many"}, items))
     assert (accepted.status, accepted.json["items"]) == (202, 20_001)
     service.send("POST", f"/v1/runs/{accepted.json['id']}/cancel")
+
+
+def test_the_store_is_not_asked_where_others_are_served(service: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, judge = [], Shelf.judge
+
+    def told(self: Shelf, ref: str) -> Judge | None:
+        asked.append(asyncio._get_running_loop())
+        return judge(self, ref)
+
+    monkeypatch.setattr(Shelf, "judge", told)
+    assert upload(service, lines(FIRST, [{"id": "1", "output": "aside"}])).status == 202
+    assert asked
+    assert set(asked) == {None}
 
 
 def test_a_dry_run_makes_nothing(service: Client) -> None:
