@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from types import FrameType
 
 from judge import StoreError
@@ -100,7 +101,8 @@ class Feed:
         watch = Watch(store, run, mark)
         self._watches.add(watch)
         if self._polling is None:
-            self._polling = asyncio.create_task(self._poll())
+            # For all: its lines in the log are not about the request that came first.
+            self._polling = asyncio.create_task(self._poll(), context=Context())
         try:
             yield watch
         finally:
