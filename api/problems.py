@@ -68,6 +68,7 @@ NO_SUCH_RUBRIC = Kind("no-such-rubric", 404, "There is no such rubric")
 NO_SUCH_CALIBRATION = Kind("no-such-calibration", 404, "There is no such calibration")
 NO_SUCH_LABELS = Kind("no-such-label-set", 404, "There is no such label set")
 NO_SUCH_RUN = Kind("no-such-run", 404, "There is no such run")
+TOO_SLOW = Kind("too-slow", 408, "The body does not come")
 NOT_NOW = Kind("not-now", 409, "The run cannot be changed so as it stands")
 RUN_BUSY = Kind("run-busy", 409, "Another process is at work on the run")
 NAME_TAKEN = Kind("name-taken", 409, "The name stands for something else")
@@ -88,6 +89,6 @@ JUDGE_PAUSED = Kind("judge-paused", 503, "The judge cannot be asked for now")
 STORE_UNAVAILABLE = Kind("store-unavailable", 503, "The store cannot be used")
 
 #: What every request with a body may meet.
-BODY = (INVALID_JSON, INVALID_ENCODING, TOO_LARGE, NOT_JSON, OTHER_ENCODING)
+BODY = (INVALID_JSON, INVALID_ENCODING, TOO_SLOW, TOO_LARGE, NOT_JSON, OTHER_ENCODING)
 #: What every request may meet that is about a tenant's own.
 ACCESS = (NO_KEY, NOT_ALLOWED, NOT_LOCAL)

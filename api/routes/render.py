@@ -15,13 +15,11 @@ from api.errors import Refused
 from api.openapi import answer, problems
 from api.problems import (
     ACCESS,
-    INVALID_JSON,
+    BODY,
     INVALID_REQUEST,
     INVALID_RUBRIC,
     JUDGE_SETUP,
-    NOT_JSON,
     STORE_UNAVAILABLE,
-    TOO_LARGE,
     Fault,
 )
 from api.requested import asked_of, check_items
@@ -60,10 +58,8 @@ def _example() -> Rendering:
     responses={
         200: answer(_example().model_dump(mode="json")),
         **problems(
-            INVALID_JSON,
+            *BODY,
             *ACCESS,
-            TOO_LARGE,
-            NOT_JSON,
             INVALID_REQUEST,
             INVALID_RUBRIC,
             JUDGE_SETUP,

@@ -15,14 +15,12 @@ from api.errors import Refused
 from api.openapi import answer, problems
 from api.problems import (
     ACCESS,
-    INVALID_JSON,
+    BODY,
     INVALID_REQUEST,
     INVALID_RUBRIC,
     NAME_TAKEN,
     NO_SUCH_RUBRIC,
-    NOT_JSON,
     STORE_UNAVAILABLE,
-    TOO_LARGE,
 )
 from api.registering import check_name, check_size
 from api.routes.examples import RUBRIC
@@ -40,7 +38,7 @@ AfterName = Annotated[
     Query(pattern=f"^{NAME.pattern}$", examples=["my-rubric"], description="The last registered name of a page."),
 ]
 PageSize = Annotated[int, Query(ge=1, le=LONGEST_PAGE, examples=[20], description="Registered ones in a page.")]
-BODIED = (INVALID_JSON, *ACCESS, TOO_LARGE, NOT_JSON, INVALID_REQUEST, STORE_UNAVAILABLE)
+BODIED = (*BODY, *ACCESS, INVALID_REQUEST, STORE_UNAVAILABLE)
 
 
 class RubricEntry(BaseModel):

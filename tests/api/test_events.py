@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from api.feed import MOST_STREAMS, Feed
+from api.feed import MOST_OF_ONE, Feed
 from judge import Judge, logs
 from judge.client import Client as Typed
 from judge.client import ServiceError
@@ -169,7 +169,7 @@ def test_streams_are_bounded_and_give_their_room_back(
         return one.recv(12)
 
     with ExitStack() as several:
-        assert {opened(several) for _ in range(MOST_STREAMS)} == {b"HTTP/1.1 200"}
+        assert {opened(several) for _ in range(MOST_OF_ONE)} == {b"HTTP/1.1 200"}
         refused = client.get(f"/v1/runs/{run}/events")
         assert (refused.status, refused.json["type"]) == (429, "urn:judge:problem:overloaded")
         assert int(refused.headers["Retry-After"]) > 0
