@@ -10,6 +10,7 @@ from typing import Any
 
 from api.app import create_app
 from api.problems import MEDIA_TYPE
+from api.request_ids import HEADER
 
 HEAD = """\
 # The HTTP API
@@ -69,9 +70,10 @@ def _operation(method: str, path: str, operation: Document, used: dict[str, None
     for status, response in operation["responses"].items():
         if status.startswith("2"):
             yield from _content(f"Answer `{status}`", response["description"], response.get("content", {}), used)
-            for name, header in response.get("headers", {}).items():
+            headers = {name: header for name, header in response["headers"].items() if name != HEADER}
+            for name, header in headers.items():
                 yield f"- `{name}`: {header['description']}"
-            if "headers" in response:
+            if headers:
                 yield ""
     yield from _problems(operation["responses"])
 
@@ -167,18 +169,22 @@ def _named(schema: Document) -> str:
 
 #: How bounds are written.
 _BOUNDS = {
-    "minimum": "≥ {:g}",
-    "exclusiveMinimum": "> {:g}",
-    "maximum": "≤ {:g}",
-    "exclusiveMaximum": "< {:g}",
-    "maxLength": "at most {:g} characters",
+    "minimum": "≥ {:,}",
+    "exclusiveMinimum": "> {:,}",
+    "maximum": "≤ {:,}",
+    "exclusiveMaximum": "< {:,}",
+    "maxLength": "at most {:,} characters",
 }
 
 
 def _bounds(schema: Document) -> str:
-    told: Iterable[str] = (text.format(schema[name]) for name, text in _BOUNDS.items() if name in schema)
+    told: Iterable[str] = (text.format(_whole(schema[name])) for name, text in _BOUNDS.items() if name in schema)
     found = ", ".join(told)
     return f" {found}" if found else ""
+
+
+def _whole(bound: float) -> float:
+    return int(bound) if bound == int(bound) else bound
 
 
 def _default(schema: Document) -> str:

@@ -26,17 +26,19 @@ class CriterionFigures(_Model):
     criterion: str
     n: int
     scored: int
-    scored_share: float | None
+    scored_share: float | None = None
     not_applicable: int
-    mean: float | None = Field(description="Of the scored items, on the scale of the criterion; null for plain labels.")
-    low: float | None
-    high: float | None
-    minimum: float | None
-    maximum: float | None
+    mean: float | None = Field(
+        default=None, description="Of the scored items, on the scale of the criterion; null for plain labels."
+    )
+    low: float | None = None
+    high: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
     distribution: list[tuple[float | int | str, int]] = Field(description="Each score that occurs, and how often.")
     outcomes: dict[str, int]
     answers: list[tuple[str, float | None]] = Field(description="Each answer on the scale, and its value.")
-    unclipped: float | None = Field(description="Of the overall: its mean, where that is below 0.")
+    unclipped: float | None = Field(default=None, description="Of the overall: its mean, where that is below 0.")
 
 
 class SectionFigures(_Model):
@@ -49,11 +51,11 @@ class SectionFigures(_Model):
     criteria: list[str]
     n: int
     scored: int
-    scored_share: float | None
+    scored_share: float | None = None
     not_applicable: int
-    mean: float | None
-    low: float | None
-    high: float | None
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
     minimum: float
 
 
@@ -72,8 +74,8 @@ class RunFigures(_Model):
     finished: int
     held: int
     created_at: float
-    cost_usd: float | None
-    rescored_from: str | None
+    cost_usd: float | None = None
+    rescored_from: str | None = None
 
 
 class Totals(_Model):
@@ -88,7 +90,7 @@ class Totals(_Model):
     possible_duplicates: int
     prompt_tokens: int
     completion_tokens: int
-    cost_usd: float | None
+    cost_usd: float | None = None
     models: list[str] = Field(description="That answered, as they call themselves.")
     own_rubrics: int = Field(description="Items with a rubric of their own: they enter the overall only.")
     passed: int
@@ -100,18 +102,18 @@ class CalibratedFigures(_Model):
 
     criterion: str
     n: int
-    mean: float | None
-    stands: int | None
+    mean: float | None = None
+    stands: int | None = None
     finding: str
-    measure: str | None
-    agreement: float | None
-    agreement_low: float | None
-    agreement_high: float | None
-    rate: float | None = Field(description="Share that people would pass; null where `no_rate` says why.")
-    rate_low: float | None
-    rate_high: float | None
-    rate_by: str | None
-    no_rate: str | None
+    measure: str | None = None
+    agreement: float | None = None
+    agreement_low: float | None = None
+    agreement_high: float | None = None
+    rate: float | None = Field(default=None, description="Share that people would pass; null where `no_rate` says why.")
+    rate_low: float | None = None
+    rate_high: float | None = None
+    rate_by: str | None = None
+    no_rate: str | None = None
 
 
 class RunSummary(_Model):
@@ -128,7 +130,7 @@ class RunSummary(_Model):
     totals: Totals
     causes: list[tuple[Outcome, str, int]]
     trust: Literal["uncalibrated", "calibrated"]
-    calibration: CalibrationRef | None
+    calibration: CalibrationRef | None = None
     calibrated: list[CalibratedFigures]
 
 

@@ -16,7 +16,7 @@ from api.bodies import StrictRoute
 from api.calibrating import calibrate
 from api.desk import Desk, ToLabel, ToRead
 from api.errors import Refused
-from api.openapi import answer, problems
+from api.openapi import LOCATION, answer, problems
 from api.problems import (
     ACCESS,
     BODY,
@@ -142,7 +142,7 @@ def get_calibration(calibration: CalibrationId, desk: ToRead) -> CalibrationRepo
     responses={
         201: {
             **answer(ENTRY.model_dump(mode="json")),
-            "headers": {"Location": {"description": "Where the calibration is.", "schema": {"type": "string"}}},
+            "headers": LOCATION,
         },
         **problems(*BODY, *ACCESS, INVALID_REQUEST, INVALID_KEY, KEY_IN_USE, KEY_REUSED, OVERLOADED, STORE_UNAVAILABLE),
     },

@@ -18,6 +18,7 @@ from api.openapi import answer, problems
 from api.problems import ACCESS, INVALID_REQUEST, NO_SUCH_RUN, NOT_INSTALLED, OTHER_CALIBRATION, STORE_UNAVAILABLE
 from api.routes.examples import GRADE, SUMMARY
 from api.routes.runs import RunId, standing_of
+from judge.answers import RunSummary
 from judge.exports import grades_of, write_csv, write_parquet
 from judge.store.results import RunInfo
 from judge.store.store import Store
@@ -46,8 +47,18 @@ MEDIA = {
     Format.PARQUET: "application/vnd.apache.parquet",
 }
 
+EXPORTED = {
+    Format.JSONL: f"{GRADE.model_dump_json()}\n",
+    Format.CSV: "item,outcome,score,low,high,passed,trust,helpfulness.score\n1,scored,1.0,1.0,1.0,,uncalibrated,5.0\n",
+    Format.PARQUET: "PAR1...",
+}
 
-@router.get("/{run}/summary", responses={200: answer(SUMMARY), **problems(*REFUSALS)})
+
+@router.get(
+    "/{run}/summary",
+    response_model=None,  # it is made as it is told
+    responses={200: {**answer(SUMMARY), "model": RunSummary}, **problems(*REFUSALS)},
+)
 def get_summary(run: RunId, desk: ToRead) -> dict[str, Any]:
     """What a run comes to: each criterion's mean with its bounds, outcomes, causes, tokens and cost.
 
@@ -69,7 +80,11 @@ def get_grades(
     after: Annotated[int, Query(ge=-1, le=LARGEST_SEQ, description="`next` of the page before.", examples=[99])] = -1,
     limit: Annotated[int, Query(ge=1, le=MOST_GRADES, examples=[100])] = 100,
 ) -> GradePage:
-    """The grades of a run so far, in the order of its items, by the calibration that it was submitted with, if any."""
+    """The grades of a run so far, in the order of its items, by the calibration that it was submitted with, if any.
+
+    While it goes on, items before the last one of a page may still end, and come on no later page;
+    `/events` misses none.
+    """
     info, store = standing_of(desk.store, run).info, desk.store
     found = store.ask(store.results.grades, info, after, limit + 1)
     page = [grade for _, grade in found[:limit]]
@@ -85,7 +100,10 @@ def get_grades(
     responses={
         200: {
             "description": "All grades so far, as a file.",
-            "content": {media: {"schema": {"type": "string"}, "example": "..."} for media in MEDIA.values()},
+            "content": {
+                media: {"schema": {"type": "string"}, "example": EXPORTED[as_format]}
+                for as_format, media in MEDIA.items()
+            },
         },
         **problems(*REFUSALS, NOT_INSTALLED),
     },
@@ -99,14 +117,25 @@ def export_grades(
     store, info = desk.store, standing_of(desk.store, run).info
     if as_format is Format.JSONL:
         applier(store, info)  # what cannot be shown is refused before the answer begins
-        lines = grades_of(store, info)
-        rows: Iterator[bytes] = (f"{grade.model_dump_json()}\n".encode() for grade in lines)
+        rows = lines(store, info)
     elif as_format is Format.CSV:
         rows = _written(_csv, store, info)
     else:
         rows = _written(write_parquet, store, info)
     named = {"Content-Disposition": f'attachment; filename="{run}.{as_format}"', "X-Content-Type-Options": "nosniff"}
     return StreamingResponse(rows, headers=named, media_type=MEDIA[as_format])
+
+
+def lines(store: Store, info: RunInfo) -> Iterator[bytes]:
+    """Grades as lines of JSON, many at a time: each piece goes to another thread and back."""
+    piece = bytearray()
+    for grade in grades_of(store, info):
+        piece += f"{grade.model_dump_json()}\n".encode()
+        if len(piece) >= CHUNK_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    if piece:
+        yield bytes(piece)
 
 
 def _csv(file: IO[bytes], store: Store, info: RunInfo) -> None:

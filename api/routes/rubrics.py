@@ -12,7 +12,7 @@ from api.bodies import StrictRoute
 from api.desk import ToGrade, ToRead
 from api.envelopes import read_rubric
 from api.errors import Refused
-from api.openapi import answer, problems
+from api.openapi import LOCATION, answer, problems
 from api.problems import (
     ACCESS,
     BODY,
@@ -121,13 +121,20 @@ def list_rubrics(desk: ToRead, after: AfterName = None, limit: PageSize = 20) ->
     return RubricList(data=(*map(RubricEntry.of, own), *entries), has_more=more)
 
 
+_KEPT_AT = {**answer(REGISTERED), "headers": LOCATION}
+
+
 @bodied.post(
     "",
     response_model=RubricEntry,
     status_code=201,
     responses={
-        200: {**answer(REGISTERED), "description": "It is registered so already.", "model": RubricEntry},
-        201: answer(REGISTERED),
+        200: {
+            **_KEPT_AT,
+            "description": "It is registered so already.",
+            "model": RubricEntry,
+        },
+        201: _KEPT_AT,
         **problems(*BODIED, INVALID_RUBRIC, NAME_TAKEN),
     },
 )

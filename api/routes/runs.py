@@ -91,7 +91,7 @@ HEADERS = {
     responses={
         200: QUOTED,
         202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS | limits.HEADERS},
-        **problems(*REFUSALS, *SUBMITTED),
+        **limits.limited(problems(*REFUSALS, *SUBMITTED)),
     },
 )
 async def submit_run(

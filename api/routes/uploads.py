@@ -40,7 +40,7 @@ BODY = {
     responses={
         200: QUOTED,
         202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS | limits.HEADERS},
-        **problems(*REFUSALS, *SUBMITTED, NOT_LINES),
+        **limits.limited(problems(*REFUSALS, *SUBMITTED, NOT_LINES)),
     },
 )
 async def upload_run(desk: ToGrade, request: Request) -> Response:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import update
 
+from api.routes import results
 from judge import Rubric
 from judge.owner import this_process
 from judge.rescoring import rescore
@@ -279,6 +280,21 @@ def test_a_file_that_cannot_be_written_here_is_said_to_be(service: Client, monke
     refused = service.get(f"/v1/runs/{run}/export?format=parquet")
     assert (refused.status, refused.json["type"]) == (501, "urn:judge:problem:not-installed")
     assert service.get(f"/v1/runs/{run}/export?format=csv").status == 200
+
+
+def test_an_export_goes_out_in_large_pieces(
+    serve: Callable[..., Client], database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve()
+    run = submit(client, body(9, "pieces")).json["id"]
+    ended(client, run)
+    with open_store(database_url) as store:
+        (info,) = store.ask(store.results.runs, run)
+        whole = b"".join(results.lines(store, info))
+        monkeypatch.setattr(results, "CHUNK_BYTES", len(whole) // 3)
+        pieces = list(results.lines(store, info))
+    assert client.get(f"/v1/runs/{run}/export").raw == whole == b"".join(pieces)
+    assert (whole.count(b"\n"), len(pieces)) == (9, 3)
 
 
 def test_a_run_is_summed_up_and_exported(service: Client) -> None:
