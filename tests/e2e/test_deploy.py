@@ -261,13 +261,8 @@ def test_the_figures_are_those_of_the_code() -> None:
     assert f"client_max_body_size {LARGEST_BYTES // 2**20}m;" in PAGE
     assert f"client_max_body_size {ServiceSettings().max_upload_bytes // 2**30}g;" in PAGE
     assert f"every {KEEPALIVE_S:.0f} seconds, and ends its streams after {LONGEST_S:.0f}" in words
-    rooms = (
-        (lines.MOST_UPLOADS, lines.MOST_OF_ONE),
-        (feed.MOST_STREAMS, feed.MOST_OF_ONE),
-        (MOST_GRADING, MOST_OF_ONE),
-    )
-    assert all(most == 2 * of_one for most, of_one in rooms)
-    uploads, streams, grading = (most for most, _ in rooms)
+    uploads, streams, grading = lines.MOST_UPLOADS, feed.MOST_STREAMS, MOST_GRADING
+    assert (uploads, streams, grading) == (2 * lines.MOST_OF_ONE, 2 * feed.MOST_OF_ONE, 2 * MOST_OF_ONE)
     assert f"receives {uploads} uploads, has {streams} streams of events open and is at work on {grading} req" in words
     worker_s, serve_s = (unit(name)["Service"]["TimeoutStopSec"] for name in (WORKER, SERVE))
     assert f"the units have {worker_s} seconds for a worker and {serve_s} for a service" in words
