@@ -17,6 +17,7 @@ from api.loopback import Loopback
 from api.metrics import Queue, Requests
 from api.openapi import Service
 from api.request_ids import RequestIds
+from api.rooms import Room
 from api.routes import (
     budgets,
     calibrations,
@@ -46,6 +47,10 @@ from judge.store import open_store
 from judge.telemetry import Observers
 from judge.workers import Workers
 
+#: Requests for grades that this process is at work on: of all tenants, and of one.
+MOST_GRADING, MOST_OF_ONE = 256, 128
+AT_WORK = "requests for grades are at work; send this one in a moment, or submit a run"
+
 
 def create_app(store_url: str | None = None) -> FastAPI:
     """The application over the store at a database URL, by default the one in the settings.
@@ -70,9 +75,10 @@ def create_app(store_url: str | None = None) -> FastAPI:
                 workers.start()
             desks = Desks(workers, settings.max_output_bytes)
             feed, received = Feed(), Uploads(service.max_upload_bytes, service.max_upload_items)
+            state = {"store": store, "desks": desks, "metrics": measured, "feed": feed, "uploads": received}
             try:
                 with feed.ending_with_the_server():
-                    yield {"store": store, "desks": desks, "metrics": measured, "feed": feed, "uploads": received}
+                    yield state | {"grading": Room(MOST_GRADING, MOST_OF_ONE, AT_WORK)}
             finally:
                 await feed.close()
                 await workers.close()

@@ -14,11 +14,12 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.encodings import decoded
 from api.errors import Refused
-from api.problems import INVALID_JSON, NOT_JSON, TOO_LARGE
+from api.problems import INVALID_JSON, NOT_JSON
+from api.receiving import received, refuse_large
 
 LARGEST_BYTES = 16 * 1024 * 1024
+ADVICE = "send the items in smaller requests"
 DEEPEST = 64
 #: A body of the largest size could hold millions, each many times as large in memory as in the body.
 MOST_VALUES = 200_000
@@ -36,11 +37,9 @@ class StrictRequest(Request):
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The body as it arrives, decoded, up to the limit."""
-        _refuse_large(int(self.headers.get("content-length", "0")))
-        size = 0
-        async for chunk in decoded(super().stream(), self.headers.get("content-encoding", "")):
-            size += len(chunk)
-            _refuse_large(size)
+        refuse_large(int(self.headers.get("content-length", "0")), LARGEST_BYTES, ADVICE)
+        encoding = self.headers.get("content-encoding", "")
+        async for chunk in received(super().stream(), encoding, LARGEST_BYTES, ADVICE):
             yield chunk
 
     async def json(self) -> Any:
@@ -123,8 +122,3 @@ def _refuse_constant(_: str) -> NoReturn:
 
 def _too_deep() -> Refused:
     return Refused(INVALID_JSON, f"The body is nested more than {DEEPEST} deep; write it flatter.")
-
-
-def _refuse_large(size: int) -> None:
-    if size > LARGEST_BYTES:
-        raise Refused(TOO_LARGE, f"The limit is {LARGEST_BYTES:,} bytes; send the items in smaller requests.")

@@ -8,17 +8,18 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from types import FrameType
 
+from api.rooms import Room
 from judge import StoreError
-from judge.errors import Overloaded
 from judge.store.endings import Mark
 from judge.store.store import Store
 
 #: How often the store is asked for what is followed.
 POLL_S = 0.25
-#: Streams of events that one process has open.
-MOST_STREAMS = 200
+#: Streams of events that one process has open: of all tenants, and of one.
+MOST_STREAMS, MOST_OF_ONE = 200, 100
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Feed:
     def __init__(self) -> None:
         self._watches: set[Watch] = set()
         self._polling: asyncio.Task[None] | None = None
-        self._taken = 0
+        self.room = Room(MOST_STREAMS, MOST_OF_ONE, "streams of events are open; follow this run when one has ended")
         self.stopping = False
 
     @contextmanager
@@ -84,23 +85,14 @@ class Feed:
                 if signal.getsignal(number) is stop:
                     signal.signal(number, handler)
 
-    def take(self) -> None:
-        """Takes room for a stream; give it back. Raises Overloaded where there is none."""
-        if self._taken >= MOST_STREAMS:
-            raise Overloaded(f"{MOST_STREAMS} streams of events are open; follow this run when one has ended")
-        self._taken += 1
-
-    def give_back(self) -> None:
-        """Gives the room of a stream back."""
-        self._taken -= 1
-
     @contextmanager
     def watch(self, store: Store, run: str, mark: Mark | None) -> Iterator[Watch]:
         """Follows a run from a mark on."""
         watch = Watch(store, run, mark)
         self._watches.add(watch)
         if self._polling is None:
-            self._polling = asyncio.create_task(self._poll())
+            # For all: its lines in the log are not about the request that came first.
+            self._polling = asyncio.create_task(self._poll(), context=Context())
         try:
             yield watch
         finally:

@@ -23,18 +23,38 @@ from api.problems import (
     INVALID_RUBRIC,
     JUDGE_PAUSED,
     JUDGE_SETUP,
+    NOT_INSTALLED,
+    OTHER_CALIBRATION,
     OVERLOADED,
+    RUN_BUSY,
     STORE_UNAVAILABLE,
     Fault,
+    Kind,
     Problem,
 )
 from api.request_ids import HEADER
 from judge import Paused, RubricError, SetupError, StoreError
 from judge.endpoint import BREAKER_COOLS_S
-from judge.errors import BudgetUsedUp, InputError, Overloaded
+from judge.errors import BudgetUsedUp, InputError, MissingExtra, OtherCalibration, Overloaded, RunBusy
 from judge.items import PAIRS
 from judge.messages import TAGS
 
+#: Errors that say themselves what to do, over HTTP too; those of a kind before the kind.
+TOLD: dict[type[Exception], Kind] = {
+    InputError: INVALID_REQUEST,
+    Overloaded: OVERLOADED,
+    BudgetUsedUp: BUDGET_USED_UP,
+    Paused: JUDGE_PAUSED,
+    OtherCalibration: OTHER_CALIBRATION,
+    MissingExtra: NOT_INSTALLED,
+}
+#: Where the body of a POST has the field `judge`.
+NAMING_JUDGES = frozenset({"/v1/grades", "/v1/judges", "/v1/render", "/v1/runs", "/v1/runs/upload"})
+#: What the framework refuses, and what to do then.
+ADVICE = {
+    404: "There is no such path; GET /openapi.json describes those that there are.",
+    405: "The path has no such method; `Allow` names those that it has.",
+}
 MOST_FAULTS = 100
 LONGEST_STEP = 64
 
@@ -63,11 +83,11 @@ async def _answer(request: Request, error: Exception) -> Response:
         headers["Allow"] = _allowed(request) or headers["Allow"]
     if isinstance(error, Paused) and not isinstance(error, BudgetUsedUp):
         headers["Retry-After"] = f"{BREAKER_COOLS_S:.0f}"
-    if isinstance(error, Overloaded):
+    if isinstance(error, Overloaded | RunBusy):
         headers["Retry-After"] = f"{EASES_S}"
     # The framework sends what nobody expected from outside of all middleware.
     headers[HEADER] = request.state.request_id
-    return problem_of(error).response(headers)
+    return problem_of(error, request.method == "POST" and request.url.path in NAMING_JUDGES).response(headers)
 
 
 def _allowed(request: Request) -> str:
@@ -78,29 +98,28 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted(map(str.upper, methods)))
 
 
-def problem_of(error: Exception) -> Problem:
-    """The problem that an error is."""
+def problem_of(error: Exception, names_judge: bool) -> Problem:
+    """The problem that an error is, of a request whose body names a judge or not."""
+    told = next((kind for errors, kind in TOLD.items() if isinstance(error, errors)), None)
+    if told is not None:
+        return told.problem(str(error))
     match error:
         case Refused():
             return error.problem
         case HTTPException():
             title = HTTPStatus(error.status_code).phrase
-            return Problem(type="about:blank", title=title, status=error.status_code, detail=error.detail)
+            detail = ADVICE.get(error.status_code, error.detail)
+            return Problem(type="about:blank", title=title, status=error.status_code, detail=detail)
         case RequestValidationError():
             faults = tuple(fault_of(one) for one in error.errors()[:MOST_FAULTS])
             return INVALID_REQUEST.problem("Mend what `errors` lists, then send the request again.", *faults)
         case RubricError():
             return INVALID_RUBRIC.problem("Mend the rubric, then send the request again.", rubric_fault(error))
-        case InputError():
-            return INVALID_REQUEST.problem(str(error))
-        case Overloaded():
-            return OVERLOADED.problem(str(error))
-        case BudgetUsedUp():
-            return BUDGET_USED_UP.problem(str(error))
-        case Paused():
-            return JUDGE_PAUSED.problem(str(error))
         case SetupError():
-            return JUDGE_SETUP.problem(str(error), Fault(detail="Mend the judge, or name another.", pointer="/judge"))
+            fault = Fault(detail="Mend the judge, or name another.", pointer="/judge")
+            return JUDGE_SETUP.problem(str(error), *(fault,) * names_judge)
+        case RunBusy():
+            return RUN_BUSY.problem("Another process is at work on this very run; try again in some seconds.")
         case StoreError():
             log.error("%s", error)
             return STORE_UNAVAILABLE.problem("The service's log says what its operator can do; try again after that.")
@@ -116,10 +135,14 @@ def rubric_fault(error: RubricError, pointer: str = "/rubric") -> Fault:
 
 
 def fault_of(error: Mapping[str, Any], within: str | None = None) -> Fault:
-    """What pydantic complains of, without the value. `within` points to what was read, if that is not the body."""
-    place = [step for step in error["loc"][within is None :] if step not in TAGS]
+    """What pydantic complains of, without the value. `within` points to what was read, if that is not the request."""
+    source, *place = error["loc"] if within is None else ("body", *error["loc"])
     detail = "No such field." if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
-    return Fault(detail=detail, pointer=(within or "") + pointer_to(place))
+    if source in ("query", "path"):
+        return Fault(detail=detail, parameter=place[0])
+    if source == "header":
+        return Fault(detail=detail, header=place[0])
+    return Fault(detail=detail, pointer=(within or "") + pointer_to(step for step in place if step not in TAGS))
 
 
 def pointer_to(path: Iterable[int | str]) -> str:

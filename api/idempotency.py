@@ -23,6 +23,8 @@ from judge.store.replays import Found, Replay
 from judge.store.store import Store
 
 HEADER, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
+#: Headers of an answer that are given again with it.
+KEPT = ("Location", "Retry-After")
 #: A string as structured headers write it, or the bare text that many clients send.
 _QUOTED, _BARE = r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"', r"[\x21\x23-\x7e]{1,255}"
 _FIT = re.compile(f"{_QUOTED}|{_BARE}")
@@ -40,8 +42,8 @@ PARAMETER = {
         "examples": ['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
     },
 }
-#: Keys of requests that this process is working on, by tenant.
-_at_work: dict[str, set[str]] = {}
+#: What this process is working on: tenants, routes and keys.
+_at_work: set[tuple[str, str, str]] = set()
 
 log = logging.getLogger(__name__)
 
@@ -82,26 +84,33 @@ async def once(
         return await work()
     text = body if isinstance(body, str) else body.model_dump_json()
     fingerprint = hashlib.sha256(text.encode()).hexdigest()
-    working = _at_work.setdefault(store.tenant, set())
-    found, before = await asyncio.to_thread(store.change, store.replays.begin, route, key, fingerprint, set(working))
-    if found is Found.OTHER:
-        raise Refused(KEY_REUSED, "The key belongs to a request with another body; send a new key.")
-    if found is Found.BUSY or key in working:
-        raise Busy()
-    if before is not None:
-        return Response(before.body, before.status, {**before.headers, REPLAYED: "true"}, "application/json")
-    working.add(key)
+    here = (store.tenant, route, key)
+    ours = here not in _at_work
+    _at_work.add(here)
+    try:
+        busy = () if ours else (key,)
+        found, before = await asyncio.to_thread(store.change, store.replays.begin, route, key, fingerprint, busy)
+        if found is Found.OTHER:
+            raise Refused(KEY_REUSED, "The key belongs to a request with another body; send a new key.")
+        if found is Found.BUSY or not (ours or before):  # what it began before the first one did is that one's
+            raise Busy()
+        if before is not None:
+            return Response(before.body, before.status, {**before.headers, REPLAYED: "true"}, "application/json")
+        return await _worked(store, route, key, work)
+    finally:
+        if ours:
+            _at_work.discard(here)
+
+
+async def _worked(store: Store, route: str, key: str, work: Callable[[], Awaitable[Response]]) -> Response:
     try:
         response = await work()
     except BaseException:
         await _kept(store, store.replays.forget, route, key)
         raise
-    else:
-        told = Replay(response.status_code, {"Location": response.headers["Location"]}, bytes(response.body))
-        await _kept(store, store.replays.answer, route, key, told)
-        return response
-    finally:
-        working.discard(key)
+    headers = {name: response.headers[name] for name in KEPT if name in response.headers}
+    await _kept(store, store.replays.answer, route, key, Replay(response.status_code, headers, bytes(response.body)))
+    return response
 
 
 async def _kept(store: Store, change: Callable[..., None], *told: object) -> None:

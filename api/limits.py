@@ -28,6 +28,12 @@ HEADERS: dict[str, Any] = {
 }
 
 
+def limited(responses: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    """The responses of an operation that submits, whose 429 says how much room there is too."""
+    full = responses[OVERLOADED.status]
+    return responses | {OVERLOADED.status: full | {"headers": full["headers"] | HEADERS}}
+
+
 class Full(Refused):
     """A run that is not taken, since too many wait.
 

@@ -17,19 +17,19 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from api.bodies import LARGEST_BYTES, parse
-from api.encodings import decoded
 from api.envelopes import RunOptions
 from api.errors import Refused
 from api.handlers import MOST_FAULTS, fault_of
 from api.problems import INVALID_REQUEST, NOT_LINES, TOO_LARGE, Fault
+from api.receiving import received
 from api.requested import check_item
+from api.rooms import Room
 from judge import Item, Judge, StoreError
 from judge.datasets import Given, Scan, Seen
-from judge.errors import Overloaded
 
 MEDIA = ("application/jsonl", "application/x-ndjson")
-#: Uploads that are received at once, each on disk.
-MOST_UPLOADS = 8
+#: Uploads that are received at once, each on disk: of all tenants, and of one.
+MOST_UPLOADS, MOST_OF_ONE = 8, 4
 PIECE_BYTES = 1024 * 1024
 
 
@@ -39,37 +39,28 @@ class Uploads:
     Parameters
     ----------
     max_bytes, max_items
-        Of one upload, unpacked.
+        Of one upload, packed and unpacked.
     """
 
     def __init__(self, max_bytes: int, max_items: int) -> None:
         self._max_bytes, self.max_items = max_bytes, max_items
-        self._open = 0
+        self._room = Room(MOST_UPLOADS, MOST_OF_ONE, "uploads are being received; send this one in a moment")
 
     @asynccontextmanager
     async def received(self, request: Request) -> AsyncIterator[IO[bytes]]:
         """The body of a request, in a file that lasts as long as the block. Raises Refused, Overloaded, StoreError."""
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in MEDIA:
             raise Refused(NOT_LINES, f"Send the header `Content-Type: {MEDIA[0]}`.")
-        if self._open >= MOST_UPLOADS:
-            raise Overloaded(f"{MOST_UPLOADS} uploads are being received; send this one in a moment")
-        self._open += 1
-        try:
-            with TemporaryFile() as file:
-                try:
-                    await self._receive(request, file)
-                except OSError as error:
-                    raise StoreError(f"an upload cannot be kept on disk ({error.strerror}); make room for it") from None
-                yield file
-        finally:
-            self._open -= 1
+        with self._room.taken(request.state.caller.tenant), TemporaryFile() as file:
+            try:
+                await self._receive(request, file)
+            except OSError as error:
+                raise StoreError(f"an upload cannot be kept on disk ({error.strerror}); make room for it") from None
+            yield file
 
     async def _receive(self, request: Request, file: IO[bytes]) -> None:
-        size, piece = 0, bytearray()
-        async for chunk in decoded(request.stream(), request.headers.get("content-encoding", "")):
-            size += len(chunk)
-            if size > self._max_bytes:
-                raise Refused(TOO_LARGE, f"The limit is {self._max_bytes:,} bytes; upload the items in parts.")
+        piece, encoding = bytearray(), request.headers.get("content-encoding", "")
+        async for chunk in received(request.stream(), encoding, self._max_bytes, "upload the items in parts"):
             piece += chunk
             if len(piece) >= PIECE_BYTES:
                 await asyncio.to_thread(file.write, bytes(piece))

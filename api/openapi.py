@@ -10,9 +10,16 @@ from fastapi.routing import APIRoute
 
 from api.access import OPEN_TO_ALL
 from api.desk import For
-from api.problems import INTERNAL, MEDIA_TYPE, OVERLOADED, Kind, Problem
+from api.problems import INTERNAL, JUDGE_PAUSED, KEY_IN_USE, MEDIA_TYPE, OVERLOADED, RUN_BUSY, Kind, Problem
+from api.request_ids import HEADER
 
-RETRY = {"Retry-After": {"description": "Seconds until it is worth another try.", "schema": {"type": "string"}}}
+LOCATION = {"Location": {"description": "Where it is.", "schema": {"type": "string"}}}
+RETRY = {
+    "Retry-After": {"description": "Seconds until it is worth another try, if it may be.", "schema": {"type": "string"}}
+}
+#: Problems that say when to come again.
+PASSING = (OVERLOADED, KEY_IN_USE, RUN_BUSY, JUDGE_PAUSED)
+REQUEST_ID = {HEADER: {"description": "Of the request, as it came with it or a new one.", "schema": {"type": "string"}}}
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -28,12 +35,13 @@ def problems(*kinds: Kind) -> Responses:
     for kind in kinds:
         response = responses.setdefault(kind.status, _problem(kind))
         response["content"][MEDIA_TYPE]["examples"] |= _example(kind)
+        if kind in PASSING:
+            response["headers"] = RETRY
     return responses
 
 
 def _problem(kind: Kind) -> dict[str, Any]:
-    told = {"model": Problem, "description": kind.title, "content": {MEDIA_TYPE: {"examples": _example(kind)}}}
-    return told | {"headers": RETRY} if kind is OVERLOADED else told
+    return {"model": Problem, "description": kind.title, "content": {MEDIA_TYPE: {"examples": _example(kind)}}}
 
 
 def _example(kind: Kind) -> dict[str, Any]:
@@ -78,8 +86,9 @@ def _never_null(schema: dict[str, Any]) -> None:
 
 
 def _declare(responses: dict[str, Any]) -> None:
-    """The framework files every model under the media type of success."""
+    """Every answer has the id of its request. The framework files every model under the media type of success."""
     for response in responses.values():
+        response["headers"] = {**response.get("headers", {}), **REQUEST_ID}
         content = response.get("content", {})
         if MEDIA_TYPE in content:
             content[MEDIA_TYPE] |= content.pop("application/json")

@@ -14,12 +14,14 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Fault(BaseModel):
-    """One thing that is wrong with the body."""
+    """One thing that is wrong with a request: with its body, or with one of its parameters or headers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     detail: str
-    pointer: str = Field(description="JSON pointer into the body; empty for the whole of it.")
+    pointer: str | None = Field(default=None, description="JSON pointer into the body; empty for the whole of it.")
+    parameter: str | None = Field(default=None, description="The name of a parameter in the query or the path.")
+    header: str | None = Field(default=None, description="The name of a header.")
 
 
 class Problem(BaseModel):
@@ -37,7 +39,7 @@ class Problem(BaseModel):
     def response(self, headers: Mapping[str, str] | None = None) -> Response:
         """The problem as it is sent, in answer to the request that is being served."""
         told = self.model_copy(update={"request_id": logs.request_id.get()})
-        return Response(told.model_dump_json(), self.status, headers, MEDIA_TYPE)
+        return Response(told.model_dump_json(exclude_none=True), self.status, headers, MEDIA_TYPE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,9 @@ NO_SUCH_RUBRIC = Kind("no-such-rubric", 404, "There is no such rubric")
 NO_SUCH_CALIBRATION = Kind("no-such-calibration", 404, "There is no such calibration")
 NO_SUCH_LABELS = Kind("no-such-label-set", 404, "There is no such label set")
 NO_SUCH_RUN = Kind("no-such-run", 404, "There is no such run")
+TOO_SLOW = Kind("too-slow", 408, "The body does not come")
 NOT_NOW = Kind("not-now", 409, "The run cannot be changed so as it stands")
+RUN_BUSY = Kind("run-busy", 409, "Another process is at work on the run")
 NAME_TAKEN = Kind("name-taken", 409, "The name stands for something else")
 KEY_IN_USE = Kind("idempotency-key-in-use", 409, "The first request with this idempotency key is not done")
 TOO_LARGE = Kind("too-large", 413, "The body is too large")
@@ -76,13 +80,15 @@ NOT_JSON = Kind("not-json", 415, "The body is not declared as JSON")
 INVALID_REQUEST = Kind("invalid-request", 422, "The request is not one that can be served")
 KEY_REUSED = Kind("idempotency-key-reused", 422, "The idempotency key belongs to another request")
 INVALID_RUBRIC = Kind("invalid-rubric", 422, "The rubric cannot be used")
+OTHER_CALIBRATION = Kind("other-calibration", 422, "The calibration is of another rubric or judge")
 JUDGE_SETUP = Kind("judge-setup", 422, "The judge cannot be asked as it is set up")
 OVERLOADED = Kind("overloaded", 429, "Too much waits to be graded")
 INTERNAL = Kind("internal", 500, "The service failed")
+NOT_INSTALLED = Kind("not-installed", 501, "The service lacks a package for this")
 JUDGE_PAUSED = Kind("judge-paused", 503, "The judge cannot be asked for now")
 STORE_UNAVAILABLE = Kind("store-unavailable", 503, "The store cannot be used")
 
 #: What every request with a body may meet.
-BODY = (INVALID_JSON, INVALID_ENCODING, TOO_LARGE, NOT_JSON, OTHER_ENCODING)
+BODY = (INVALID_JSON, INVALID_ENCODING, TOO_SLOW, TOO_LARGE, NOT_JSON, OTHER_ENCODING)
 #: What every request may meet that is about a tenant's own.
 ACCESS = (NO_KEY, NOT_ALLOWED, NOT_LOCAL)

@@ -10,6 +10,7 @@ from typing import Any
 
 from api.app import create_app
 from api.problems import MEDIA_TYPE
+from api.request_ids import HEADER
 
 HEAD = """\
 # The HTTP API
@@ -17,13 +18,14 @@ HEAD = """\
 Written from the service's own description, `GET /openapi.json`, with `python -m api.reference docs/api.md`.
 
 `judge serve` listens on `http://127.0.0.1:8400`. Send `Authorization: Bearer KEY` with a key of `judge keys create`; with
-`judge serve --no-keys` nobody needs one. A key has scopes (`grade`, `read`, `label`; `admin` is all of them), and sees
-what belongs to its tenant. Bodies are JSON in UTF-8, of at most 16 MiB, and may come with `Content-Encoding: gzip`.
-Unknown fields are refused. Every answer has the `X-Request-ID` of its request, or a new one.
+`judge serve --no-keys` nobody needs one. A key has scopes (`grade`, `read`, `label`; `admin` is these three), and sees
+what belongs to its tenant; `metrics` shows the figures of all tenants. Bodies are JSON in UTF-8, of at most 16 MiB but for
+uploads, and may come with `Content-Encoding: gzip`: what they unpack to is held to the same limit. Unknown fields are
+refused. Every answer has the `X-Request-ID` of its request, or a new one.
 
 An error is `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)): its `type`,
 `urn:judge:problem:KIND`, is for programs, `detail` says what to do next, and `errors` has a JSON pointer to each part of
-the body that is wrong. The kinds are listed [at the end](#problems). `429`, and some of `409` and `503`, say in
+the body that is wrong, or the name of a `parameter` or `header`. The kinds are listed [at the end](#problems). `429`, and some of `409` and `503`, say in
 `Retry-After` when to come again.
 """  # noqa: E501
 #: Described elsewhere, with all their parts.
@@ -68,9 +70,10 @@ def _operation(method: str, path: str, operation: Document, used: dict[str, None
     for status, response in operation["responses"].items():
         if status.startswith("2"):
             yield from _content(f"Answer `{status}`", response["description"], response.get("content", {}), used)
-            for name, header in response.get("headers", {}).items():
+            headers = {name: header for name, header in response["headers"].items() if name != HEADER}
+            for name, header in headers.items():
                 yield f"- `{name}`: {header['description']}"
-            if "headers" in response:
+            if headers:
                 yield ""
     yield from _problems(operation["responses"])
 
@@ -166,18 +169,22 @@ def _named(schema: Document) -> str:
 
 #: How bounds are written.
 _BOUNDS = {
-    "minimum": "≥ {:g}",
-    "exclusiveMinimum": "> {:g}",
-    "maximum": "≤ {:g}",
-    "exclusiveMaximum": "< {:g}",
-    "maxLength": "at most {:g} characters",
+    "minimum": "≥ {:,}",
+    "exclusiveMinimum": "> {:,}",
+    "maximum": "≤ {:,}",
+    "exclusiveMaximum": "< {:,}",
+    "maxLength": "at most {:,} characters",
 }
 
 
 def _bounds(schema: Document) -> str:
-    told: Iterable[str] = (text.format(schema[name]) for name, text in _BOUNDS.items() if name in schema)
+    told: Iterable[str] = (text.format(_whole(schema[name])) for name, text in _BOUNDS.items() if name in schema)
     found = ", ".join(told)
     return f" {found}" if found else ""
+
+
+def _whole(bound: float) -> float:
+    return int(bound) if bound == int(bound) else bound
 
 
 def _default(schema: Document) -> str:

@@ -24,7 +24,7 @@ def _whole(name: str, default: int) -> int:
 class ServiceSettings:
     """Read from the environment when made. Raises SetupError."""
 
-    #: Of one upload, unpacked; and how many items it may hold.
+    #: Of one upload, packed or unpacked; and how many items it may hold.
     max_upload_bytes: int = field(default_factory=lambda: _whole("JUDGE_MAX_UPLOAD_BYTES", 4 * 1024**3))
     max_upload_items: int = field(default_factory=lambda: _whole("JUDGE_MAX_UPLOAD_ITEMS", 1_000_000))
     keyless: bool = field(default_factory=lambda: os.environ.get(KEYLESS) == "1")

@@ -55,8 +55,8 @@ MISSING, UNREADABLE = "batch_line_missing", "batch_unreadable"
 #: Refusals of a batch after which another try may be made, as of 500 and above.
 PASSING_STATUS = frozenset({408, 409, 425, 429})
 KEY_CHARACTERS = 48
-LATER = "start the same command again: nothing is lost"
-INSTEAD = "mend it, then start the same command again, or grade without --batch: nothing is lost"
+LATER = "start the same command or request again: nothing is lost"
+INSTEAD = "mend it, then start the same command or request again, or ask live, without a batch: nothing is lost"
 
 log = logging.getLogger(__name__)
 

@@ -7,24 +7,26 @@
             print(grade.item, grade.outcome, grade.score)
 
 A request that no answer came to, and one that is told to come again later, is sent again: the service does nothing
-twice.
+twice. Every method raises ServiceError for what the service refuses.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import os
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AbstractAsyncContextManager
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
-from typing import Any, Self
-from uuid import uuid4
+from typing import Any, Literal, Self, Unpack
 
 import aiohttp
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
+from judge import answers
 from judge.budgets import BudgetStanding
-from judge.errors import JudgeError
+from judge.client_requests import CalibrationOptions, GivenLabel, RunOptions, asked_of, plain, plain_rubric, write
+from judge.client_transport import Model, ServiceError, Transport, read, rest
 from judge.estimates import Estimate
 from judge.events import Event, events_of
 from judge.grades import Grade
@@ -33,44 +35,13 @@ from judge.judges import Judge
 from judge.statuses import RunStatus
 from rubrics import Rubric
 
-ATTEMPTS = 8
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 30.0
-#: What may be better a moment later.
-PASSING = frozenset({409, 429, 502, 503, 504})
+__all__ = ["CalibrationOptions", "Client", "GivenLabel", "RunOptions", "ServiceError"]
+
 PAGE = 500
 #: A stream of events without a byte for so long, comments included, is taken for dead.
 SILENT_S = 60.0
-
-
-class ServiceError(JudgeError):
-    """What the service said instead of an answer.
-
-    Attributes
-    ----------
-    status, type
-        Of HTTP, and the kind of problem (RFC 9457); 0 and empty where no answer came.
-    errors
-        What is wrong with the request, each with a JSON pointer.
-    retry_after_s
-        When the service asks to come again; None where it does not.
-    """
-
-    def __init__(
-        self,
-        detail: str,
-        status: int = 0,
-        type_: str = "",
-        errors: tuple[dict[str, str], ...] = (),
-        retry_after_s: float | None = None,
-    ) -> None:
-        told = "; ".join(f"{one['pointer'] or 'the body'}: {one['detail']}" for one in errors)
-        super().__init__(f"{detail} {told}".strip())
-        self.status, self.type, self.errors, self.retry_after_s = status, type_, errors, retry_after_s
-
-    @property
-    def passing(self) -> bool:
-        """Whether the same request may be answered a moment later."""
-        return self.status == 0 or self.status in PASSING
+#: What making a calibration may take, beside other requests.
+CALIBRATING_S = 1800.0
 
 
 class Client:
@@ -87,79 +58,99 @@ class Client:
     """
 
     def __init__(self, url: str = "http://127.0.0.1:8400", key: str | None = None, timeout_s: float = 60.0) -> None:
-        self._url, self._timeout_s = url.rstrip("/"), timeout_s
-        self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        self._session: aiohttp.ClientSession | None = None
+        self._transport, self._timeout_s = Transport(url, key, timeout_s), timeout_s
+        self._send = self._transport.send
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(headers=self._headers, trust_env=False)
+        self._transport.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._session is not None
-        await self._session.close()
+        await self._transport.close()
 
     async def grade(
         self,
         items: Iterable[Item],
         *,
-        rubric: str | Rubric,
         judge: str,
+        rubric: str | Rubric | None = None,
         samples: int = 1,
         deadline_s: float = 120.0,
+        resend_lost: bool = False,
     ) -> list[Grade]:
-        """The grades of up to 100 items, in their order, when all are done.
+        """The grades of up to 100 items, in their order, when all are done; no `rubric` where each has its own.
 
-        Raises
-        ------
-        ServiceError
-            For what the service refuses. What a single item suffers is an outcome in its grade.
+        What a single item suffers is an outcome in its grade.
         """
-        asked = _asked(items, rubric, judge, samples) | {"deadline_s": deadline_s}
-        told = await self._send("POST", "/v1/grades", asked, deadline_s)
-        return [Grade.model_validate(one) for one in told["data"]]
+        asked = asked_of(judge, rubric, {"samples": samples, "resend_lost": resend_lost}) | {"deadline_s": deadline_s}
+        told = await self._send("POST", "/v1/grades", asked | {"items": plain(items)}, longer_s=deadline_s)
+        return _all(Grade, told)
+
+    async def render(
+        self, items: Iterable[Item], *, judge: str, rubric: str | Rubric | None = None, samples: int = 1
+    ) -> answers.Rendering:
+        """The exact messages that up to 100 items would be graded by. Nothing is sent to the judge."""
+        asked = asked_of(judge, rubric, {"samples": samples}) | {"items": plain(items)}
+        return read(answers.Rendering, await self._send("POST", "/v1/render", asked))
 
     async def submit(
+        self, items: Iterable[Item], *, judge: str, rubric: str | Rubric | None = None, **options: Unpack[RunOptions]
+    ) -> RunStatus:
+        """Hands up to 20,000 items over to be graded in the background; no `rubric` where each has its own.
+
+        Equal items, rubric and judge are the same run.
+        """
+        asked = asked_of(judge, rubric, options) | {"items": plain(items)}
+        return read(RunStatus, await self._send("POST", "/v1/runs", asked, once=True))
+
+    async def upload(
         self,
         items: Iterable[Item],
         *,
-        rubric: str | Rubric,
         judge: str,
-        samples: int = 1,
-        name: str = "items",
-        calibration: str | None = None,
-        budget_usd: float | None = None,
-        fresh: bool = False,
+        rubric: str | Rubric | None = None,
+        timeout_s: float = 3600.0,
+        **options: Unpack[RunOptions],
     ) -> RunStatus:
-        """Hands items over to be graded in the background. Equal items, rubric and judge are the same run.
-
-        Raises ServiceError.
-        """
-        asked = _asked(items, rubric, judge, samples) | {"name": name, "fresh": fresh}
-        asked |= {"calibration": calibration, "budget_usd": budget_usd}
-        told = await self._send("POST", "/v1/runs", asked, headers=_once())
-        return RunStatus.model_validate(told)
+        """As `submit`, with any number of items: they are written to a temporary file, and sent from there."""
+        with TemporaryFile() as file:
+            await asyncio.to_thread(write, file, asked_of(judge, rubric, options), items)
+            told = await self._transport.upload("/v1/runs/upload", file, "application/jsonl", timeout_s)
+        return read(RunStatus, told)
 
     async def estimate(
-        self, items: Iterable[Item], *, rubric: str | Rubric, judge: str, samples: int = 1, fresh: bool = False
+        self, items: Iterable[Item], *, judge: str, rubric: str | Rubric | None = None, **options: Unpack[RunOptions]
     ) -> Estimate:
-        """What such a run would come to; nothing is made, and nothing is sent to the judge. Raises ServiceError."""
-        asked = _asked(items, rubric, judge, samples) | {"fresh": fresh, "dry_run": True}
-        return Estimate.model_validate(await self._send("POST", "/v1/runs", asked))
+        """What such a run would come to; nothing is made, and nothing is sent to the judge."""
+        asked = asked_of(judge, rubric, options) | {"items": plain(items), "dry_run": True}
+        return read(Estimate, await self._send("POST", "/v1/runs", asked))
 
     async def budgets(self) -> list[BudgetStanding]:
-        """The budgets that limit what this key spends: its own, then its tenant's. Raises ServiceError."""
-        told = await self._send("GET", "/v1/budgets")
-        return [BudgetStanding.model_validate(one) for one in told["data"]]
+        """The budgets that limit what this key spends: its own, then its tenant's."""
+        return _all(BudgetStanding, await self._send("GET", "/v1/budgets"))
+
+    async def costs(
+        self,
+        by: Literal["run", "judge", "day"] = "run",
+        begins: date | None = None,
+        ends: date | None = None,
+        limit: int = 100,
+    ) -> answers.CostList:
+        """What calls cost from one day to another, in UTC: the runs or judges that cost most, or the newest days."""
+        days: dict[str, str | None] = {
+            "from": None if begins is None else begins.isoformat(),
+            "to": None if ends is None else ends.isoformat(),
+        }
+        return read(answers.CostList, await self._send("GET", "/v1/costs", query={"by": by, "limit": limit, **days}))
 
     async def status(self, run: str) -> RunStatus:
-        """How far a run is. Raises ServiceError."""
-        return RunStatus.model_validate(await self._send("GET", f"/v1/runs/{run}"))
+        """How far a run is."""
+        return read(RunStatus, await self._send("GET", f"/v1/runs/{run}"))
 
     async def wait(self, run: str, every_s: float = 1.0) -> RunStatus:
-        """The status of a run when it is completed, paused or cancelled. Raises ServiceError."""
+        """The status of a run when it is completed, paused or cancelled."""
         while True:
             found = await self.status(run)
             if found.ended:
@@ -167,155 +158,137 @@ class Client:
             await asyncio.sleep(every_s)
 
     async def runs(self, limit: int = 20) -> list[RunStatus]:
-        """The newest runs, at most 100. Raises ServiceError."""
-        told = await self._send("GET", f"/v1/runs?limit={limit}")
-        return [RunStatus.model_validate(one) for one in told["data"]]
+        """The newest runs, at most 100."""
+        return _all(RunStatus, await self._send("GET", "/v1/runs", query={"limit": limit}))
 
     async def cancel(self, run: str) -> RunStatus:
-        """Sends nothing more for a run. Raises ServiceError."""
-        return RunStatus.model_validate(await self._send("POST", f"/v1/runs/{run}/cancel"))
+        """Sends nothing more for a run."""
+        return read(RunStatus, await self._send("POST", f"/v1/runs/{run}/cancel"))
 
     async def resume(
         self,
         run: str,
         *,
         budget_usd: float | None = None,
+        mode: Literal["live", "batch"] | None = None,
         resend_lost: bool = False,
         retry_failed: bool = False,
     ) -> RunStatus:
-        """Goes on with a run, or asks again for what is lost or failed. Raises ServiceError."""
-        asked = {"budget_usd": budget_usd, "resend_lost": resend_lost, "retry_failed": retry_failed}
-        told = await self._send("POST", f"/v1/runs/{run}/resume", asked, headers=_once())
-        return RunStatus.model_validate(told)
+        """Goes on with a run, or asks again for what is lost or failed; None: as when it was submitted."""
+        asked = {"budget_usd": budget_usd, "mode": mode, "resend_lost": resend_lost, "retry_failed": retry_failed}
+        return read(RunStatus, await self._send("POST", f"/v1/runs/{run}/resume", asked, once=True))
 
     async def grades(self, run: str) -> AsyncIterator[Grade]:
-        """The grades of a run so far, in the order of its items, a page in memory at a time. Raises ServiceError."""
-        after: int | None = -1
-        while after is not None:
-            told = await self._send("GET", f"/v1/runs/{run}/grades?after={after}&limit={PAGE}")
-            for one in told["data"]:
-                yield Grade.model_validate(one)
-            after = told["next"]
+        """The grades of a run so far, in the order of its items, a page in memory at a time.
+
+        While the run goes on, items before the ones that were told may still end: `events` tells these too.
+        """
+        async for told in self._pages(f"/v1/runs/{run}/grades"):
+            yield read(Grade, told)
+
+    async def summary(self, run: str) -> answers.RunSummary:
+        """What a run comes to: means with their bounds, outcomes, cost; by its calibration too, if it has one."""
+        return read(answers.RunSummary, await self._send("GET", f"/v1/runs/{run}/summary"))
+
+    async def export(
+        self, run: str, path: str | os.PathLike[str], *, format: Literal["jsonl", "csv", "parquet"] = "jsonl"
+    ) -> Path:
+        """Writes all grades of a run so far to a file, which is there when it is whole. Raises OSError too."""
+        whole = Path(path)
+        part = whole.with_name(f"{whole.name}.part")
+        try:
+            with part.open("wb") as file:
+                await self._transport.download(f"/v1/runs/{run}/export", {"format": format}, file)
+            return part.replace(whole)
+        finally:
+            part.unlink(missing_ok=True)
+
+    async def compare(self, before: str, after: str, most: int = 10) -> answers.Comparison:
+        """Two runs item by item; `most` of those that differ most are told in full."""
+        return read(
+            answers.Comparison, await self._send("GET", f"/v1/runs/{before}/compare/{after}", query={"most": most})
+        )
 
     async def register(self, thing: Rubric | Judge) -> str:
         """NAME@REVISION, that a rubric or a judge can be named by from then on; its name alone stands for the newest.
 
-        Raises ServiceError, where it would touch the service's own machine, for one.
+        A judge that would touch the service's own machine is refused.
         """
         kind = "rubric" if isinstance(thing, Rubric) else "judge"
         asked = {kind: thing.model_dump(mode="json", exclude_defaults=True)}
         told = await self._send("POST", f"/v1/{kind}s", asked)
         return f"{told['name']}@{told['revision']}"
 
+    async def label_sets(self, limit: int = 20) -> list[answers.LabelSet]:
+        """The newest sets of labels, at most 100."""
+        return _all(answers.LabelSet, await self._send("GET", "/v1/label-sets", query={"limit": limit}))
+
+    async def labels(self, name: str) -> AsyncIterator[answers.StoredLabel]:
+        """The labels of a set by item, criterion and person, a page in memory at a time."""
+        async for told in self._pages(f"/v1/label-sets/{name}/labels"):
+            yield read(answers.StoredLabel, told)
+
+    async def add_labels(
+        self,
+        name: str,
+        labels: Iterable[GivenLabel],
+        *,
+        run: str | None = None,
+        rubric: str | Rubric | None = None,
+        sampled_from: str | None = None,
+    ) -> answers.AddedLabels:
+        """Adds labels to a set: of the items of a run, or by a rubric. All of them are taken, or none."""
+        asked = {"labels": list(labels), "run": run, "rubric": plain_rubric(rubric), "sampled_from": sampled_from}
+        return read(answers.AddedLabels, await self._send("POST", f"/v1/label-sets/{name}/labels", asked))
+
+    async def calibrations(self, name: str | None = None, limit: int = 20) -> list[answers.CalibrationEntry]:
+        """The newest calibrations, or versions of one, at most 100."""
+        return _all(
+            answers.CalibrationEntry, await self._send("GET", "/v1/calibrations", query={"name": name, "limit": limit})
+        )
+
+    async def calibration(self, id: str) -> answers.CalibrationReport:
+        """A calibration, with all that was fitted and measured."""
+        return read(answers.CalibrationReport, await self._send("GET", f"/v1/calibrations/{id}"))
+
+    async def calibrate(self, run: str, labels: str, **options: Unpack[CalibrationOptions]) -> answers.CalibrationEntry:
+        """Measures how far the judge of a run agrees with a label set, and keeps what corrects it."""
+        asked = {"run": run, "labels": labels, **options}
+        told = await self._send("POST", "/v1/calibrations", asked, longer_s=CALIBRATING_S, once=True)
+        return read(answers.CalibrationEntry, told)
+
     async def events(self, run: str, after: str | None = None) -> AsyncIterator[Event]:
         """Each grade of a run when it is there, and how the run stands whenever that changes, until it has ended.
 
         Where the connection breaks it goes on after the last event, by itself; `after` is the id of one to begin after.
-        Raises ServiceError.
         """
         failed = 0
+        timeout = aiohttp.ClientTimeout(total=None, connect=self._timeout_s, sock_read=SILENT_S)
         while True:
             error: ServiceError | None = None  # a service that stops ends its streams; another one goes on
             headers = {} if after is None else {"Last-Event-ID": after}
-            timeout = aiohttp.ClientTimeout(total=None, connect=self._timeout_s, sock_read=SILENT_S)
             try:
-                async with self._requested("GET", f"/v1/runs/{run}/events", None, headers, timeout) as reply:
+                async with self._transport.asked("GET", f"/v1/runs/{run}/events", timeout, headers=headers) as reply:
                     if reply.status == 204:
                         return
-                    if reply.status != 200:
-                        raise _problem(reply, await reply.read())
                     async for event in events_of(reply.content.iter_any()):
                         after, failed = event.id, 0
                         yield event
                         if event.last:
                             return
-            except (aiohttp.ClientError, TimeoutError) as trouble:
-                error = self._silent(trouble)
-            except ServiceError as refusal:
-                if not refusal.passing:
-                    raise
-                error = refusal
+            except ServiceError as trouble:
+                error = trouble
             failed = failed + 1 if error else 0
-            if error and failed == ATTEMPTS:
-                raise error
-            await asyncio.sleep(_pause(error, max(failed, 1)))
+            await rest(error, failed)
 
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        body: dict[str, Any] | None = None,
-        longer_s: float = 0.0,
-        headers: dict[str, str] | None = None,
-    ) -> Any:
-        """The JSON of the answer, after as many attempts as it takes. Raises ServiceError."""
-        attempts = AsyncRetrying(
-            retry=retry_if_exception(lambda error: isinstance(error, ServiceError) and error.passing),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=_wait,
-            reraise=True,
-        )
-        return await attempts(self._once, method, path, body, longer_s, headers)
-
-    async def _once(
-        self, method: str, path: str, body: dict[str, Any] | None, longer_s: float, headers: dict[str, str] | None
-    ) -> Any:
-        timeout = aiohttp.ClientTimeout(total=self._timeout_s + longer_s)
-        try:
-            async with self._requested(method, path, body, headers, timeout) as reply:
-                raw = await reply.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise self._silent(error) from None
-        if reply.status < 300:
-            return json.loads(raw)
-        raise _problem(reply, raw)
-
-    def _requested(
-        self,
-        method: str,
-        path: str,
-        body: dict[str, Any] | None,
-        headers: dict[str, str] | None,
-        timeout: aiohttp.ClientTimeout,
-    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        if self._session is None:
-            raise RuntimeError("the client is not open; use it as: async with Client(...) as client")
-        return self._session.request(
-            method, self._url + path, json=body, headers=headers, timeout=timeout, allow_redirects=False
-        )
-
-    def _silent(self, error: Exception) -> ServiceError:
-        return ServiceError(f"{self._url} does not answer ({type(error).__name__}); is `judge serve` up?")
+    async def _pages(self, path: str) -> AsyncIterator[Any]:
+        """What is listed, page by page."""
+        told: dict[str, Any] = {"next": None, "has_more": True}
+        while told["has_more"]:
+            told = await self._send("GET", path, query={"after": told["next"], "limit": PAGE})
+            for one in told["data"]:
+                yield one
 
 
-def _once() -> dict[str, str]:
-    """A key by which a request that is sent again is known to be the same."""
-    return {"Idempotency-Key": f'"{uuid4()}"'}
-
-
-def _asked(items: Iterable[Item], rubric: str | Rubric, judge: str, samples: int) -> dict[str, Any]:
-    told = [item.model_dump(mode="json", exclude_defaults=True) for item in items]
-    by = rubric if isinstance(rubric, str) else rubric.model_dump(mode="json", exclude_defaults=True)
-    return {"items": told, "rubric": by, "judge": judge, "samples": samples}
-
-
-def _problem(reply: aiohttp.ClientResponse, raw: bytes) -> ServiceError:
-    after = reply.headers.get("Retry-After", "")
-    later = float(after) if after.isdecimal() else None
-    try:
-        told = json.loads(raw)
-        detail, errors = f"{told['title']}: {told['detail']}", tuple(told.get("errors", ()))
-        return ServiceError(detail, reply.status, told["type"], errors, later)
-    except (ValueError, KeyError, TypeError):  # not from the service itself
-        return ServiceError(f"an answer of status {reply.status} that is no problem", reply.status, retry_after_s=later)
-
-
-def _wait(state: RetryCallState) -> float:
-    """Seconds before the next attempt."""
-    return _pause(None if state.outcome is None else state.outcome.exception(), state.attempt_number)
-
-
-def _pause(error: BaseException | None, failed: int) -> float:
-    """Seconds after so many failures: what the service asks for, else longer each time."""
-    asked = error.retry_after_s if isinstance(error, ServiceError) else None
-    return min(asked if asked is not None else FIRST_WAIT_S * 2 ** (failed - 1), LONGEST_WAIT_S)
+def _all(model: type[Model], told: Any) -> list[Model]:
+    return [read(model, one) for one in told["data"]]

@@ -3,6 +3,8 @@
     JudgeError
     ├── InputError       the items: a file, a line, what is wrong with it
     ├── SetupError       the judge, a key, a price, a setting: grading cannot start
+    │   ├── OtherCalibration    a calibration was made for another rubric or judge
+    │   └── MissingExtra        a package that this needs is not installed
     ├── StoreError       the database: full, read-only, newer than this program, busy
     │   └── RunBusy      another live process is at work on the run
     ├── Overloaded       more was submitted than can be graded soon
@@ -30,6 +32,14 @@ class InputError(JudgeError):
 
 class SetupError(JudgeError):
     """Grading cannot start with this judge, rubric or setting."""
+
+
+class OtherCalibration(SetupError):
+    """A calibration was made for another rubric or judge."""
+
+
+class MissingExtra(SetupError):
+    """A package that this needs is not installed."""
 
 
 class StoreError(JudgeError):

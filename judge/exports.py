@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import IO, TYPE_CHECKING
 
-from judge.errors import InputError, SetupError
+from judge.errors import InputError, MissingExtra
 from judge.grades import CriterionGrade, Grade
 from judge.notation import inert
 from judge.pages import pages
@@ -148,11 +148,11 @@ def write_csv(file: IO[str], store: Store, info: RunHead, calibration: str | Non
 
 
 def write_parquet(file: IO[bytes], store: Store, info: RunHead, calibration: str | None = None) -> None:
-    """A run as Parquet, a row an item. Raises SetupError where pyarrow is not installed."""
+    """A run as Parquet, a row an item. Raises MissingExtra where pyarrow is not installed."""
     try:
         import pyarrow.parquet  # noqa: PLC0415 - an extra, and heavy
     except ImportError:
-        raise SetupError("Parquet needs pyarrow; install this project with its extra: parquet") from None
+        raise MissingExtra("Parquet needs pyarrow; install this project with its extra: parquet") from None
     table = _Table(grades_of(store, info, calibration))
     kinds = {float: pyarrow.float64(), bool: pyarrow.bool_(), str: pyarrow.string()}
     schema = pyarrow.schema([(name, kinds[kind]) for name, kind in table.columns.items()])
@@ -165,12 +165,12 @@ def write_parquet(file: IO[bytes], store: Store, info: RunHead, calibration: str
 def to_frame(grades: Iterable[Grade]) -> DataFrame:
     """Grades as a polars data frame, a row an item, typed as in Parquet; its `to_pandas` makes the other kind.
 
-    Raises SetupError where polars is not installed.
+    Raises MissingExtra where polars is not installed.
     """
     try:
         import polars  # noqa: PLC0415 - an extra, and heavy
     except ImportError:
-        raise SetupError("a data frame needs polars; install this project with its extra: frame") from None
+        raise MissingExtra("a data frame needs polars; install this project with its extra: frame") from None
     held = list(grades)
     table = _Table(held)
     kinds = {float: polars.Float64, bool: polars.Boolean, str: polars.String}

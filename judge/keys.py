@@ -25,7 +25,7 @@ class Scope(StrEnum):
     READ = "read"  #: see what is there
     LABEL = "label"  #: add labels of people
     METRICS = "metrics"  #: see the figures of the whole service, whoever's
-    ADMIN = "admin"  #: all of these
+    ADMIN = "admin"  #: all of these for its tenant: grade, read and label
 
 
 @dataclass(frozen=True, slots=True)

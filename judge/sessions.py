@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from functools import partial
 
 from judge.judges import Judge
@@ -26,7 +27,8 @@ class Sessions:
         opening = self._openings.get(key)
         if opening is None:
             opened = Session.open(self._store, judge, samples, observer=self._observer)
-            opening = self._openings[key] = asyncio.create_task(opened)
+            # For all: its lines in the log, and those of tasks that it starts, are not about who came first.
+            opening = self._openings[key] = asyncio.create_task(opened, context=Context())
             opening.add_done_callback(partial(self._forget_failed, key))
         # Others may wait for the same one: who leaves must not take it along.
         return await asyncio.shield(opening)

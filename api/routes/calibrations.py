@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,7 +16,7 @@ from api.bodies import StrictRoute
 from api.calibrating import calibrate
 from api.desk import Desk, ToLabel, ToRead
 from api.errors import Refused
-from api.openapi import answer, problems
+from api.openapi import LOCATION, answer, problems
 from api.problems import (
     ACCESS,
     BODY,
@@ -31,12 +31,15 @@ from api.problems import (
 )
 from api.routes.examples import RUBRIC, RUN
 from api.routes.runs import ID
+from judge.answers import CalibrationEntry, CalibrationReport
 from judge.errors import Overloaded
-from judge.store.calibrations import CalibrationInfo
+from judge.store.calibrations import CalibrationHead, CalibrationInfo
+from judge.store.store import Store
 
 router = APIRouter(prefix="/v1/calibrations", tags=["calibrations"])
 bodied = APIRouter(prefix="/v1/calibrations", tags=["calibrations"], route_class=StrictRoute)
 
+MOST_LISTED = 100
 EXAMPLE_ID = "7f31c2aa90de"
 CalibrationId = Annotated[str, Path(pattern=ID, examples=[EXAMPLE_ID], description="The id of a calibration.")]
 #: Each takes a core for seconds, or for minutes where there are many labels.
@@ -47,38 +50,12 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
-class CalibrationEntry(_Model):
-    """A calibration, as a list of them shows it. Runs name it by its id, its name, or NAME@VERSION."""
-
-    object: Literal["calibration"] = "calibration"
-    id: str
-    name: str
-    version: int
-    rubric_hash: str
-    judge_fingerprint: str
-    label_set: str
-    labels_hash: str
-    seed: int
-    run: str | None = None
-    created_at: float
-
-    @classmethod
-    def of(cls, info: CalibrationInfo) -> Self:
-        """As the store has it."""
-        return cls(**_told(info))
-
-
 class CalibrationList(_Model):
     """Calibrations, the newest first."""
 
     object: Literal["list"] = "list"
     data: tuple[CalibrationEntry, ...]
-
-
-class CalibrationReport(CalibrationEntry):
-    """A calibration with all that was fitted and measured, as `judge calibrations show --json` prints it."""
-
-    report: dict[str, Any]
+    has_more: bool
 
 
 class CalibrationRequest(_Model):
@@ -117,8 +94,8 @@ REPORT = {**ENTRY.model_dump(mode="json"), "report": {"schema_version": "calibra
 @router.get(
     "",
     responses={
-        200: answer(CalibrationList(data=(ENTRY,)).model_dump(mode="json")),
-        **problems(*ACCESS, INVALID_REQUEST, STORE_UNAVAILABLE),
+        200: answer(CalibrationList(data=(ENTRY,), has_more=False).model_dump(mode="json")),
+        **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_CALIBRATION, STORE_UNAVAILABLE),
     },
 )
 def list_calibrations(
@@ -132,10 +109,16 @@ def list_calibrations(
             description="The versions of this one alone.",
         ),
     ] = None,
+    after: Annotated[
+        str | None, Query(pattern=ID, description="The last calibration of a page.", examples=[EXAMPLE_ID])
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_LISTED, examples=[20])] = 20,
 ) -> CalibrationList:
-    """Calibrations, the newest first."""
-    found = desk.store.ask(desk.store.calibrations.find, name)
-    return CalibrationList(data=tuple(map(CalibrationEntry.of, found)))
+    """Calibrations, the newest first. The next page is that `after` the last one of this."""
+    store = desk.store
+    last = None if after is None else _found(store, after)
+    found: list[CalibrationHead] = store.ask(store.calibrations.page, name, last, limit + 1)
+    return CalibrationList(data=tuple(map(_entry, found[:limit])), has_more=len(found) > limit)
 
 
 @router.get(
@@ -147,10 +130,8 @@ def list_calibrations(
 )
 def get_calibration(calibration: CalibrationId, desk: ToRead) -> CalibrationReport:
     """What a calibration found: agreement beside people's own, corrections, thresholds, and what the run comes to."""
-    found = [one for one in desk.store.ask(desk.store.calibrations.find, calibration) if one.id == calibration]
-    if not found:
-        raise Refused(NO_SUCH_CALIBRATION, "GET /v1/calibrations lists the calibrations that there are.")
-    return CalibrationReport(**_told(found[0]), report=json.loads(found[0].body))
+    found = _found(desk.store, calibration)
+    return CalibrationReport(**_told(found), report=json.loads(found.body))
 
 
 @bodied.post(
@@ -161,7 +142,7 @@ def get_calibration(calibration: CalibrationId, desk: ToRead) -> CalibrationRepo
     responses={
         201: {
             **answer(ENTRY.model_dump(mode="json")),
-            "headers": {"Location": {"description": "Where the calibration is.", "schema": {"type": "string"}}},
+            "headers": LOCATION,
         },
         **problems(*BODY, *ACCESS, INVALID_REQUEST, INVALID_KEY, KEY_IN_USE, KEY_REUSED, OVERLOADED, STORE_UNAVAILABLE),
     },
@@ -183,7 +164,7 @@ async def make_calibration(
         async with _one_at_a_time:
             made = await asyncio.to_thread(_made, desk, body)
         headers = {"Location": f"/v1/calibrations/{made.id}"}
-        return Response(CalibrationEntry.of(made).model_dump_json(), 201, headers, "application/json")
+        return Response(_entry(made).model_dump_json(), 201, headers, "application/json")
 
     return await idempotency.once(desk.store, request, "POST /v1/calibrations", body, work)
 
@@ -200,5 +181,16 @@ def _made(desk: Desk, body: CalibrationRequest) -> CalibrationInfo:
     return calibrate(store, info, body.labels, **body.model_dump(exclude={"run", "labels"}))
 
 
-def _told(info: CalibrationInfo) -> dict[str, Any]:
+def _found(store: Store, id_: str) -> CalibrationInfo:
+    found: list[CalibrationInfo] = [one for one in store.ask(store.calibrations.find, id_) if one.id == id_]
+    if not found:
+        raise Refused(NO_SUCH_CALIBRATION, "GET /v1/calibrations lists the calibrations that there are.")
+    return found[0]
+
+
+def _entry(info: CalibrationHead) -> CalibrationEntry:
+    return CalibrationEntry(**_told(info))
+
+
+def _told(info: CalibrationHead) -> dict[str, Any]:
     return {name: getattr(info, name) for name in CalibrationEntry.model_fields.keys() - {"object"}}

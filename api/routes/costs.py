@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from api.desk import ToRead
 from api.openapi import answer, problems
 from api.problems import ACCESS, INVALID_REQUEST, STORE_UNAVAILABLE
 from api.routes.examples import RUN
+from judge.answers import Cost, CostList
 from judge.store.spending import DAY_S, By, Spent
 
 router = APIRouter(prefix="/v1/costs", tags=["costs"])
@@ -31,44 +32,6 @@ def _written_out(value: object) -> object:
 
 
 Day = Annotated[date, BeforeValidator(_written_out)]
-
-
-class Cost(BaseModel):
-    """What calls came to. Dollars are those of calls whose price is known; lost ones count at their worst."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    run: str | None = Field(default=None, description="By run: its id; null for grades of no run, and probes.")
-    judge: str | None = Field(default=None, description="By judge: its fingerprint; null for calls of no run.")
-    day: date | None = Field(default=None, description="By day, in UTC.")
-    name: str | None = Field(default=None, description="Of the run's items, or of the judge.")
-    calls: int
-    lost: int
-    unpriced: int = Field(description="Calls that may have been paid, at a price that is unknown.")
-    prompt_tokens: int
-    completion_tokens: int
-    cost_usd: float
-
-    @classmethod
-    def of(cls, spent: Spent, by: By | None = None) -> Cost:
-        """As the store has it."""
-        told = {name: getattr(spent, name) for name in cls.model_fields.keys() - set(By)}
-        if by is By.DAY:
-            told["day"] = EPOCH + timedelta(days=int(spent.of or 0))
-        elif by is not None:
-            told[by.value] = spent.of
-        return cls(**told)
-
-
-class CostList(BaseModel):
-    """Costs, and their sum over all, those that are not listed too."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    object: Literal["list"] = "list"
-    data: tuple[Cost, ...]
-    has_more: bool
-    total: Cost
 
 
 _EXAMPLE = Cost(
@@ -98,8 +61,18 @@ def list_costs(
     found = desk.store.ask(desk.store.spending.spent, by, *within, limit + 1)
     total = desk.store.ask(desk.store.spending.total, *within)
     return CostList(
-        data=tuple(Cost.of(one, by) for one in found[:limit]), has_more=len(found) > limit, total=Cost.of(total)
+        data=tuple(_cost(one, by) for one in found[:limit]), has_more=len(found) > limit, total=_cost(total)
     )
+
+
+def _cost(spent: Spent, by: By | None = None) -> Cost:
+    """As the store has it."""
+    told = {name: getattr(spent, name) for name in Cost.model_fields.keys() - set(By)}
+    if by is By.DAY:
+        told["day"] = EPOCH + timedelta(days=int(spent.of or 0))
+    elif by is not None:
+        told[by.value] = spent.of
+    return Cost(**told)
 
 
 def _seconds(day: date | None) -> float:

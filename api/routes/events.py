@@ -20,7 +20,8 @@ from api.desk import ToRead
 from api.errors import Refused
 from api.feed import Feed
 from api.openapi import problems
-from api.problems import ACCESS, INVALID_REQUEST, JUDGE_SETUP, NO_SUCH_RUN, OVERLOADED, STORE_UNAVAILABLE
+from api.problems import ACCESS, INVALID_REQUEST, NO_SUCH_RUN, OTHER_CALIBRATION, OVERLOADED, STORE_UNAVAILABLE
+from api.rooms import Room
 from api.routes.examples import GRADE
 from api.routes.runs import RunId, head_of, standing_of
 from judge import StoreError
@@ -103,16 +104,16 @@ def _event(name: str, data: BaseModel, told: Told) -> bytes:
 class _Stream(EventSourceResponse):
     """Events, in a place that was taken for them."""
 
-    def __init__(self, events: AsyncGenerator[bytes, None], feed: Feed) -> None:
+    def __init__(self, events: AsyncGenerator[bytes, None], room: Room, tenant: str) -> None:
         super().__init__(events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        self._events, self._feed = events, feed
+        self._events, self._room, self._tenant = events, room, tenant
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
             await self._events.aclose()
-            self._feed.give_back()
+            self._room.give_back(self._tenant)
 
 
 @router.get(
@@ -129,7 +130,7 @@ class _Stream(EventSourceResponse):
             },
         },
         204: {"description": "All was told before: do not come again."},
-        **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, JUDGE_SETUP, OVERLOADED, STORE_UNAVAILABLE),
+        **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, OTHER_CALIBRATION, OVERLOADED, STORE_UNAVAILABLE),
     },
 )
 async def follow_run(
@@ -155,8 +156,8 @@ async def follow_run(
     mark = (await asyncio.to_thread(store.ask, store.endings.marks, [run])).get(run)
     if mark is not None and _over(mark) and told.stands_at(mark) and told.ending >= mark.endings:
         return Response(status_code=204)
-    feed.take()
-    return _Stream(_events(feed, store, info, by, mark, told), feed)
+    feed.room.take(store.tenant)
+    return _Stream(_events(feed, store, info, by, mark, told), feed.room, store.tenant)
 
 
 async def _events(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from api.envelopes import Grades
 from judge import Grade, Outcome
+from judge.answers import CriterionFigures, RunFigures, RunSummary, Totals
 from judge.estimates import Estimate, Forecast, History, Interval, Minutes
 from judge.grades import CriterionGrade, JudgeRef, RubricRef, Usage
 from judge.statuses import RunStatus
@@ -94,4 +95,62 @@ ESTIMATE = Estimate(
     ),
     note="by 2,000 items in 3 runs that this judge graded by this rubric",
 )
-SUMMARY = {"run": {"id": RUN.id, "items": 1}, "overall": {"criterion": "overall", "n": 1, "scored": 1, "mean": 1.0}}
+_OF_ONE = CriterionFigures(
+    criterion="helpfulness",
+    n=2,
+    scored=1,
+    scored_share=0.5,
+    not_applicable=0,
+    mean=5.0,
+    low=3.0,
+    high=5.0,
+    minimum=1.0,
+    maximum=5.0,
+    distribution=[(5.0, 1)],
+    outcomes={"scored": 1, "judge_error": 1},
+    answers=[(f"{level}", float(level)) for level in range(1, 6)],
+    unclipped=None,
+)
+_OVERALL = {"criterion": "overall", "mean": 1.0, "low": 0.5, "high": 1.0, "minimum": 0.0, "maximum": 1.0}
+SUMMARY = RunSummary(
+    run=RunFigures(
+        id=RUN.id,
+        state="done",
+        dataset=RUN.name,
+        dataset_hash="e3b0" * 16,
+        rubric=_RUBRIC,
+        judge=_JUDGE,
+        round=0,
+        samples=1,
+        items=2,
+        finished=2,
+        held=0,
+        created_at=RUN.created_at,
+        cost_usd=0.00046,
+        rescored_from=None,
+    ),
+    open=0,
+    criteria=[_OF_ONE],
+    sections=[],
+    overall=_OF_ONE.model_copy(update={**_OVERALL, "distribution": [(1.0, 1)], "answers": []}),
+    totals=Totals(
+        calls=2,
+        answered=1,
+        rejected=1,
+        lost=0,
+        unusable=0,
+        reused=0,
+        possible_duplicates=0,
+        prompt_tokens=824,
+        completion_tokens=76,
+        cost_usd=0.00046,
+        models=["gpt-6-luna"],
+        own_rubrics=0,
+        passed=0,
+        failed_required=0,
+    ),
+    causes=[(Outcome.JUDGE_ERROR, "deadline", 1)],
+    trust="uncalibrated",
+    calibration=None,
+    calibrated=[],
+).model_dump(mode="json")

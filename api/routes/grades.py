@@ -6,10 +6,11 @@ import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Body
+from starlette.requests import Request
 
 from api.batch import Batch
 from api.bodies import StrictRoute
-from api.desk import ToGrade
+from api.desk import Desk, ToGrade
 from api.envelopes import Grades, GradesRequest, total
 from api.openapi import answer, problems
 from api.problems import (
@@ -20,9 +21,11 @@ from api.problems import (
     INVALID_RUBRIC,
     JUDGE_PAUSED,
     JUDGE_SETUP,
+    OVERLOADED,
     STORE_UNAVAILABLE,
 )
 from api.requested import asked_of, check_items
+from api.rooms import Room
 from api.routes.examples import GRADES, GRADES_REQUEST, OF_EACH_ITEM
 from judge.grades import RubricRef
 from judge.ledger import Ledger
@@ -42,19 +45,27 @@ router = APIRouter(prefix="/v1/grades", tags=["grades"], route_class=StrictRoute
             JUDGE_SETUP,
             JUDGE_PAUSED,
             BUDGET_USED_UP,
+            OVERLOADED,
             STORE_UNAVAILABLE,
         ),
     },
 )
 async def grade_items(
-    body: Annotated[GradesRequest, Body(examples=[GRADES_REQUEST, OF_EACH_ITEM])], desk: ToGrade
+    body: Annotated[GradesRequest, Body(examples=[GRADES_REQUEST, OF_EACH_ITEM])], desk: ToGrade, request: Request
 ) -> Grades:
     """Grades up to 100 items, and answers when all are done.
 
     What a single item suffers is an outcome in its grade. An equal question is never paid twice: after a problem, or
     without an answer, the same request can be sent again. What was in flight when the deadline passed may have been
-    paid; it is `lost` from then on, and not asked again.
+    paid; it is `lost` from then on, and not asked again. What may wait is better submitted as a run: of requests that
+    are graded at once there is a limit.
     """
+    room: Room = request.state.grading
+    with room.taken(desk.store.tenant):
+        return await _graded(desk, body)
+
+
+async def _graded(desk: Desk, body: GradesRequest) -> Grades:
     rubric, judge = await asyncio.to_thread(asked_of, desk.shelf, body)
     check_items(body.items, judge, desk.max_output_bytes)
     session = await desk.sessions.get(judge, body.samples)

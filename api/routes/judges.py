@@ -12,7 +12,7 @@ from api.bodies import StrictRoute
 from api.desk import ToGrade, ToRead
 from api.envelopes import LONGEST_NAME
 from api.errors import Refused
-from api.openapi import answer, problems
+from api.openapi import LOCATION, answer, problems
 from api.problems import ACCESS, INVALID_REQUEST, JUDGE_SETUP, NAME_TAKEN, NO_SUCH_JUDGE, STORE_UNAVAILABLE
 from api.registering import check_judge, check_name, check_size
 from api.routes.rubrics import BODIED, AfterName, PageSize
@@ -115,13 +115,16 @@ def list_judges(desk: ToRead, after: AfterName = None, limit: PageSize = 20) -> 
     return JudgeList(data=(*map(JudgeEntry.of, own), *entries), providers=tuple(sorted(ASKED)), has_more=more)
 
 
+_KEPT_AT = {**answer(ENTRY), "headers": LOCATION}
+
+
 @bodied.post(
     "",
     response_model=JudgeEntry,
     status_code=201,
     responses={
-        200: {**answer(ENTRY), "description": "It is registered so already.", "model": JudgeEntry},
-        201: answer(ENTRY),
+        200: {**_KEPT_AT, "description": "It is registered so already.", "model": JudgeEntry},
+        201: _KEPT_AT,
         **problems(*BODIED, JUDGE_SETUP, NAME_TAKEN),
     },
 )

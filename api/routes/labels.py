@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Body, Path, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.bodies import StrictRoute
+from api.bodies import StrictRoute, parse
 from api.calibrating import add_labels
 from api.desk import Desk, ToLabel, ToRead
 from api.envelopes import read_rubric
@@ -20,6 +22,7 @@ from api.problems import ACCESS, BODY, INVALID_REQUEST, INVALID_RUBRIC, NO_SUCH_
 from api.requested import rubric_named
 from api.routes.examples import ITEM, RUBRIC, RUN
 from api.routes.runs import ID
+from judge.answers import AddedLabels, LabelSet, StoredLabel
 from judge.calibration.labelling.label_files import SOMEBODY, LabelFile
 from judge.calibration.labelling.labels import Label, OffScale, allowed, answered
 from judge.store.labels import SetInfo, Stored
@@ -30,12 +33,14 @@ from rubrics import Rubric
 router = APIRouter(prefix="/v1/label-sets", tags=["labels"])
 bodied = APIRouter(prefix="/v1/label-sets", tags=["labels"], route_class=StrictRoute)
 
-MOST_LABELS, MOST_LISTED = 20_000, 500
+MOST_LABELS, MOST_LISTED, MOST_SETS = 20_000, 500, 100
+#: Ids of 256 characters, of four bytes each, and what is written around them.
+LONGEST_CURSOR = 4_096
+_CELL = TypeAdapter(tuple[str, str, str])
 #: Where labels are from that come over HTTP.
 SOURCE = "the service"
-Name = Annotated[
-    str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,127}$", examples=["team"], description="Of the label set.")
-]
+NAMED = r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,127}$"
+Name = Annotated[str, Path(pattern=NAMED, examples=["team"], description="Of the label set.")]
 
 
 class _Model(BaseModel):
@@ -49,49 +54,12 @@ def _answer(value: object) -> object:
     return value
 
 
-class LabelSet(_Model):
-    """A set of labels, all of what one rubric asks. `labels` counts every item, criterion and person once."""
-
-    object: Literal["label_set"] = "label_set"
-    name: str
-    asked_hash: str = Field(description="Of what the rubric asks, however it counts the answers.")
-    created_at: float
-    labels: int
-    items: int
-    annotators: int
-
-    @classmethod
-    def of(cls, info: SetInfo) -> Self:
-        """As the store has it."""
-        return cls(**{name: getattr(info, name) for name in cls.model_fields.keys() - {"object"}})
-
-
 class LabelSetList(_Model):
     """Label sets, the newest first."""
 
     object: Literal["list"] = "list"
     data: tuple[LabelSet, ...]
-
-
-class StoredLabel(_Model):
-    """What one person said of one item on one criterion: the newest that they said."""
-
-    item: str
-    criterion: str
-    annotator: str
-    outcome: Outcome
-    level: int | str | None = None
-    value: float | None = None
-    reason: str | None = None
-    group: str | None = None
-    sheet: str | None = Field(default=None, description="That the item was drawn for.")
-    sampled_from: str | None = Field(default=None, description="The run that the items are a random sample of.")
-
-    @classmethod
-    def of(cls, stored: Stored) -> Self:
-        """As the store has it."""
-        label = {name: getattr(stored.label, name) for name in cls.model_fields.keys() - {"sheet", "sampled_from"}}
-        return cls(**label, sheet=stored.sheet, sampled_from=stored.sampled_from)
+    has_more: bool
 
 
 class LabelPage(_Model):
@@ -100,7 +68,7 @@ class LabelPage(_Model):
     object: Literal["list"] = "list"
     data: tuple[StoredLabel, ...]
     has_more: bool
-    next: int | None = Field(default=None, description="What to send as `after` for the next page.")
+    next: str | None = Field(default=None, description="What to send as `after` for the next page.")
 
 
 class NewLabel(_Model):
@@ -133,15 +101,10 @@ class NewLabels(_Model):
         return self
 
 
-class AddedLabels(_Model):
-    """What became of labels. Another label of the same person is a revision; what was there stays."""
-
-    name: str
-    new: int
-    changed: int
-    same: int
-    placed: int = Field(description="The same as before, with a group or a sample that they had not.")
-    told: tuple[str, ...] = Field(description="What people need to know of it.")
+def _cursor(last: StoredLabel) -> str:
+    """Where a page ended, so that the next one goes on."""
+    cell = json.dumps((last.item, last.criterion, last.annotator), ensure_ascii=False)
+    return base64.urlsafe_b64encode(cell.encode()).decode()
 
 
 SET = LabelSet(name="team", asked_hash="3b7e" * 16, created_at=RUN.created_at, labels=1, items=1, annotators=1)
@@ -155,13 +118,19 @@ ADDED = AddedLabels(name="team", new=1, changed=0, same=0, placed=0, told=("team
 @router.get(
     "",
     responses={
-        200: answer(LabelSetList(data=(SET,)).model_dump(mode="json")),
-        **problems(*ACCESS, STORE_UNAVAILABLE),
+        200: answer(LabelSetList(data=(SET,), has_more=False).model_dump(mode="json")),
+        **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_LABELS, STORE_UNAVAILABLE),
     },
 )
-def list_label_sets(desk: ToRead) -> LabelSetList:
-    """Label sets, the newest first."""
-    return LabelSetList(data=tuple(map(LabelSet.of, desk.store.ask(desk.store.labels.sets))))
+def list_label_sets(
+    desk: ToRead,
+    after: Annotated[str | None, Query(pattern=NAMED, description="The last set of a page.", examples=["team"])] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_SETS, examples=[20])] = 20,
+) -> LabelSetList:
+    """Label sets, the newest first. The next page is that `after` the last one of this."""
+    last = None if after is None else set_of(desk, after)
+    found: list[SetInfo] = desk.store.ask(desk.store.labels.sets, after=last, limit=limit + 1)
+    return LabelSetList(data=tuple(map(_told, found[:limit])), has_more=len(found) > limit)
 
 
 @router.get(
@@ -173,27 +142,31 @@ def list_label_sets(desk: ToRead) -> LabelSetList:
 )
 def get_label_set(name: Name, desk: ToRead) -> LabelSet:
     """How many labels there are, of how many items, by how many people."""
-    return LabelSet.of(set_of(desk, name))
+    return _told(set_of(desk, name))
 
 
 @router.get(
     "/{name}/labels",
     responses={
-        200: answer(LabelPage(data=(LABEL,), has_more=True, next=0).model_dump(mode="json")),
+        200: answer(LabelPage(data=(LABEL,), has_more=True, next=_cursor(LABEL)).model_dump(mode="json")),
         **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_LABELS, STORE_UNAVAILABLE),
     },
 )
 def list_labels(
     name: Name,
     desk: ToRead,
-    after: Annotated[int, Query(ge=-1, le=2**31 - 1, description="`next` of the page before.", examples=[99])] = -1,
+    after: Annotated[
+        str | None,
+        Query(max_length=LONGEST_CURSOR, description="`next` of the page before.", examples=[_cursor(LABEL)]),
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_LISTED, examples=[100])] = 100,
 ) -> LabelPage:
-    """The labels of a set, by pages."""
+    """The labels of a set, by pages. What is added meanwhile moves no other label to another page."""
     set_of(desk, name)
-    found: list[Stored] = desk.store.ask(desk.store.labels.of_set, name)
-    page, more = found[after + 1 : after + 1 + limit], len(found) > after + 1 + limit
-    return LabelPage(data=tuple(map(StoredLabel.of, page)), has_more=more, next=after + limit if more else None)
+    cell = None if after is None else _cell(after)
+    found: list[Stored] = desk.store.ask(desk.store.labels.page, name, cell, limit + 1)
+    page, more = tuple(map(_stored, found[:limit])), len(found) > limit
+    return LabelPage(data=page, has_more=more, next=_cursor(page[-1]) if more else None)
 
 
 @bodied.post(
@@ -228,10 +201,30 @@ def add_to_label_set(name: Name, body: Annotated[NewLabels, Body(examples=[NEW])
 
 def set_of(desk: Desk, name: str) -> SetInfo:
     """The label set of a name. Raises Refused where there is none."""
-    found: list[SetInfo] = [one for one in desk.store.ask(desk.store.labels.sets) if one.name == name]
+    found: list[SetInfo] = desk.store.ask(desk.store.labels.sets, name)
     if not found:
         raise Refused(NO_SUCH_LABELS, "GET /v1/label-sets lists the sets that there are.")
     return found[0]
+
+
+def _told(info: SetInfo) -> LabelSet:
+    """As the store has it."""
+    return LabelSet(**{name: getattr(info, name) for name in LabelSet.model_fields.keys() - {"object"}})
+
+
+def _stored(stored: Stored) -> StoredLabel:
+    """As the store has it."""
+    label = {name: getattr(stored.label, name) for name in StoredLabel.model_fields.keys() - {"sheet", "sampled_from"}}
+    return StoredLabel(**label, sheet=stored.sheet, sampled_from=stored.sampled_from)
+
+
+def _cell(cursor: str) -> tuple[str, str, str]:
+    """The cell that a page ended with. Raises Refused."""
+    try:
+        return _CELL.validate_python(parse(base64.b64decode(cursor, b"-_", validate=True)))
+    except (Refused, ValueError):
+        fault = Fault(detail="Send the `next` of a page as it is.", parameter="after")
+        raise Refused(INVALID_REQUEST, "No page ended so.", fault) from None
 
 
 def _run(desk: Desk, run: str, pointer: str) -> RunInfo:

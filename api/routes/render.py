@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Body
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from api.bodies import StrictRoute
 from api.desk import ToGrade
@@ -15,20 +15,19 @@ from api.errors import Refused
 from api.openapi import answer, problems
 from api.problems import (
     ACCESS,
-    INVALID_JSON,
+    BODY,
     INVALID_REQUEST,
     INVALID_RUBRIC,
     JUDGE_SETUP,
-    NOT_JSON,
     STORE_UNAVAILABLE,
-    TOO_LARGE,
     Fault,
 )
 from api.requested import asked_of, check_items
 from api.routes.examples import GRADES_REQUEST, RUBRIC
 from judge import Item
+from judge.answers import RenderedItem, Rendering
 from judge.grades import RubricRef
-from judge.judges import SOURCES, Asking, Judge, OutputMode
+from judge.judges import SOURCES, Asking, Judge
 from judge.probing import wished
 from judge.providers import dialect
 from judge.rendering import RenderedCall, rendered
@@ -46,33 +45,6 @@ class RenderRequest(Requested):
     items: list[Item] = Field(min_length=1, max_length=MOST_ITEMS, description="No two with the same id.")
 
 
-class RenderedItem(BaseModel):
-    """The calls for one sample of an item; none where no model is asked."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    item: str
-    calls: tuple[RenderedCall, ...]
-
-
-class Rendering(BaseModel):
-    """What would be sent, for each item, `samples` times.
-
-    `mode` is how the answer is asked for. While the judge was never asked, `probed` is false, and the mode and the
-    parameters are those that are tried first. `judge` is the name that grades would say.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    object: Literal["list"] = "list"
-    data: tuple[RenderedItem, ...]
-    rubric: RubricRef
-    judge: str
-    mode: OutputMode | None = None
-    probed: bool
-    samples: int
-
-
 def _example() -> Rendering:
     item, judge = Item(id="1", output="Paris."), Judge.load("openai/gpt-6-luna")
     calls = tuple(rendered(item, RUBRIC, judge, wished(judge), dialect(judge)))
@@ -86,10 +58,8 @@ def _example() -> Rendering:
     responses={
         200: answer(_example().model_dump(mode="json")),
         **problems(
-            INVALID_JSON,
+            *BODY,
             *ACCESS,
-            TOO_LARGE,
-            NOT_JSON,
             INVALID_REQUEST,
             INVALID_RUBRIC,
             JUDGE_SETUP,

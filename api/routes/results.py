@@ -15,9 +15,10 @@ from starlette.responses import StreamingResponse
 from api.desk import ToRead
 from api.envelopes import GradePage
 from api.openapi import answer, problems
-from api.problems import ACCESS, INVALID_REQUEST, JUDGE_SETUP, NO_SUCH_RUN, STORE_UNAVAILABLE
+from api.problems import ACCESS, INVALID_REQUEST, NO_SUCH_RUN, NOT_INSTALLED, OTHER_CALIBRATION, STORE_UNAVAILABLE
 from api.routes.examples import GRADE, SUMMARY
 from api.routes.runs import RunId, head_of
+from judge.answers import RunSummary
 from judge.exports import grades_of, write_csv, write_parquet
 from judge.store.results import RunHead
 from judge.store.store import Store
@@ -29,7 +30,7 @@ router = APIRouter(prefix="/v1/runs", tags=["results"])
 MOST_GRADES = 500
 LARGEST_SEQ = 2**31 - 1
 CHUNK_BYTES = 64 * 1024
-REFUSALS = (*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, JUDGE_SETUP, STORE_UNAVAILABLE)
+REFUSALS = (*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, OTHER_CALIBRATION, STORE_UNAVAILABLE)
 
 
 class Format(StrEnum):
@@ -46,8 +47,18 @@ MEDIA = {
     Format.PARQUET: "application/vnd.apache.parquet",
 }
 
+EXPORTED = {
+    Format.JSONL: f"{GRADE.model_dump_json()}\n",
+    Format.CSV: "item,outcome,score,low,high,passed,trust,helpfulness.score\n1,scored,1.0,1.0,1.0,,uncalibrated,5.0\n",
+    Format.PARQUET: "PAR1...",
+}
 
-@router.get("/{run}/summary", responses={200: answer(SUMMARY), **problems(*REFUSALS)})
+
+@router.get(
+    "/{run}/summary",
+    response_model=None,  # it is made as it is told
+    responses={200: {**answer(SUMMARY), "model": RunSummary}, **problems(*REFUSALS)},
+)
 def get_summary(run: RunId, desk: ToRead) -> dict[str, Any]:
     """What a run comes to: each criterion's mean with its bounds, outcomes, causes, tokens and cost.
 
@@ -60,7 +71,7 @@ def get_summary(run: RunId, desk: ToRead) -> dict[str, Any]:
     "/{run}/grades",
     responses={
         200: answer(GradePage(data=(GRADE,), has_more=True, next=0).model_dump(mode="json", by_alias=True)),
-        **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, JUDGE_SETUP, STORE_UNAVAILABLE),
+        **problems(*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, OTHER_CALIBRATION, STORE_UNAVAILABLE),
     },
 )
 def get_grades(
@@ -69,7 +80,11 @@ def get_grades(
     after: Annotated[int, Query(ge=-1, le=LARGEST_SEQ, description="`next` of the page before.", examples=[99])] = -1,
     limit: Annotated[int, Query(ge=1, le=MOST_GRADES, examples=[100])] = 100,
 ) -> GradePage:
-    """The grades of a run so far, in the order of its items, by the calibration that it was submitted with, if any."""
+    """The grades of a run so far, in the order of its items, by the calibration that it was submitted with, if any.
+
+    While it goes on, items before the last one of a page may still end, and come on no later page;
+    `/events` misses none.
+    """
     store = desk.store
     info = head_of(store, run)
     found = store.ask(store.results.grades, info, after, limit + 1)
@@ -86,9 +101,12 @@ def get_grades(
     responses={
         200: {
             "description": "All grades so far, as a file.",
-            "content": {media: {"schema": {"type": "string"}, "example": "..."} for media in MEDIA.values()},
+            "content": {
+                media: {"schema": {"type": "string"}, "example": EXPORTED[as_format]}
+                for as_format, media in MEDIA.items()
+            },
         },
-        **problems(*REFUSALS),
+        **problems(*REFUSALS, NOT_INSTALLED),
     },
 )
 def export_grades(
@@ -100,14 +118,25 @@ def export_grades(
     store, info = desk.store, head_of(desk.store, run)
     if as_format is Format.JSONL:
         applier(store, info)  # what cannot be shown is refused before the answer begins
-        lines = grades_of(store, info)
-        rows: Iterator[bytes] = (f"{grade.model_dump_json()}\n".encode() for grade in lines)
+        rows = lines(store, info)
     elif as_format is Format.CSV:
         rows = _written(_csv, store, info)
     else:
         rows = _written(write_parquet, store, info)
     named = {"Content-Disposition": f'attachment; filename="{run}.{as_format}"', "X-Content-Type-Options": "nosniff"}
     return StreamingResponse(rows, headers=named, media_type=MEDIA[as_format])
+
+
+def lines(store: Store, info: RunHead) -> Iterator[bytes]:
+    """Grades as lines of JSON, many at a time: each piece goes to another thread and back."""
+    piece = bytearray()
+    for grade in grades_of(store, info):
+        piece += f"{grade.model_dump_json()}\n".encode()
+        if len(piece) >= CHUNK_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    if piece:
+        yield bytes(piece)
 
 
 def _csv(file: IO[bytes], store: Store, info: RunHead) -> None:

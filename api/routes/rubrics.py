@@ -12,17 +12,15 @@ from api.bodies import StrictRoute
 from api.desk import ToGrade, ToRead
 from api.envelopes import read_rubric
 from api.errors import Refused
-from api.openapi import answer, problems
+from api.openapi import LOCATION, answer, problems
 from api.problems import (
     ACCESS,
-    INVALID_JSON,
+    BODY,
     INVALID_REQUEST,
     INVALID_RUBRIC,
     NAME_TAKEN,
     NO_SUCH_RUBRIC,
-    NOT_JSON,
     STORE_UNAVAILABLE,
-    TOO_LARGE,
 )
 from api.registering import check_name, check_size
 from api.routes.examples import RUBRIC
@@ -40,7 +38,7 @@ AfterName = Annotated[
     Query(pattern=f"^{NAME.pattern}$", examples=["my-rubric"], description="The last registered name of a page."),
 ]
 PageSize = Annotated[int, Query(ge=1, le=LONGEST_PAGE, examples=[20], description="Registered ones in a page.")]
-BODIED = (INVALID_JSON, *ACCESS, TOO_LARGE, NOT_JSON, INVALID_REQUEST, STORE_UNAVAILABLE)
+BODIED = (*BODY, *ACCESS, INVALID_REQUEST, STORE_UNAVAILABLE)
 
 
 class RubricEntry(BaseModel):
@@ -123,13 +121,20 @@ def list_rubrics(desk: ToRead, after: AfterName = None, limit: PageSize = 20) ->
     return RubricList(data=(*map(RubricEntry.of, own), *entries), has_more=more)
 
 
+_KEPT_AT = {**answer(REGISTERED), "headers": LOCATION}
+
+
 @bodied.post(
     "",
     response_model=RubricEntry,
     status_code=201,
     responses={
-        200: {**answer(REGISTERED), "description": "It is registered so already.", "model": RubricEntry},
-        201: answer(REGISTERED),
+        200: {
+            **_KEPT_AT,
+            "description": "It is registered so already.",
+            "model": RubricEntry,
+        },
+        201: _KEPT_AT,
         **problems(*BODIED, INVALID_RUBRIC, NAME_TAKEN),
     },
 )

@@ -31,15 +31,17 @@ from api.problems import (
     KEY_REUSED,
     NO_SUCH_RUN,
     NOT_NOW,
+    OTHER_CALIBRATION,
     OVERLOADED,
+    RUN_BUSY,
     STORE_UNAVAILABLE,
     Fault,
 )
-from api.requested import asked_of, check_items, judge_of
+from api.requested import asked_of, check_items
 from api.routes.examples import ESTIMATE, RUN, RUN_REQUEST
 from judge import Judge
 from judge.datasets import Given
-from judge.errors import InputError, Overloaded
+from judge.errors import InputError, OtherCalibration, Overloaded
 from judge.estimates import Estimate
 from judge.estimating import estimate
 from judge.runs import Options
@@ -61,8 +63,11 @@ REFUSALS = (
     INVALID_REQUEST,
     JUDGE_SETUP,
     JUDGE_PAUSED,
+    RUN_BUSY,
     STORE_UNAVAILABLE,
 )
+#: What is refused beside these where a run is made.
+SUBMITTED = (BUDGET_USED_UP, INVALID_KEY, INVALID_RUBRIC, KEY_IN_USE, KEY_REUSED, OTHER_CALIBRATION, OVERLOADED)
 QUOTED: dict[str, Any] = {
     **answer(ESTIMATE.model_dump(mode="json")),
     "model": Estimate,
@@ -86,7 +91,7 @@ HEADERS = {
     responses={
         200: QUOTED,
         202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS | limits.HEADERS},
-        **problems(*REFUSALS, BUDGET_USED_UP, INVALID_KEY, INVALID_RUBRIC, KEY_IN_USE, KEY_REUSED, OVERLOADED),
+        **limits.limited(problems(*REFUSALS, *SUBMITTED)),
     },
 )
 async def submit_run(
@@ -132,6 +137,9 @@ async def submitted(desk: Desk, dataset: Given, rubric: Rubric, judge: Judge, bo
     except InputError as error:  # what is left is the calibration
         fault = Fault(detail=str(error), pointer="/calibration")
         raise Refused(INVALID_REQUEST, "The calibration cannot be used.", fault) from None
+    except OtherCalibration as error:
+        fault = Fault(detail="Name one of this rubric and judge, or leave it out.", pointer="/calibration")
+        raise Refused(OTHER_CALIBRATION, str(error), fault) from None
     except Overloaded as error:
         raise Full(str(error), await _waiting(desk)) from None
     told = _accepted(await asyncio.to_thread(_status, desk.store, run_id))
@@ -216,7 +224,10 @@ async def resume_run(
         if info.state == "loading" or info.rescored_from is not None:
             raise Refused(NOT_NOW, "It is being loaded, or counts the verdicts of another run anew; resume that one.")
         name = info.judge.name if before is None else before.judge
-        await asyncio.to_thread(judge_of, desk.shelf, name)
+        if await asyncio.to_thread(desk.shelf.judge, name) is None:
+            raise Refused(
+                JUDGE_SETUP, f"The run's judge, {name}, is not here any more; put it back, or submit it anew."
+            )
         options = Options(samples=info.samples) if before is None else Options(**before.options)
         budget = options.budget_usd if body.budget_usd is None else body.budget_usd
         mode = options.mode if body.mode is None else body.mode

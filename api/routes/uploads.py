@@ -15,10 +15,10 @@ from api.desk import ToGrade
 from api.envelopes import RunOptions
 from api.lines import MEDIA, Lines, Uploads, options_of
 from api.openapi import answer, problems
-from api.problems import INVALID_KEY, INVALID_RUBRIC, KEY_IN_USE, KEY_REUSED, NOT_LINES, OVERLOADED
-from api.requested import judge_of, rubric_of
+from api.problems import NOT_LINES
+from api.requested import asked_of
 from api.routes.examples import ITEM, RUN, RUN_REQUEST
-from api.routes.runs import HEADERS, QUOTED, REFUSALS, quoted, submitted
+from api.routes.runs import HEADERS, QUOTED, REFUSALS, SUBMITTED, quoted, submitted
 from judge.statuses import RunStatus
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
@@ -40,7 +40,7 @@ BODY = {
     responses={
         200: QUOTED,
         202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS | limits.HEADERS},
-        **problems(*REFUSALS, NOT_LINES, INVALID_KEY, INVALID_RUBRIC, KEY_IN_USE, KEY_REUSED, OVERLOADED),
+        **limits.limited(problems(*REFUSALS, *SUBMITTED, NOT_LINES)),
     },
 )
 async def upload_run(desk: ToGrade, request: Request) -> Response:
@@ -52,7 +52,7 @@ async def upload_run(desk: ToGrade, request: Request) -> Response:
     uploads: Uploads = request.state.uploads
     async with uploads.received(request) as file:
         options: RunOptions = await asyncio.to_thread(options_of, file)
-        rubric, judge = rubric_of(desk.shelf, options), judge_of(desk.shelf, options.judge)
+        rubric, judge = await asyncio.to_thread(asked_of, desk.shelf, options)
         lines = Lines(file, options, judge, uploads.max_items, desk.max_output_bytes)
         scan = await asyncio.to_thread(lines.scan)
         if options.dry_run:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from judge.calibration.calibration import Calibration
-from judge.errors import InputError, SetupError
+from judge.errors import InputError, OtherCalibration
 from judge.grades import JudgeRef, RubricRef
 from rubrics import Rubric
 
@@ -47,14 +47,16 @@ def find(store: Store, ref: str) -> tuple[CalibrationInfo, Calibration]:
     if wanted != ref:
         found = [one for one in found if one.version == int(version)]
     if not found:
-        raise InputError(f"there is no calibration {ref!r}; list them with: judge calibrations list")
+        raise InputError(
+            f"there is no calibration {ref!r}; name one that `judge calibrations list` or GET /v1/calibrations lists"
+        )
     newest = found[0]
     try:
         return newest, Calibration.model_validate_json(newest.body)
     except ValidationError:
         raise InputError(
-            f"the calibration {newest.name} v{newest.version} was made by another version of this program; make it "
-            "anew with: judge calibrate"
+            f"the calibration {newest.name} v{newest.version} was made by another version of this program; "
+            "calibrate anew"
         ) from None
 
 
@@ -66,7 +68,7 @@ def refuse_other(
     in_rubric: str = "",
     in_asking: str = "",
 ) -> None:
-    """Raises SetupError, saying what differs, where a calibration belongs to another rubric or judge.
+    """Raises OtherCalibration, saying what differs, where a calibration belongs to another rubric or judge.
 
     `in_rubric` and `in_asking` say more of it, where that is known.
     """
@@ -79,14 +81,14 @@ def refuse_other(
         asked = f"{binding.judge.name} {binding.judge.fingerprint[:8]}, here {judge.name} {judge.fingerprint[:8]}"
         differs.append(f"the judge, or how it is asked ({asked}{in_asking and f': {in_asking}'})")
     if differs:
-        raise SetupError(
+        raise OtherCalibration(
             f"the calibration {info.name} v{info.version} was made for another one: {' and '.join(differs)} differ; "
             "calibrate anew, or grade as it was made"
         )
 
 
 def check(store: Store, ref: str, rubric: Rubric, judge: JudgeRef, samples: int) -> str:
-    """The id of a calibration that belongs to a rubric and a judge. Raises InputError, SetupError."""
+    """The id of a calibration that belongs to a rubric and a judge. Raises InputError, OtherCalibration."""
     info, made = find(store, ref)
     ours = RubricRef(name=rubric.name, hash=rubric.hash)
     before = store.ask(store.verdicts.stored_rubric, made.binding.rubric.hash)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, tuple_, update
 
 from judge.ledger import now
 from judge.store import labels
@@ -14,8 +14,8 @@ from judge.store.tables import calibration, opening, run
 
 
 @dataclass(frozen=True, slots=True)
-class CalibrationInfo:
-    """A calibration, as a list of them shows it. `body` is the whole of it as JSON."""
+class CalibrationHead:
+    """A calibration, as a list of them shows it."""
 
     id: str
     name: str
@@ -27,6 +27,12 @@ class CalibrationInfo:
     seed: int
     run: str | None
     created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationInfo(CalibrationHead):
+    """A calibration. `body` is the whole of it as JSON."""
+
     body: str
 
 
@@ -46,6 +52,21 @@ def find(connection: Connection, tenant: str, name: str | None = None) -> list[C
         wanted = wanted.where((calibration.c.name == name) | (calibration.c.id == name))
     ordered = wanted.order_by(calibration.c.created_at.desc(), calibration.c.version.desc())
     return [_info(row) for row in connection.execute(ordered)]
+
+
+def page(
+    connection: Connection, tenant: str, name: str | None, after: CalibrationHead | None, limit: int
+) -> list[CalibrationHead]:
+    """So many calibrations, or versions of a name, without their bodies: those after one, or the newest."""
+    columns = [calibration.c[one.name] for one in fields(CalibrationHead)]
+    wanted = select(*columns).where(calibration.c.tenant == tenant)
+    if name is not None:
+        wanted = wanted.where(calibration.c.name == name)
+    place = (calibration.c.created_at, calibration.c.version, calibration.c.id)
+    if after is not None:
+        wanted = wanted.where(tuple_(*place) < tuple_(after.created_at, after.version, after.id))
+    ordered = wanted.order_by(*(column.desc() for column in place)).limit(limit)
+    return [CalibrationHead(**row._mapping) for row in connection.execute(ordered)]
 
 
 def open_test(connection: Connection, tenant: str, label_set: str, seed: int, purpose: str) -> int:
@@ -74,5 +95,5 @@ def shown_by(connection: Connection, tenant: str, run_id: str) -> str | None:
 
 
 def _info(row: Row[Any]) -> CalibrationInfo:
-    fields = {name: value for name, value in row._mapping.items() if name != "tenant"}
-    return CalibrationInfo(**fields)
+    told = {name: value for name, value in row._mapping.items() if name != "tenant"}
+    return CalibrationInfo(**told)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, select
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, tuple_
 
 from judge.calibration.labelling.labels import Label
 from judge.ledger import now
@@ -159,8 +159,34 @@ def of_set(connection: Connection, tenant: str, name: str, until: float | None =
     return [one for _, one in _newest(connection, tenant, name, until)]
 
 
-def sets(connection: Connection, tenant: str) -> list[SetInfo]:
-    """All label sets, newest first."""
+def page(
+    connection: Connection, tenant: str, name: str, after: tuple[str, str, str] | None, limit: int
+) -> list[Stored]:
+    """The newest label of so many cells, as `of_set` orders them: those after one cell, or the first ones."""
+    newer, cell = label.alias(), (label.c.item_id, label.c.criterion, label.c.annotator)
+    same = [newer.c[column.name] == column for column in (label.c.tenant, label.c.label_set, *cell)]
+    newest = select(func.max(newer.c.revision)).where(*same).scalar_subquery()
+    wanted = select(label).where(label.c.tenant == tenant, label.c.label_set == name, label.c.revision == newest)
+    if after is not None:
+        wanted = wanted.where(tuple_(*cell) > tuple_(*after))
+    found = connection.execute(wanted.order_by(*cell).limit(limit))
+    return [Stored(_label(row), row.sheet, row.sampled_from) for row in found]
+
+
+def sets(
+    connection: Connection,
+    tenant: str,
+    name: str | None = None,
+    after: SetInfo | None = None,
+    limit: int | None = None,
+) -> list[SetInfo]:
+    """All label sets, the one of a name, or so many that come after one; newest first."""
+    wanted = [label_set.c.tenant == tenant]
+    if name is not None:
+        wanted.append(label_set.c.name == name)
+    if after is not None:
+        then = and_(label_set.c.created_at == after.created_at, label_set.c.name > after.name)
+        wanted.append(or_(label_set.c.created_at < after.created_at, then))
     counted = (
         select(
             label_set.c.name,
@@ -173,9 +199,10 @@ def sets(connection: Connection, tenant: str) -> list[SetInfo]:
         .select_from(
             label_set.join(label, (label.c.tenant == label_set.c.tenant) & (label.c.label_set == label_set.c.name))
         )
-        .where(label_set.c.tenant == tenant)
+        .where(*wanted)
         .group_by(label_set.c.name, label_set.c.asked_hash, label_set.c.created_at)
         .order_by(label_set.c.created_at.desc(), label_set.c.name)
+        .limit(limit)
     )
     return [SetInfo(*row) for row in connection.execute(counted)]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from judge.answers import CalibrationReport, RunSummary
 from judge.calibration.calibration import Calibration
 from judge.calibration.making import of_run
 from judge.keys import Scope
@@ -49,6 +50,7 @@ def test_a_calibration_is_made_kept_and_graded_by(serve: Callable[..., Client], 
     assert (again.json, again.headers["Idempotency-Replayed"]) == (made.json, "true")
     assert (made.json["name"], made.json["version"], made.json["run"]) == ("replies", 1, run)
     kept = client.get(made.headers["Location"]).json
+    assert CalibrationReport.model_validate(kept).labels_hash == made.json["labels_hash"]
     report = kept.pop("report")
     assert kept == made.json
     with open_store(database_url) as store:  # as the command line makes it
@@ -63,11 +65,27 @@ def test_a_calibration_is_made_kept_and_graded_by(serve: Callable[..., Client], 
     assert [one["version"] for one in listed] == [2, 1]
     assert listed[1] == made.json
     assert client.get("/v1/calibrations?name=none").json["data"] == []
+    assert client.get("/v1/calibrations?limit=1").json == {"object": "list", "data": listed[:1], "has_more": True}
+    assert client.get(f"/v1/calibrations?after={listed[0]['id']}").json["data"] == listed[1:]
     graded = submit(client, body(5, "graded by it", calibration=made.json["id"]))
     assert graded.status == 202, graded.json
     ended(client, graded.json["id"])
     grades = client.get(f"/v1/runs/{graded.json['id']}/grades").json["data"]
     assert {grade["calibration"]["id"] for grade in grades} == {made.json["id"]}
+    asked = body(1, "by another", calibration=made.json["id"], samples=2)
+    other = submit(client, asked)
+    assert (other.status, other.json["type"]) == (422, "urn:judge:problem:other-calibration")
+    assert [one["pointer"] for one in other.json["errors"]] == ["/calibration"]
+    plain = submit(client, {**asked, "calibration": None}).json["id"]
+    ended(client, plain)
+    with open_store(database_url) as store:
+        store.change(store.calibrations.show_by, plain, made.json["id"])
+    for path in ("grades", "summary", "export", "events"):
+        refused = client.get(f"/v1/runs/{plain}/{path}")
+        assert (refused.status, refused.json["type"]) == (422, "urn:judge:problem:other-calibration"), path
+        assert refused.json["errors"] == []
+    summary = RunSummary.model_validate(client.get(f"/v1/runs/{graded.json['id']}/summary").json)
+    assert [(one.criterion, one.n) for one in summary.calibrated] == [("helpfulness", 5)]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import gzip
 import json
 import tracemalloc
 import zlib
+from collections.abc import Callable
 
 import pytest
 
@@ -44,6 +45,15 @@ def test_what_is_not_gzip_is_refused(service: Client, name: str) -> None:
     refused = post(service, MALFORMED[name])
     assert (refused.status, refused.json["type"]) == (400, "urn:judge:problem:invalid-encoding")
     assert b"s3cret" not in refused.raw
+
+
+def test_what_unpacks_to_nothing_is_held_to_the_limit_too(serve: Callable[..., Client]) -> None:
+    client = serve(MAX_UPLOAD_BYTES=4000)
+    first, item = b'{"rubric": "helpfulness", "judge": "simulated"}', b'{"id": "1", "output": "Yes."}'
+    whole, nothing = gzip.compress(first + b"\n" + item), gzip.compress(b"")
+    headers = {"Content-Type": "application/jsonl", "Content-Encoding": "gzip"}
+    sent = [client.send("POST", "/v1/runs/upload", whole + nothing * count, headers) for count in (100, 300)]
+    assert [one.status for one in sent] == [202, 413]
 
 
 @pytest.mark.parametrize("named", ["br", "zstd", "deflate", "gzip, gzip", "compress", "utf-8"])

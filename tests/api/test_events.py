@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from api.feed import MOST_STREAMS
+from api.feed import MOST_OF_ONE, Feed
+from judge import Judge, logs
 from judge.client import Client as Typed
 from judge.client import ServiceError
 from judge.events import Event, events_of
 from judge.grades import Grade
 from judge.keys import Scope
+from judge.session import Session
+from judge.sessions import Sessions
 from judge.store import open_store
+from judge.store.endings import Mark
 from tests.api.conftest import JSON, Client, running
 from tests.api.test_access import ask
 from tests.api.test_runs import body, ended, judges, submit
@@ -27,6 +31,7 @@ from tests.api.test_runs import body, ended, judges, submit
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from judge.store.store import Store
     from tests.conftest import Stub
 
 
@@ -164,7 +169,7 @@ def test_streams_are_bounded_and_give_their_room_back(
         return one.recv(12)
 
     with ExitStack() as several:
-        assert {opened(several) for _ in range(MOST_STREAMS)} == {b"HTTP/1.1 200"}
+        assert {opened(several) for _ in range(MOST_OF_ONE)} == {b"HTTP/1.1 200"}
         refused = client.get(f"/v1/runs/{run}/events")
         assert (refused.status, refused.json["type"]) == (429, "urn:judge:problem:overloaded")
         assert int(refused.headers["Retry-After"]) > 0
@@ -174,6 +179,33 @@ def test_streams_are_bounded_and_give_their_room_back(
         while opened(several) != b"HTTP/1.1 200":
             assert time.monotonic() < until, "no room was given back"
             time.sleep(0.1)
+
+
+def test_what_serves_all_is_logged_as_nobodys(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str | None] = []
+    opened, marks = Session.open, store.endings.marks
+
+    async def opening(*told: Any, **how: Any) -> Session:
+        seen.append(logs.request_id.get())
+        return await opened(*told, **how)
+
+    def asked(*told: Any) -> Any:
+        seen.append(logs.request_id.get())
+        return marks(*told)
+
+    async def followed() -> None:
+        logs.request_id.set("of the first")
+        monkeypatch.setattr(Session, "open", opening)
+        sessions, feed = Sessions(store), Feed()
+        await sessions.get(Judge.load("simulated"), 1)
+        await sessions.close()
+        monkeypatch.setattr(store.endings, "marks", asked)
+        with feed.watch(store, "0" * 12, Mark(1, "running", None, None, 0)) as watch:
+            assert await watch.changed(10)
+        await feed.close()
+
+    asyncio.run(followed())
+    assert (len(seen) > 1, set(seen)) == (True, {None})
 
 
 def test_ids_that_no_event_has_are_refused(service: Client) -> None:

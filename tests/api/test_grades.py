@@ -198,6 +198,24 @@ def test_a_judge_that_refuses_its_key_pauses(serve: Any, stub: Any, local_judge:
     assert client.grades(["Fine."], judge="simulated").status == 200
 
 
+def test_so_many_are_graded_at_once_and_one_more_later(
+    serve: Any, stub: Any, local_judge: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.app.MOST_OF_ONE", 1)
+    judge = stub()
+    client = serve(JUDGES_DIR=local_judge(judge.base_url))
+    assert client.grades(["How to ask."], judge="local").status == 200
+    judge.behave("hang")
+    with ThreadPoolExecutor(1) as aside:
+        asked = aside.submit(client.grades, ["Waits."], judge="local", deadline_s=4)
+        until = time.monotonic() + 4
+        while (refused := client.grades(["One more."])).status != 429:
+            assert time.monotonic() < until
+        assert int(refused.headers["Retry-After"]) > 0
+        assert asked.result().status == 200
+    assert client.grades(["One more."]).status == 200
+
+
 def test_a_judge_that_cannot_be_set_up_is_tried_again(serve: Any, stub: Any, local_judge: Any) -> None:
     judge = stub()
     client = serve(JUDGES_DIR=local_judge(judge.base_url))

@@ -131,6 +131,21 @@ def test_bodies_that_are_not_requests(service: Any, name: str) -> None:
     assert "this" not in sys.modules
 
 
+@pytest.mark.parametrize(
+    ("path", "headers", "faults"),
+    [
+        ("/v1/runs?limit=0&after=x", {}, [{"parameter": "after"}, {"parameter": "limit"}]),
+        ("/v1/runs/latest", {}, [{"parameter": "run"}]),
+        (f"/v1/runs/{'0' * 12}/events", {"Last-Event-ID": "x"}, [{"header": "Last-Event-ID"}]),
+    ],
+)
+def test_what_is_no_part_of_the_body_is_not_pointed_to_in_it(
+    service: Any, path: str, headers: dict[str, str], faults: list[dict[str, str]]
+) -> None:
+    problem = refused(service.send("GET", path, None, headers), 422)
+    assert [{name: text for name, text in one.items() if name != "detail"} for one in problem["errors"]] == faults
+
+
 def test_every_fault_is_listed(service: Any) -> None:
     problem = refused(post(service, body(samples=0, items=[{"id": ""}])), 422)
     assert sorted(fault["pointer"] for fault in problem["errors"]) == ["/items/0/id", "/items/0/output", "/samples"]

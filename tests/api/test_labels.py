@@ -54,9 +54,9 @@ def test_labels_are_added_revised_and_listed(service: Client) -> None:
     told = service.get("/v1/label-sets/team").json
     assert (told["labels"], told["items"], told["annotators"]) == (13, 6, 2)
     assert told in service.get("/v1/label-sets").json["data"]
-    pages, after = [], -1
+    pages, after = [], ""
     while after is not None:
-        page = service.get(f"/v1/label-sets/team/labels?limit=5&after={after}").json
+        page = service.get(f"/v1/label-sets/team/labels?limit=5{after and f'&after={after}'}").json
         pages.append(page["data"])
         after = page["next"]
         assert page["has_more"] == (after is not None)
@@ -66,6 +66,29 @@ def test_labels_are_added_revised_and_listed(service: Client) -> None:
     assert found["i2", "clear", "ann"]["value"] == 3
     unsure = found["i5", "right", "ann"]
     assert (unsure["outcome"], unsure["reason"], unsure["group"]) == ("abstained", "It is cut off.", "D1")
+
+
+def test_labels_that_are_added_meanwhile_move_no_other(service: Client) -> None:
+    said = [{"item": f"p{n}", "annotator": f"é{n}", "score": 1 + n % 5} for n in range(4)]
+    assert counts(add(service, "paged", said, rubric="helpfulness")) == (4, 0, 0, 0)
+    first = service.get("/v1/label-sets/paged/labels?limit=2").json
+    before = [{"item": "a0", "annotator": "ann", "score": 2}, {**said[0], "score": 5}]
+    assert counts(add(service, "paged", before, rubric="helpfulness")) == (1, 1, 0, 0)
+    rest = service.get(f"/v1/label-sets/paged/labels?limit=2&after={first['next']}").json
+    assert [one["item"] for one in first["data"] + rest["data"]] == ["p0", "p1", "p2", "p3"]
+    assert (rest["has_more"], rest["next"]) == (False, None)
+    for cursor in ("99", "WzEsMiwzXQ==", "WyJcdTAwMDAiLCJiIiwiYyJd", "%C3%A9", "W10="):
+        refused = service.get(f"/v1/label-sets/paged/labels?after={cursor}")
+        assert (refused.status, refused.json["errors"][0]["parameter"]) == (422, "after"), cursor
+
+
+def test_sets_come_in_pages(service: Client) -> None:
+    for name in ("page-a", "page-b", "page-c"):
+        add(service, name, [{"item": "a", "score": 5}], rubric="helpfulness")
+    first = service.get("/v1/label-sets?limit=2").json
+    assert ([one["name"] for one in first["data"]], first["has_more"]) == (["page-c", "page-b"], True)
+    assert service.get("/v1/label-sets?limit=1&after=page-b").json["data"][0]["name"] == "page-a"
+    assert service.get("/v1/label-sets?after=none").json["type"] == "urn:judge:problem:no-such-label-set"
 
 
 def test_a_rubric_stands_in_for_a_run(service: Client) -> None:

@@ -19,6 +19,24 @@ def test_the_reference_is_that_of_this_service() -> None:
             assert f"### {method.upper()} {path}\n" in PAGE.read_text("utf-8")
 
 
+def test_answers_are_described_with_their_headers() -> None:
+    paths = create_app("sqlite://").openapi()["paths"]
+    for methods in paths.values():
+        for operation in methods.values():
+            assert all("X-Request-ID" in one["headers"] for one in operation["responses"].values())
+    for path in ("/v1/rubrics", "/v1/judges", "/v1/calibrations"):
+        assert "Location" in paths[path]["post"]["responses"]["201"]["headers"]
+        assert {"400", "413", "415"} <= set(paths[path]["post"]["responses"])
+    for path in ("/v1/runs", "/v1/runs/upload"):
+        told = paths[path]["post"]["responses"]
+        assert {"RateLimit", "RateLimit-Policy", "Retry-After"} <= set(told["429"]["headers"])
+        assert all("Retry-After" in told[status]["headers"] for status in ("409", "503"))
+        assert "402" in told
+    summary = paths["/v1/runs/{run}/summary"]["get"]["responses"]["200"]["content"]["application/json"]
+    assert summary["schema"] == {"$ref": "#/components/schemas/RunSummary"}
+    assert "4,096" in PAGE.read_text("utf-8")
+
+
 def test_its_links_lead_somewhere() -> None:
     text = PAGE.read_text("utf-8")
     headings = {heading.lower() for heading in re.findall(r"^#+ (\S+)$", text, re.MULTILINE)}

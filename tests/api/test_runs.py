@@ -5,17 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import update
 
+from api.routes import results
 from judge import Rubric
+from judge.owner import this_process
 from judge.rescoring import rescore
-from judge.store import open_store
-from tests.api.conftest import JSON, Client, Reply
+from judge.store import open_store, tables
+from tests.api.conftest import JSON, Client, Reply, running
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -240,6 +244,57 @@ def test_what_cannot_be_graded_is_refused_by_its_place(service: Client, fields: 
     assert refused.status == 422
     assert refused.json["errors"][0]["pointer"] == pointer
     assert [one["id"] for one in service.get("/v1/runs").json["data"]] == before
+
+
+def test_what_another_process_is_making_may_be_submitted_later(
+    serve: Callable[..., Client], database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("judge.worker.MAKING_S", 0)
+    client = serve()
+    ended(client, submit(client, body(1, "busy")).json["id"])
+    with open_store(database_url) as store:
+        loading = update(tables.run).values(state="loading", owner=this_process())
+        store.change(lambda connection, _: connection.execute(loading))
+    busy = submit(client, body(1, "busy"))
+    assert (busy.status, busy.json["type"]) == (409, "urn:judge:problem:run-busy")
+    assert int(busy.headers["Retry-After"]) > 0
+
+
+def test_a_run_whose_judge_is_gone_says_so_where_no_judge_is_named(
+    database_url: str, stub: Callable[..., Stub], tmp_path: Path
+) -> None:
+    settings = {"DATABASE_URL": database_url, "KEYLESS": 1}
+    with running(**settings, JUDGES_DIR=judges(tmp_path / "judges", stub())) as client:
+        run = submit(client, body(1, "gone", judge="local")).json["id"]
+        ended(client, run)
+    with running(**settings) as client:
+        refused = client.send("POST", f"/v1/runs/{run}/resume", "{}", JSON)
+    assert (refused.status, refused.json["type"]) == (422, "urn:judge:problem:judge-setup")
+    assert (refused.json["errors"], "local" in refused.json["detail"]) == ([], True)
+
+
+def test_a_file_that_cannot_be_written_here_is_said_to_be(service: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = submit(service, body(1, "no parquet")).json["id"]
+    ended(service, run)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    refused = service.get(f"/v1/runs/{run}/export?format=parquet")
+    assert (refused.status, refused.json["type"]) == (501, "urn:judge:problem:not-installed")
+    assert service.get(f"/v1/runs/{run}/export?format=csv").status == 200
+
+
+def test_an_export_goes_out_in_large_pieces(
+    serve: Callable[..., Client], database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve()
+    run = submit(client, body(9, "pieces")).json["id"]
+    ended(client, run)
+    with open_store(database_url) as store:
+        (info,) = store.ask(store.results.runs, run)
+        whole = b"".join(results.lines(store, info))
+        monkeypatch.setattr(results, "CHUNK_BYTES", len(whole) // 3)
+        pieces = list(results.lines(store, info))
+    assert client.get(f"/v1/runs/{run}/export").raw == whole == b"".join(pieces)
+    assert (whole.count(b"\n"), len(pieces)) == (9, 3)
 
 
 def test_a_run_is_summed_up_and_exported(service: Client) -> None:

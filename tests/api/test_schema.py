@@ -60,6 +60,12 @@ include-method = "POST"
 exclude-path = "/v1/runs/upload"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "409", "422", "429"]
 
+# Where a page goes on is what the page before said, and no other text of its length.
+[[operations]]
+include-method = "GET"
+include-path = "/v1/label-sets/{{name}}/labels"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "422"]
+
 # The check takes a `Last-Event-ID` of 0 for one that fits the pattern, which it does not.
 [[operations]]
 include-path = "/v1/runs/{{run}}/events"

@@ -68,6 +68,8 @@ def test_what_is_not_there_is_a_problem(service: Any) -> None:
     assert [reply.status for reply in (missing, path, method)] == [404, 404, 405]
     assert missing.json["type"] == "urn:judge:problem:no-such-rubric"
     assert {reply.json["type"] for reply in (path, method)} == {"about:blank"}
+    assert "GET /openapi.json" in path.json["detail"]
+    assert "`Allow`" in method.json["detail"]
     assert method.headers["Allow"] == "POST"
     assert {reply.headers["Content-Type"] for reply in (missing, path, method)} == {"application/problem+json"}
 

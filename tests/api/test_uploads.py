@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import socket
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from api.lines import MOST_UPLOADS
+from api.lines import MOST_OF_ONE
+from judge import Judge
 from judge.keys import Scope
+from judge.shelf import Shelf
 from tests.api.conftest import Client, Reply
 from tests.api.test_runs import body, ended, submit
 
@@ -50,6 +54,19 @@ def test_more_items_than_a_request_may_hold(service: Client) -> None:
     accepted = upload(service, lines(FIRST | {"name": "many"}, items))
     assert (accepted.status, accepted.json["items"]) == (202, 20_001)
     service.send("POST", f"/v1/runs/{accepted.json['id']}/cancel")
+
+
+def test_the_store_is_not_asked_where_others_are_served(service: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, judge = [], Shelf.judge
+
+    def told(self: Shelf, ref: str) -> Judge | None:
+        asked.append(asyncio._get_running_loop())
+        return judge(self, ref)
+
+    monkeypatch.setattr(Shelf, "judge", told)
+    assert upload(service, lines(FIRST, [{"id": "1", "output": "aside"}])).status == 202
+    assert asked
+    assert set(asked) == {None}
 
 
 def test_a_dry_run_makes_nothing(service: Client) -> None:
@@ -141,9 +158,10 @@ def test_limits_of_items_and_bytes(serve: Callable[..., Client]) -> None:
     assert len(client.get("/v1/runs").json["data"]) == 1
 
 
-def half_sent(client: Client, raw: bytes) -> socket.socket:
+def half_sent(client: Client, raw: bytes, key: str = "") -> socket.socket:
     """A connection on which half of an upload was sent."""
     head = "POST /v1/runs/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/jsonl\r\n"
+    head += key and f"Authorization: Bearer {key}\r\n"
     connection = socket.create_connection(("127.0.0.1", client.port), timeout=20)
     connection.sendall(f"{head}Content-Length: {len(raw)}\r\n\r\n".encode() + raw[: len(raw) // 2])
     return connection
@@ -152,7 +170,7 @@ def half_sent(client: Client, raw: bytes) -> socket.socket:
 def test_a_connection_that_is_cut_leaves_nothing_and_gives_its_room_back(serve: Callable[..., Client]) -> None:
     client = serve()
     raw = lines(FIRST, [{"id": str(n), "output": "x" * 100} for n in range(1000)])
-    connections = [half_sent(client, raw) for _ in range(MOST_UPLOADS)]
+    connections = [half_sent(client, raw) for _ in range(MOST_OF_ONE)]
     until = time.monotonic() + 10
     while (refused := upload(client, raw)).status != 429:
         assert time.monotonic() < until, refused.status
@@ -163,6 +181,23 @@ def test_a_connection_that_is_cut_leaves_nothing_and_gives_its_room_back(serve: 
         assert time.monotonic() < until
         time.sleep(0.05)
     assert len(client.get("/v1/runs").json["data"]) == 1
+
+
+def test_one_tenant_keeps_no_other_out_and_none_waits_for_ever(
+    serve: Callable[..., Client], key: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.receiving.IDLE_S", 3)
+    client, ours, theirs = serve(KEYLESS=""), key(Scope.GRADE, tenant="ours"), key(Scope.GRADE, tenant="theirs")
+    raw = lines(FIRST, [{"id": str(n), "output": "x" * 100} for n in range(1000)])
+    with ExitStack() as several:
+        stuck = [several.enter_context(half_sent(client, raw, ours)) for _ in range(MOST_OF_ONE)]
+        until = time.monotonic() + 3
+        while (full := upload(client, raw, Authorization=f"Bearer {ours}")).status != 429:
+            assert time.monotonic() < until, full.status
+        assert upload(client, raw, Authorization=f"Bearer {theirs}").status == 202
+        told = {one.recv(64).partition(b"\r\n")[0] for one in stuck}
+    assert told == {b"HTTP/1.1 408 Request Timeout"}
+    assert upload(client, raw, Authorization=f"Bearer {ours}").status == 202
 
 
 def test_memory_does_not_grow_with_an_upload(serve: Callable[..., Client]) -> None:

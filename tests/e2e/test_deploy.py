@@ -25,9 +25,13 @@ import yaml
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
+from api import feed, lines
+from api.app import MOST_GRADING, MOST_OF_ONE
 from api.bodies import LARGEST_BYTES
 from api.envelopes import DEADLINE_S, LONGEST_DEADLINE_S
 from api.registering import LONGEST_CALL_S
+from api.routes import events
+from api.settings import ServiceSettings
 from judge import queue
 from judge.cli import COMMANDS
 from judge.client import Client
@@ -180,6 +184,9 @@ def test_containers_run_what_the_units_do() -> None:
     for name in ("serve", "worker"):
         assert services[name]["environment"]["JUDGE_DATABASE_URL"].startswith("postgresql://judge@postgres/")
         assert (services[name]["env_file"], services[name]["read_only"]) == (".env", True)
+        scratch = services[name]["environment"]["TMPDIR"]  # on disk: what is below /tmp is in memory
+        assert f"scratch:{scratch}" in services[name]["volumes"]
+        assert f"--group judge --mode 700 {scratch}" in (FILES / "Dockerfile").read_text("utf-8")
         assert not {"hostname", "network_mode", "pid"} & set(services[name])
     secret = services["postgres"]["environment"]["POSTGRES_PASSWORD"]
     assert re.fullmatch(r"\$\{PGPASSWORD:\?.+\}", secret)
@@ -217,7 +224,8 @@ def test_the_image_has_all_that_it_is_built_from(tmp_path: Path) -> None:
     version = re.match(r"python:3\.(\d+)-slim\n", last)
     assert version is not None
     assert int(version[1]) >= 11
-    assert ".[postgres]" in dockerfile
+    assert ".[postgres,parquet]" in dockerfile
+    assert PAGE.count("'.[postgres,parquet]'") == 2
 
 
 def test_every_setting_that_is_read_is_listed_and_no_other() -> None:
@@ -253,6 +261,12 @@ def test_the_figures_are_those_of_the_code() -> None:
     assert f"({DEADLINE_S:.0f} seconds unless they say so, at most {LONGEST_DEADLINE_S:.0f})" in words
     assert f"bodies of {LARGEST_BYTES // 2**20} MiB" in words
     assert f"At most {MOST_WANTED} runs of a tenant" in words
+    assert f"client_max_body_size {LARGEST_BYTES // 2**20}m;" in PAGE
+    assert f"client_max_body_size {ServiceSettings().max_upload_bytes // 2**30}g;" in PAGE
+    assert f"every {events.KEEPALIVE_S:.0f} seconds, and ends its streams after {events.LONGEST_S:.0f}" in words
+    uploads, streams, grading = lines.MOST_UPLOADS, feed.MOST_STREAMS, MOST_GRADING
+    assert (uploads, streams, grading) == (2 * lines.MOST_OF_ONE, 2 * feed.MOST_OF_ONE, 2 * MOST_OF_ONE)
+    assert f"receives {uploads} uploads, has {streams} streams of events open and is at work on {grading} req" in words
     worker_s, serve_s = (unit(name)["Service"]["TimeoutStopSec"] for name in (WORKER, SERVE))
     assert f"the units have {worker_s} seconds for a worker and {int(serve_s):,} for a service" in words
     assert f"`timeout_s` above {LONGEST_CALL_S:.0f}, the most that one made through the API may have" in words

@@ -147,8 +147,8 @@ def refuse_other(store: Store, label_set: str, rubric: Rubric) -> None:
     asked = store.ask(store.labels.asked_hash, label_set)
     if asked is not None and asked != rubric.asked_hash:
         raise InputError(
-            f"the label set {label_set} answers other questions than {rubric.name}; import these labels under another "
-            "name with: judge labels import FILE --name NAME"
+            f"the label set {label_set} answers other questions than {rubric.name}; add these labels to a set "
+            "of another name"
         )
 
 
