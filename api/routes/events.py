@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.desk import ToRead
 from api.errors import Refused
-from api.feed import Feed
+from api.feed import POLL_S, Feed
 from api.openapi import problems
 from api.problems import ACCESS, INVALID_REQUEST, NO_SUCH_RUN, OTHER_CALIBRATION, OVERLOADED, STORE_UNAVAILABLE
 from api.rooms import Room
@@ -181,7 +181,9 @@ async def _events(
                         yield _event("grade", grade, told)
                     if not page:  # what ended since is open again
                         told = replace(told, ending=mark.endings)
-                if _over(mark):
+                if _over(mark) and mark.state != "done" and (newest := await _newest(store, info.id)) != mark:
+                    watch.tell(newest)
+                elif _over(mark):
                     status = await asyncio.to_thread(_status, store, info.id)
                     if status.ended:
                         yield _event("end", status, replace(told, turn=mark.turn, state=status.status))
@@ -190,6 +192,13 @@ async def _events(
                     yield KEEPALIVE_COMMENT
         except (StoreError, Refused) as error:  # the reader comes again, and is told then
             log.error("run %s: its events end: %s", info.id, error)
+
+
+async def _newest(store: Store, run: str) -> Mark | None:
+    """How far a run is a moment later: of one that was stopped, the grade of the last answer comes after the answer."""
+    await asyncio.sleep(POLL_S)
+    marks: dict[str, Mark] = await asyncio.to_thread(store.ask, store.endings.marks, [run])
+    return marks.get(run)
 
 
 def _status(store: Store, run: str) -> RunStatus:

@@ -9,10 +9,16 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, select, update
 
 from judge.grades import Grade
+from judge.ledger import CallState, now
 from judge.owner import is_dead
 from judge.store import results
 from judge.store.results import RunHead
-from judge.store.tables import run, run_item, submission
+from judge.store.tables import call, run, run_item, submission
+from judge.store.wishes import Wish
+
+STOPPED = (Wish.PAUSED, Wish.CANCELLED)
+#: No call is awaited for longer.
+LONGEST_CALL_S = 660.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +30,8 @@ class Mark:
     endings
         How often an item of it has ended: of one that was graded again each time counts.
     state, wish, owner
-        Of the run, of its submission, and the live process that is at work on it; None where there is none.
+        Of the run, of its submission, and the live process that is at work on it; None where there is none. One that
+        awaits an answer for a run that was stopped is at work on it.
     turn
         How often it was submitted; 0 for a run that nobody submitted.
     """
@@ -55,8 +62,17 @@ def marks(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[str, 
     found = {}
     for row in connection.execute(wanted):
         owner = None if row.owner is None or is_dead(row.owner) else row.owner
+        if owner is None and row.wish in STOPPED:
+            owner = _awaiting(connection, tenant, row.id)
         found[row.id] = Mark(row.endings, row.state, row.wish, owner, 0 if row.turn is None else row.turn + 1)
     return found
+
+
+def _awaiting(connection: Connection, tenant: str, run_id: str) -> str | None:
+    """A live process that awaits an answer for a run."""
+    sent = select(call.c.owner).where(call.c.tenant == tenant, call.c.run == run_id, call.c.state == CallState.SENT)
+    awaited = sent.where(call.c.batch.is_(None), call.c.sent_at > now() - LONGEST_CALL_S).distinct()
+    return next((owner for owner in connection.execute(awaited).scalars() if not is_dead(owner)), None)
 
 
 def after(connection: Connection, tenant: str, info: RunHead, ending: int, limit: int) -> list[tuple[int, Grade]]:
