@@ -52,8 +52,6 @@ TRANSFER_S = 900.0
 CREATE_ATTEMPTS, FIRST_BACKOFF_S = 4, 1.0
 #: The causes of calls that a batch brought no answer to.
 MISSING, UNREADABLE = "batch_line_missing", "batch_unreadable"
-#: Refusals of a batch after which another try may be made, as of 500 and above.
-PASSING_STATUS = frozenset({408, 409, 425, 429})
 KEY_CHARACTERS = 48
 LATER = "start the same command or request again: nothing is lost"
 INSTEAD = "mend it, then start the same command or request again, or ask live, without a batch: nothing is lost"
@@ -280,7 +278,7 @@ class Batching:
                 failure, unsure = str(never), False
             except Rejected as refusal:
                 failure, unsure, named_s = str(refusal), refusal.status >= 500, refusal.retry_after_s
-                if refusal.status < 500 and refusal.status not in PASSING_STATUS:
+                if not refusal.passes:
                     break
             except (AnswerLost, Unreadable, TimeoutError) as loss:
                 failure = str(loss) or "no answer came in time"
@@ -312,6 +310,7 @@ class Batching:
             if age_s > max(self._window_s, WINDOW_S) + GRACE_S:
                 lost = [_unanswered(one, CallState.LOST, UNREADABLE) for one in await self._outstanding(batch.id)]
                 await self._end(batch, lost)
+                await self._forget(batch.provider_id)
             return
         if ended is None:
             return
@@ -393,7 +392,7 @@ class Batching:
     # The store, which is not waited for on the loop.
 
     async def _told(self, query: Callable[..., T], *of: object) -> T:
-        return await asyncio.to_thread(self._store.ask, query, *of)
+        return await self._store.asked(query, *of)
 
     async def _changed(self, operation: Callable[..., T], *by: object) -> T:
         return await asyncio.to_thread(self._store.change, operation, *by)

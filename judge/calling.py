@@ -39,8 +39,8 @@ from judge.verdicts import Outcome
 
 #: How often to look for an answer that another process asked for, and for what others give back.
 POLL_S = 0.5
-#: What ends without our doing: an equal call, and calls that may give something back to a budget.
-WAITED_FOR = frozenset({Claimed.ELSEWHERE, Claimed.HANDED_OVER, Claimed.RESERVED})
+#: What ends soon without our doing: an equal call, and calls that may give something back to a budget.
+WAITED_FOR = frozenset({Claimed.ELSEWHERE, Claimed.RESERVED})
 #: A run whose calls others have in flight is looked at again after this long.
 LATER_S = 60.0
 #: Prompt and answer do not fit into the model's context, whether it says so before or in mid-answer.
@@ -180,7 +180,8 @@ class Caller:
 
         No slot is held, and no turn of a rate is taken.
         """
-        while held.claimed in WAITED_FOR and not call.deadline.passed(self.endpoint.response_s):
+        waited_for = WAITED_FOR if self._ledger.of_run else WAITED_FOR | {Claimed.HANDED_OVER}
+        while held.claimed in waited_for and not call.deadline.passed(self.endpoint.response_s):
             twin = self._ledger.in_flight(call.key)
             await (self._rest(POLL_S) if twin is None else self._resting(twin.wait))
             held = await self._claim(call, looks=True)
@@ -406,7 +407,7 @@ class Caller:
         broke = refusal.cause == "out_of_money"
         if broke or status == KEY_REFUSED:
             told = f"the judge {'is out of money' if broke else 'refused the key'} ({refusal})"
-            raise self.endpoint.open_breaker(told)
+            raise Unaskable(str(self.endpoint.open_breaker(told)))
         if status in BARRED and not asked:
             told = f"{BARRED[status]} ({refusal})"
             # A mistyped address and a mistyped model look alike.
@@ -430,8 +431,7 @@ class Caller:
         return Again(failure.cause, str(failure), wait_s)
 
     def _retried(self, state: RetryCallState) -> None:
-        assert state.outcome is not None
-        failure = state.outcome.exception()
+        failure = state.outcome and state.outcome.exception()
         if isinstance(failure, Again):
             self._observer.retried(self._judge, failure.cause)
 

@@ -74,8 +74,8 @@ class Paused(JudgeError):
 
 
 class BudgetUsedUp(Paused):
-    """A budget has no room for the next call, and nothing is in flight that could give something back."""
+    """A budget has no room for the next call, and nothing in flight gives enough back in time."""
 
 
 class Unaskable(Paused):
-    """This judge cannot be asked as it is described: its model is not there, or barred. Others of its server can be."""
+    """This judge cannot be asked as it is: the key is refused or out of money, or the model is not there, or barred."""

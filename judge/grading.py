@@ -107,8 +107,8 @@ class Grader:
     async def grade(self, item: Item, deadline: Deadline | None = None) -> Graded:
         """The grade of one item, within its own deadline or one that is shared.
 
-        Raises Paused, StoreError, RubricError, or InputError for images that the judge does not take; anything else
-        is an outcome in the grade.
+        Raises Paused, Waiting, StoreError, RubricError, or InputError for images that the judge does not take;
+        anything else is an outcome in the grade.
         """
         deadline = deadline or Deadline(self._deadline_s)
         plan = self._plan if item.own_rubric is None else self._own(item.own_rubric)

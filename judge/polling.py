@@ -32,9 +32,9 @@ class Polling:
         self._woken, self._closing = asyncio.Event(), False
         self._looking = asyncio.create_task(self._go())
 
-    def wake(self, tenant: str) -> None:
-        """Looks at once, also at what was to be tried later."""
-        self._later = {key: until for key, until in self._later.items() if key[0] != tenant}
+    def wake(self, tenant: str, run: str) -> None:
+        """Looks at once, at this run also where it was to be tried later."""
+        self._later.pop((tenant, run), None)
         self._woken.set()
 
     async def close(self) -> None:

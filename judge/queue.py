@@ -26,7 +26,7 @@ from psycopg.errors import ForeignKeyViolation, RaiseException
 from psycopg_pool import AsyncConnectionPool
 
 from judge.errors import StoreError
-from judge.store.jobs import QUEUE, SILENCE_S, TASK
+from judge.store.jobs import EPOCH, QUEUE, SILENCE_S, TASK
 from judge.store.postgres import IDLE_IN_TRANSACTION
 from judge.store.store import Store
 from judge.worker import Worker
@@ -74,7 +74,7 @@ class Queue:
         self._closing = asyncio.Event()
         self._tasks = [asyncio.create_task(self._go()), asyncio.create_task(self._look())]
 
-    def wake(self, _: str) -> None:
+    def wake(self, tenant: str, run: str) -> None:
         """Nothing: the database tells all processes."""
 
     async def close(self) -> None:
@@ -300,7 +300,8 @@ class _Again(BaseRetryStrategy):
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
         """No job is given up: what ends a run stands in its submission."""
         seconds = exception.seconds if isinstance(exception, Later) else FAILED_S
-        return RetryDecision(retry_at=datetime.now(UTC) + timedelta(seconds=seconds))
+        turn = EPOCH - int(time.time() + seconds)  # behind what was wanted until then
+        return RetryDecision(retry_at=datetime.now(UTC) + timedelta(seconds=seconds), priority=turn)
 
 
 async def _bounded(connection: AsyncConnection) -> None:

@@ -21,7 +21,7 @@ from judge.batching import Batching
 from judge.calling import Caller
 from judge.costs import Budget
 from judge.datasets import Dataset, Scan
-from judge.errors import BudgetUsedUp, JudgeError, StoreError
+from judge.errors import BudgetUsedUp, JudgeError, StoreError, Waiting
 from judge.forecast import to_finish
 from judge.grades import Graded
 from judge.grading import Grader, refuse_pairs
@@ -155,6 +155,7 @@ class Run:
         self.progress = Progress(self.items)
         self.stopped: str | None = None
         self._trouble: BaseException | None = None
+        self._waiting: Waiting | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
 
@@ -272,8 +273,8 @@ class Run:
             batch = self._options.mode == "batch"
             left = await asyncio.to_thread(to_finish, self._store, self._session, self._rubric, self.id, batch)
             raise BudgetUsedUp(f"{self._trouble}; {left}")
-        if self._trouble is not None:
-            raise self._trouble
+        if (trouble := self._trouble or self._waiting) is not None:
+            raise trouble
 
     async def take_back(self) -> None:
         """Takes back what the provider has not answered of batches, and keeps what it has. Raises Waiting, Paused."""
@@ -283,7 +284,7 @@ class Run:
         if self._batching is not None:
             await self._batching.execute(self._items, patient, swept)
         elif self._caller is not None:
-            self._ledger.batched = await asyncio.to_thread(self._store.ask, self._store.batches.has_any, self.id)
+            self._ledger.batched = await self._store.asked(self._store.batches.has_any, self.id)
 
     async def _items(self) -> AsyncIterator[Item]:
         async for _, _, item in self._open_items():
@@ -360,6 +361,9 @@ class Run:
         self._room.set()
         error = None if task.cancelled() else task.exception()
         if error is None:
+            return
+        if isinstance(error, Waiting):  # for this item: the others can be graded meanwhile
+            self._waiting = error
             return
         self._trouble = self._trouble or error
         # What is no error of ours may hold anything.

@@ -59,7 +59,7 @@ class Worker:
     shelf
         What the tenant may name.
     wake
-        Called when something more is wanted, with the tenant.
+        Called when something more is wanted of a run, with the tenant and the run.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Worker:
         store: Store,
         sessions: Sessions,
         shelf: Shelf,
-        wake: Callable[[str], None],
+        wake: Callable[[str, str], None],
     ) -> None:
         self.store, self.sessions, self.shelf = store, sessions, shelf
         self._wake = wake
@@ -104,7 +104,7 @@ class Worker:
             run_id = await self._made(dataset, rubric, session, options, by)
         finally:
             self._submitting -= 1
-        self._wake(self.store.tenant)
+        self._wake(self.store.tenant, run_id)
         return run_id
 
     async def _made(self, dataset: Given, rubric: Rubric, session: Session, options: Options, by: str | None) -> str:
@@ -144,13 +144,13 @@ class Worker:
     async def resume(self, run_id: str, judge: str, options: Options) -> None:
         """Wants a run graded that is there, with these options."""
         await self._changed(self.store.submissions.add, run_id, judge, asdict(options))
-        self._wake(self.store.tenant)
+        self._wake(self.store.tenant, run_id)
 
     async def cancel(self, run_id: str) -> bool:
         """Sends no more calls for a run; what is under way is still awaited and kept. False where it is not wanted."""
         settled: bool = await self._changed(self.store.submissions.settle, run_id, Wish.CANCELLED)
         _stop(self._active.get(run_id, ()), "it was cancelled")
-        self._wake(self.store.tenant)  # the provider may have a batch of it
+        self._wake(self.store.tenant, run_id)  # the provider may have a batch of it
         return settled
 
     async def grade(self, run_id: str, chunk: int | None = None, shared: bool = False) -> float | None:

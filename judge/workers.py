@@ -17,8 +17,8 @@ from judge.worker import Worker
 class Supply(Protocol):
     """Brings workers their work."""
 
-    def wake(self, tenant: str) -> None:
-        """A tenant wants something more."""
+    def wake(self, tenant: str, run: str) -> None:
+        """A tenant wants something of a run."""
 
     async def close(self) -> None:
         """Brings nothing more, and waits for what was brought."""
@@ -73,6 +73,6 @@ class Workers:
         for worker in self._workers.values():
             await worker.sessions.close()
 
-    def _wake(self, tenant: str) -> None:
+    def _wake(self, tenant: str, run: str) -> None:
         if self._supply is not None:
-            self._supply.wake(tenant)
+            self._supply.wake(tenant, run)

@@ -53,6 +53,8 @@ _CLAIMED = (
     select(call.c.key, call.c.attempt, call.c.paid_by, call.c.sent_at, call.c.reserved_usd)
     .where(call.c.tenant == bindparam("tenant"), call.c.key.in_(bindparam("keys", expanding=True)))
     .where(call.c.state.in_((CallState.SENT, CallState.LOST)))
+    .order_by(call.c.key, call.c.attempt)
+    .with_for_update()
 )
 
 

@@ -18,6 +18,8 @@ from judge.store.tables import call, run
 
 #: Why a call of a batch that the provider never had was rejected: it may be sent in another.
 NOT_CREATED = "batch_not_created"
+#: Batches take a day at most, and are looked at for an hour more. One that nobody looks at keeps nobody waiting.
+LONGEST_BATCH_S = 26 * 3600.0
 
 _KNOWN = (call.c.key, call.c.attempt, call.c.state, call.c.usable, call.c.owner, call.c.raw, call.c.batch, call.c.cause)
 _EARLIER = (
@@ -108,7 +110,7 @@ def settle_for(tenant: str, purses: Purses) -> Callable[[Connection, Sequence[tu
         by_budgets = purses.kept_back(connection, [one for one, _ in settlements])
         connection.execute(_SETTLE, [_settled(tenant, one) for one, _ in settlements])
         if kept_back:
-            places = [{"b_tenant": tenant, "b_run": id_, "b_usd": usd} for id_, usd in kept_back.items()]
+            places = [{"b_tenant": tenant, "b_run": id_, "b_usd": usd} for id_, usd in sorted(kept_back.items())]
             connection.execute(_GIVE_BACK, places)
         budgets.give_back(connection, by_budgets)
 
@@ -214,10 +216,13 @@ def _earlier(connection: Connection, tenant: str, claims: Sequence[Claim]) -> di
 def _is_orphan(row: Row[Any], wish: Claim) -> bool:
     """Whether a call's process has ended, or is silent for too long to be awaited.
 
-    A silent one may only be frozen: an answer that it brings after all is kept. One to a call of a batch can come yet.
+    A silent one may only be frozen: an answer that it brings after all is kept. One to a call of a batch can come for
+    as long as providers take.
     """
-    if row.state != CallState.SENT or row.batch is not None:
+    if row.state != CallState.SENT:
         return False
+    if row.batch is not None:
+        return bool(row.sent_at < now() - LONGEST_BATCH_S)
     return row.sent_at < wish.silent_before or is_dead(row.owner)
 
 

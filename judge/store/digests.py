@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, case, delete, func, literal_column, select
+from sqlalchemy import Connection, and_, case, delete, func, literal_column, select, text
 
 from judge.grades import OVERALL
 from judge.sections import Sum, added, section_sums
 from judge.store.conflicts import ignoring
 from judge.store.figures import scores
-from judge.store.tables import digest, grade, run_item
+from judge.store.tables import REOPENED, digest, grade, run_item
 from judge.store.verdicts import LATEST, stored_rubric
 from judge.verdicts import Outcome
 from rubrics import Rubric
@@ -65,7 +65,7 @@ class Many(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What items of a run came to that have ended, each in its newest revision.
+    """What items of a run came to that have ended, each in its newest revision; of open ones, what was done before.
 
     Attributes
     ----------
@@ -84,15 +84,22 @@ class Digest:
     reused: int = 0
     sections: tuple[Sum, ...] = ()
 
-    def __add__(self, other: Digest) -> Digest:
-        grades = dict(self.grades)
-        for alike, many in other.grades.items():
-            known = grades.get(alike)
-            if known is not None:
-                many = Many(known.n + many.n, known.low + many.low, known.high + many.high)
-            grades[alike] = many
-        sections = added(self.sections, other.sections)
-        return Digest(grades, self.items + other.items, self.reused + other.reused, sections)
+    @classmethod
+    def over(cls, parts: Iterable[Digest]) -> Digest:
+        """The sum of digests of other items each."""
+        grades: dict[Alike, Many] = {}
+        items: Counter[tuple[str, str | None]] = Counter()
+        reused, sections = 0, tuple[Sum, ...]()
+        for part in parts:
+            for alike, many in part.grades.items():
+                known = grades.get(alike)
+                if known is not None:
+                    many = Many(known.n + many.n, known.low + many.low, known.high + many.high)
+                grades[alike] = many
+            items.update(part.items)
+            reused += part.reused
+            sections = added(sections, part.sections)
+        return cls(grades, items, reused, sections)
 
     def count(self, state: str) -> int:
         """Items in a state."""
@@ -161,12 +168,10 @@ def of_run(connection: Connection, tenant: str, run_id: str, items: int, rubric:
     """What a run of so many items by a rubric came to so far."""
     stored = select(digest.c.block, digest.c.body).where(digest.c.tenant == tenant, digest.c.run == run_id)
     sealed = {row.block: row.body for row in connection.execute(stored)}
-    found = Digest()
-    for body in sealed.values():
-        found += Digest.loads(body)
-    for first, last in _gaps(sealed, items):
-        found += _read(connection, tenant, run_id, rubric, first, last)
-    return found
+    gaps = _gaps(sealed, items)
+    read = (_read(connection, tenant, run_id, rubric, first, last) for first, last in gaps)
+    reopened = _reopened(connection, tenant, run_id)
+    return Digest.over([*map(Digest.loads, sealed.values()), *read, reopened])
 
 
 def progress(connection: Connection, tenant: str, run_id: str, items: int) -> tuple[int, int]:
@@ -210,6 +215,14 @@ def forget(connection: Connection, tenant: str, run_id: str) -> None:
     )
     here = (digest.c.tenant == tenant, digest.c.run == run_id)
     connection.execute(delete(digest).where(*here, digest.c.block.in_(reopened)))
+
+
+def _reopened(connection: Connection, tenant: str, run_id: str) -> Digest:
+    """What was done for items that are open again: answers that were there already, and models that answered."""
+    here = (run_item.c.tenant == tenant, run_item.c.run == run_id, text(REOPENED))
+    done = select(run_item.c.model, func.count(), func.sum(run_item.c.reused)).where(*here).group_by(run_item.c.model)
+    rows = connection.execute(done).all()
+    return Digest({}, Counter({("open", row[0]): row[1] for row in rows}), sum(row[2] for row in rows))
 
 
 def _gaps(sealed: Iterable[int], items: int) -> Iterator[tuple[int, int]]:

@@ -40,6 +40,7 @@ _CHUNKS = "SELECT seq / :size AS chunk FROM run_item WHERE tenant = :tenant AND 
 _EVERY = text(_ENQUEUE.format(priority=_PRIORITY, chunks=_CHUNKS.format(which="")))
 _OPEN = text(_ENQUEUE.format(priority=_PRIORITY, chunks=_CHUNKS.format(which="AND state = 'open'")))
 _WHOLE = text(_ENQUEUE.format(priority=_PRIORITY, chunks="SELECT CAST(NULL AS integer) AS chunk"))
+_HASTEN = text("UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE lock = :alone AND status = 'todo'")
 _ALIVE = text(
     "SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => :silence)"
 )
@@ -65,10 +66,23 @@ def enqueue(connection: Connection, tenant: str, run_id: str, options: dict[str,
         "alone": None,
     }
     if options.get("mode") == "batch" or batches.of_run(connection, tenant, run_id):
-        connection.execute(_WHOLE, what | {"alone": f"{tenant}:{run_id}"})
+        if not hasten(connection, tenant, run_id):
+            connection.execute(_WHOLE, what | {"alone": _alone(tenant, run_id)})
     else:
         again = options.get("resend_lost") or options.get("retry_failed")
         connection.execute(_EVERY if again else _OPEN, what | {"size": CHUNK_ITEMS})
+
+
+def hasten(connection: Connection, tenant: str, run_id: str) -> bool:
+    """Has the job for a whole run done now that was to be done later. False where there is none."""
+    if connection.dialect.name != "postgresql":
+        return False
+    return connection.execute(_HASTEN, {"alone": _alone(tenant, run_id)}).rowcount > 0
+
+
+def _alone(tenant: str, run_id: str) -> str:
+    """The lock of the jobs for a whole run."""
+    return f"{tenant}:{run_id}"
 
 
 def enqueue_missing(connection: Connection, tenant: str) -> list[tuple[str, str]]:

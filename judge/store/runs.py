@@ -271,9 +271,12 @@ def release(connection: Connection, tenant: str, run_id: str, by: str, alone: bo
     if state == "open" and by == WORKERS and not alone:
         return state
     ended = now() if state == "done" else None
+    held = run.c.owner == by
+    if ended:  # nobody is left to say so where it was given up just before its last item ended
+        held |= run.c.owner.is_(None)
     connection.execute(
         update(run)
-        .where(run.c.tenant == tenant, run.c.id == run_id, run.c.owner == by)
+        .where(run.c.tenant == tenant, run.c.id == run_id, held)
         .values(state=state, owner=None, finished_at=func.coalesce(run.c.finished_at, ended) if ended else None)
     )
     return state

@@ -138,6 +138,10 @@ class Store:
         wait: float = await self._database.write(paces.turns, wish)
         return wait
 
+    async def asked(self, query: Callable[..., R], *args: Any) -> R:
+        """See `ask`: without waiting on the loop, and for longer where the database is away for a moment."""
+        return await self._database.read(lambda connection: query(connection, self.tenant, *args))
+
     async def open_page(self, run: str, after: int, before: int | None = None) -> list[tuple[int, int, Item]]:
         """The next open items of a run, between two places."""
         return await self._database.read(lambda connection: runs.open_page(connection, self.tenant, run, after, before))

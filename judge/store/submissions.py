@@ -161,6 +161,8 @@ def settle(
     if turn is not None:
         here.append(submission.c.turn == turn)
     changed = connection.execute(update(submission).where(*here).values(state=wish, why=why)).rowcount > 0
+    if changed and wish is Wish.CANCELLED:  # the provider may have a batch of it
+        jobs.hasten(connection, tenant, run_id)
     if changed:  # workers are told by the wish; what they have under way they still write down
         of_workers = (run.c.tenant == tenant, run.c.id == run_id, run.c.owner == WORKERS)
         connection.execute(update(run).where(*of_workers).values(owner=None))

@@ -29,8 +29,8 @@ metadata = MetaData()
 
 #: Calls without an end, which are few.
 IN_FLIGHT = "state = 'sent'"
-#: Items of runs that can come to less than 0, and items that have a rubric of their own: of most runs none.
-BELOW, OWN_RUBRIC = "lowest < 0", "rubric_hash IS NOT NULL"
+#: Items that can come to less than 0, that have a rubric of their own, that were opened again: of most runs none.
+BELOW, OWN_RUBRIC, REOPENED = "lowest < 0", "rubric_hash IS NOT NULL", "state = 'open' AND revision > 0"
 
 
 def _tenant() -> Column[str]:
@@ -136,6 +136,7 @@ run_item = Table(
     Index("run_item_state", "tenant", "run", "state", "seq"),
     Index("run_item_ending", "tenant", "run", "ending"),
     Index("run_item_below", "tenant", "run", "state", "lowest", sqlite_where=text(BELOW), postgresql_where=text(BELOW)),
+    Index("run_item_reopened", "tenant", "run", sqlite_where=text(REOPENED), postgresql_where=text(REOPENED)),
     Index("run_item_own", "tenant", "run", sqlite_where=text(OWN_RUBRIC), postgresql_where=text(OWN_RUBRIC)),
 )
 

@@ -131,8 +131,7 @@ class Writer:
             grouped.setdefault(job.operation, []).append(job)
 
         def work(connection: Connection) -> None:
-            # In one order, whoever writes: two that wait for each other's rows would wait for ever.
-            for operation, jobs in sorted(grouped.items(), key=lambda pair: pair[0].__qualname__):
+            for operation, jobs in grouped.items():
                 results = operation(connection, [job.payload for job in jobs])
                 for place, job in enumerate(jobs):
                     job.result = results[place] if results is not None else None

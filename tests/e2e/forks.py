@@ -31,6 +31,8 @@ import judge
 
 #: What a message may hold, and what a pipe takes in without a reader.
 LARGEST, PIPE_BYTES = 200_000, 65_536
+#: Variables that are read once, when a program begins.
+AT_ONCE = ("COLUMNS", "LANG", "LC_", "TZ")
 #: What is loaded on purpose alone, since it takes seconds.
 LATER = ("litellm", "torch")
 
@@ -102,7 +104,7 @@ class Forks:
 
 
 def _of_interpreter(environment: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith("PYTHON")}
+    return {name: value for name, value in environment.items() if name.startswith(("PYTHON", *AT_ONCE))}
 
 
 def _input(text: str | None) -> int:

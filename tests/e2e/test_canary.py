@@ -206,7 +206,7 @@ class Service:
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
-        made = terminal.run("keys", "create", "canary", "--scope", "admin")
+        made = terminal.run("keys", "create", "canary", "--scope", "admin", "--scope", "metrics")
         self.key = made.out.strip()
         self.port = free_port()
         self.process = terminal.start("serve", "--port", str(self.port))

@@ -274,7 +274,9 @@ async def test_the_breaker_pauses_everybody_and_loses_nothing(
         with pytest.raises(Paused, match=told):
             await one.ask()
         states = one.states()
-    assert {type(end) for end in ended} == {Unaskable if told in ("access", "model") else Paused}
+    assert isinstance(ended[0], Unaskable)
+    # Where it is about the server, those that wait for their turn need no other judge.
+    assert {type(end) for end in ended[1:]} == {Unaskable if told in ("access", "model") else Paused}
     assert server.stats()["requests"] == 1
     assert [state for state, _ in states] == ["rejected"]
     assert one.caller.budget.reserved_usd == pytest.approx(0.0)

@@ -166,8 +166,8 @@ def test_what_is_written_is_read_again() -> None:
         (Sum(1, 1, 0, 0.5, 0.5, 0.5),),
     )
     assert Digest.loads(one.dumps()) == one
-    both = one + one
+    both = Digest.over([one, one])
     assert both.grades == {Alike(False, "clear", "scored", 2.5, None, None, None): Many(6, 0.0, 0.0)}
     assert (both.count("finished"), both.count("held"), both.models, both.reused) == (4, 2, ("m",), 8)
     assert both.sections == (Sum(2, 2, 0, 1.0, 1.0, 1.0),)
-    assert one + Digest() == one == Digest() + one
+    assert Digest.over([one, Digest()]) == one == Digest.over([Digest(), one])

@@ -195,8 +195,9 @@ async def test_a_server_that_is_not_asked_for_now_is_no_fault_of_the_judge(
     server = stub()
     other = await Session.open(store, judge_at(server.base_url))
     server.behave("status", status=401, count=1)
-    for _ in range(2):
-        with pytest.raises(Paused, match="refused the key"):
+    # Who asked first has a judge to mend; whoever comes meanwhile is not asked for at all.
+    for error in (SetupError, Paused):
+        with pytest.raises(error, match="refused the key"):
             await session(server.base_url, model="another")
     assert server.stats()["requests"] == 2
     await other.close()

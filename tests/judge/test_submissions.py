@@ -201,7 +201,14 @@ def test_a_run_that_the_provider_has_a_batch_of_is_queued_as_a_whole(queue: Stor
     queue.change(queue.batches.add, "b", long)
     add(queue, long)
     add(queue, long, mode="batch")
-    assert queued(queue) == [(long, None), (long, None)]
+    assert queued(queue) == [(long, None)]
+    later = text("UPDATE procrastinate_jobs SET scheduled_at = now() + interval '1 minute'")
+    due = text("SELECT count(*) FROM procrastinate_jobs WHERE scheduled_at IS NULL")
+    for change in (lambda: add(queue, long), lambda: queue.change(queue.submissions.settle, long, Wish.CANCELLED)):
+        queue.change(lambda connection, _: connection.execute(later))
+        change()  # is not put off until the provider is asked next
+        assert queue.ask(lambda connection, _: connection.execute(due).scalar_one()) == 1
+    add(queue, long, mode="batch")
     told = text("SELECT DISTINCT lock FROM procrastinate_jobs")
     assert queue.ask(lambda connection, _: connection.execute(told).all()) == [(f"{queue.tenant}:{long}",)]
     assert (queue.ask(queue.submissions.count), queue.ask(queue.submissions.count, handed_over=False)) == (1, 0)

@@ -11,6 +11,7 @@ branch_labels = None
 depends_on = None
 
 BELOW, OWN_RUBRIC = sa.text("lowest < 0"), sa.text("rubric_hash IS NOT NULL")
+REOPENED = sa.text("state = 'open' AND revision > 0")
 COUNTED = ["usable", "possible_duplicate", "prompt_tokens", "completion_tokens", "cost_usd"]
 
 
@@ -28,6 +29,9 @@ def upgrade() -> None:
     below = ["tenant", "run", "state", "lowest"]
     op.create_index("run_item_below", "run_item", below, sqlite_where=BELOW, postgresql_where=BELOW)
     op.create_index("run_item_own", "run_item", ["tenant", "run"], sqlite_where=OWN_RUBRIC, postgresql_where=OWN_RUBRIC)
+    op.create_index(
+        "run_item_reopened", "run_item", ["tenant", "run"], sqlite_where=REOPENED, postgresql_where=REOPENED
+    )
     op.drop_index("submission_state", "submission")
     op.create_index("submission_state", "submission", ["state", "tenant", "at"])
     op.drop_index("call_run", "call")
