@@ -27,7 +27,9 @@ from benchmarks.postgres import SERVER, database
 from benchmarks.work import Work, prose_items
 
 LATENCY_MS, CONCURRENCY, ITEMS = 50.0, 64, 100
-RUNS, SECONDS, SINGLE = 40, 20.0, 100
+RUNS, SINGLE = 40, 100
+#: At half the load that was reached, and at one and a half times it: until what waits is more than may.
+HALF_S, BEYOND_S = 20.0, 90.0
 Items = list[dict[str, str]]
 JSON = {"Content-Type": "application/json"}
 
@@ -43,6 +45,7 @@ class Client:
         with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)) as connection:
             connection.request(method, path, body, JSON)
             reply = connection.getresponse()
+            assert reply.status != 429 or int(reply.headers["Retry-After"]) > 0, "refused, and not told for how long"
             return reply.status, json.loads(reply.read())
 
     def there(self) -> bool:
@@ -123,9 +126,11 @@ def at_once(client: Client, items: Items, runs: int, name: str) -> float:
     return graded / (time.perf_counter() - begun)
 
 
-def as_they_come(client: Client, items: Items, a_second: float, name: str) -> tuple[list[float], int, list[str]]:
+def as_they_come(
+    client: Client, items: Items, a_second: float, seconds: float, name: str
+) -> tuple[list[float], int, list[str]]:
     """Seconds of each submission, how many were refused, and the runs that were accepted; submitted at a fixed rate."""
-    count = max(int(a_second * SECONDS), 1)
+    count = max(int(a_second * seconds), 1)
     bodies = [client.submitted(items, f"{name} {n}") for n in range(count)]
     took, refused, made, lock = [], [0], [], threading.Lock()
 
@@ -168,11 +173,11 @@ def measure(name: str, url: str, work: Work, stub: Stub, reps: int) -> tuple[lis
         ]
         plain, rate = (median(one) for one in zip(*turns, strict=True))
         before = resident_mb(process.pid)
-        took, refused, made = as_they_come(client, items, rate / 2 / ITEMS, f"{name} half")
+        took, refused, made = as_they_come(client, items, rate / 2 / ITEMS, HALF_S, f"{name} half")
         assert not refused, "refused at half the load"
         client.wait(made)
         p99 = quantiles(took, n=100)[98]
-        _, refusals, accepted = as_they_come(client, items, rate * 1.5 / ITEMS, f"{name} beyond")
+        _, refusals, accepted = as_they_come(client, items, rate * 1.5 / ITEMS, BEYOND_S, f"{name} beyond")
         graded = client.wait(accepted)
         after = resident_mb(process.pid)
     figures = {
@@ -192,6 +197,7 @@ def measure(name: str, url: str, work: Work, stub: Stub, reps: int) -> tuple[lis
         Check(f"{name}: a grade beyond the judge's answer, p50, ms", (grade_s - answer_s) * 1000, most=15),
         Check(f"{name}: judge grade beside it", median(one / other for one, other in turns), most=1 / 0.7),
         Check(f"{name}: submit p99 at half the load, ms", p99 * 1000, most=100),
+        Check(f"{name}: nothing was refused beyond it", float(not refusals), exactly=0),
         Check(f"{name}: accepted and not graded beyond it", len(accepted) * ITEMS - graded, exactly=0),
         Check(f"{name}: memory gained beyond it, MB", after - before, most=50),
     ]

@@ -1,7 +1,7 @@
 """What more workers bring: `python -m benchmarks.workers`.
 
 One run on one PostgreSQL, graded by one worker and by four, each with 32 calls at a time, of a stub judge that takes a
-second for an answer. Timed from the submission to the end of the run.
+second for an answer. Timed from when the run was accepted to its end; how the judge can be asked is known before.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import json
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.fleet import Fleet, wait
 from benchmarks.harness import Check, Stub, report, table
 from benchmarks.postgres import SERVER, database
 from benchmarks.work import Work, prose_items
 
-ITEMS, EACH, LATENCY_MS, MANY = 6400, 32, 1000.0, 4
+ITEMS, EACH, LATENCY_MS, MANY = 4800, 32, 1000.0, 4
 LONGEST_S = 1200.0
 
 
@@ -31,9 +32,11 @@ def seconds(server: str, workers: int, items: int) -> float:
         folder = Path(place)
         work = Work.write(folder, prose_items(items))
         with Fleet(work, stub, url, folder, services=1, workers=workers, each=EACH, grading=False) as fleet:
-            asked = {"items": list(prose_items(items)), "rubric": work.rubric.stem, "judge": "stub"}
-            begun = time.perf_counter()
+            asked: dict[str, Any] = {"items": list(prose_items(items)), "rubric": work.rubric.stem, "judge": "stub"}
+            first = fleet.ask("POST", "/v1/runs", json.dumps(asked | {"items": asked["items"][:1]}).encode())["id"]
+            wait("the judge", lambda: bool(fleet.ask("GET", f"/v1/runs/{first}")["graded"]), LONGEST_S)
             run = fleet.ask("POST", "/v1/runs", json.dumps(asked).encode())["id"]
+            begun = time.perf_counter()
 
             def ended() -> bool:
                 found = fleet.ask("GET", f"/v1/runs/{run}")
