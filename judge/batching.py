@@ -113,7 +113,7 @@ class Batching:
         Paused
             When the provider cannot be asked for batches.
         """
-        if not self._wanted and not await self._told(self._store.batches.has_any, self._run):
+        if not self._wanted and not await self._store.asked(self._store.batches.has_any, self._run):
             return
         self._ledger.batched, self._patient, self.swept = True, patient, swept
         await self._adopt()
@@ -133,10 +133,10 @@ class Batching:
                 if not patient:
                     raise Waiting(wait_s)
                 await self._rest(wait_s)
-        self._budget.spent_usd = await self._told(self._store.runs.spent, self._run)
+        self._budget.spent_usd = await self._store.asked(self._store.runs.spent, self._run)
 
     async def _open(self) -> list[Batch]:
-        return await self._told(self._store.batches.of_run, self._run)
+        return await self._store.asked(self._store.batches.of_run, self._run)
 
     @property
     def _batches(self) -> Batches:
@@ -179,7 +179,7 @@ class Batching:
         return False
 
     async def _known(self, ids: Collection[str]) -> Collection[str]:
-        return await self._told(self._store.batches.known, ids)
+        return await self._store.asked(self._store.batches.known, ids)
 
     async def _sent(self, id: str, made: str) -> None:
         """The provider has a batch, and calls it so. Raises RunBusy where its calls were given back meanwhile."""
@@ -387,12 +387,9 @@ class Batching:
             await asyncio.gather(*(self._ledger.settle(one) for one in chunk))
 
     async def _outstanding(self, id: str) -> list[Outstanding]:
-        return await self._told(self._store.batches.outstanding, self._run, id)
+        return await self._store.asked(self._store.batches.outstanding, self._run, id)
 
     # The store, which is not waited for on the loop.
-
-    async def _told(self, query: Callable[..., T], *of: object) -> T:
-        return await self._store.asked(query, *of)
 
     async def _changed(self, operation: Callable[..., T], *by: object) -> T:
         return await asyncio.to_thread(self._store.change, operation, *by)

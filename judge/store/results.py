@@ -129,7 +129,7 @@ def run_info(connection: Connection, tenant: str, run_id: str) -> RunInfo | None
 def run_head(connection: Connection, tenant: str, run_id: str) -> RunHead | None:
     """What the run of this very id is; how far it is, is not counted."""
     row = connection.execute(_runs(tenant).where(run.c.id == run_id)).first()
-    return None if row is None else RunHead(**_head(row))
+    return None if row is None else _head(row)
 
 
 def _runs(tenant: str) -> Select[Any]:
@@ -145,23 +145,23 @@ def _runs(tenant: str) -> Select[Any]:
 
 def _info(connection: Connection, tenant: str, row: Row[Any]) -> RunInfo:
     finished, held = digests.progress(connection, tenant, row.id, row.items)
-    return RunInfo(**_head(row), finished=finished, held=held, cost_usd=_cost(connection, tenant, row.id))
+    return RunInfo.of(_head(row), finished, held, _cost(connection, tenant, row.id))
 
 
-def _head(row: Row[Any]) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "state": row.state,
-        "dataset": row.dataset_name,
-        "dataset_hash": row.dataset_hash,
-        "rubric": RubricRef(name=row.rubric_name, hash=row.rubric_hash),
-        "judge": JudgeRef(**json.loads(row.body)["ref"]),
-        "round": row.round,
-        "samples": row.samples,
-        "items": row.items,
-        "created_at": row.created_at,
-        "rescored_from": row.rescored_from,
-    }
+def _head(row: Row[Any]) -> RunHead:
+    return RunHead(
+        id=row.id,
+        state=row.state,
+        dataset=row.dataset_name,
+        dataset_hash=row.dataset_hash,
+        rubric=RubricRef(name=row.rubric_name, hash=row.rubric_hash),
+        judge=JudgeRef(**json.loads(row.body)["ref"]),
+        round=row.round,
+        samples=row.samples,
+        items=row.items,
+        created_at=row.created_at,
+        rescored_from=row.rescored_from,
+    )
 
 
 def lowest(connection: Connection, tenant: str, run_id: str) -> float:
