@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, String, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Row, Update, bindparam, func, or_, select, update
 
 from judge.budgets import Shortage
 from judge.costs import of_run
@@ -13,7 +13,7 @@ from judge.ledger import CallState, Claim, Claimed, Delivery, Held, Settlement, 
 from judge.owner import is_dead
 from judge.store import budgets
 from judge.store.budgets import Purse, Purses
-from judge.store.conflicts import inserted
+from judge.store.many import Changes, Own, added
 from judge.store.tables import call, run
 
 #: Why a call of a batch that the provider never had was rejected: it may be sent in another.
@@ -27,29 +27,39 @@ _EARLIER = (
     .where(call.c.tenant == bindparam("tenant"), call.c.key.in_(bindparam("keys", expanding=True)))
     .order_by(call.c.key, call.c.attempt)
 )
-_SETTLE = (
-    update(call)
-    .where(call.c.tenant == bindparam("b_tenant"), call.c.key == bindparam("b_key"))
-    .where(call.c.attempt == bindparam("b_attempt"))
-    # An answer gives way to another reading of it alone: a process that was frozen may not know that it was found.
-    .where(or_(call.c.state != CallState.ANSWERED, bindparam("b_state", type_=String) == CallState.ANSWERED))
+_AT = ("tenant", "key", "attempt")
+#: What an attempt came to.
+_ENDED = (
+    *("state", "done_at", "usable", "cause", "raw", "prompt_tokens", "completion_tokens", "cached_tokens"),
+    *("cost_usd", "model", "unread"),
+)
+
+
+def _at(own: Own) -> Update:
+    return update(call).where(*(call.c[name] == own(name) for name in _AT))
+
+
+def _settling(own: Own) -> Update:
+    values = {name: own(name) for name in _ENDED}
     # It may be known already, where nothing else is.
-    .values(provider_id=func.coalesce(bindparam("b_provider_id"), call.c.provider_id))
-)
-_NOTE = (
-    update(call)
-    .where(call.c.tenant == bindparam("b_tenant"), call.c.key == bindparam("b_key"))
-    .where(call.c.attempt == bindparam("b_attempt"))
-    .values(provider_id=bindparam("b_id"))
-)
-_LOSE = (
-    update(call)
-    .where(call.c.tenant == bindparam("b_tenant"), call.c.key == bindparam("b_key"))
-    .where(call.c.attempt == bindparam("b_attempt"), call.c.state == CallState.SENT)
-    .values(
-        state=CallState.LOST, cost_usd=call.c.reserved_usd, cause=bindparam("b_cause"), done_at=bindparam("b_done_at")
-    )
-)
+    values["provider_id"] = func.coalesce(own("provider_id"), call.c.provider_id)
+    # An answer gives way to another reading of it alone: a process that was frozen may not know that it was found.
+    held = or_(call.c.state != CallState.ANSWERED, own("state") == CallState.ANSWERED)
+    return _at(own).where(held).values(values)
+
+
+def _losing(own: Own) -> Update:
+    lost = {"state": CallState.LOST, "cost_usd": call.c.reserved_usd, "cause": own("cause"), "done_at": own("done_at")}
+    return _at(own).where(call.c.state == CallState.SENT).values(lost)
+
+
+def _noting(own: Own) -> Update:
+    return _at(own).values(provider_id=own("provider_id"))
+
+
+_SETTLE = Changes(call, (*_AT, *_ENDED, "provider_id"), _AT, _settling)
+_LOSE = Changes(call, (*_AT, "cause", "done_at"), _AT, _losing)
+_NOTE = Changes(call, (*_AT, "provider_id"), _AT, _noting)
 _TAKE = (
     update(call)
     .where(call.c.tenant == bindparam("b_tenant"), call.c.key == bindparam("b_key"), call.c.run == bindparam("b_run"))
@@ -70,7 +80,7 @@ def claim_for(tenant: str, purses: Purses) -> Callable[[Connection, Sequence[Cla
         met = [(wish, row) for wish in claims for row in earlier.get(wish.key, [])]
         orphans = [_orphan(tenant, row) for wish, row in met if _is_orphan(row, wish)]
         if orphans:
-            connection.execute(_LOSE, orphans)
+            _LOSE.execute(connection, orphans)
             # Read again: one may have been answered just before its process ended.
             earlier = _earlier(connection, tenant, claims)
         committed, purse = _committed(connection, tenant, claims), purses.open(connection, claims)
@@ -87,7 +97,7 @@ def claim_for(tenant: str, purses: Purses) -> Callable[[Connection, Sequence[Cla
                 new[wish.key] = _row(tenant, wish, found)
             held.append(found)
         # In one order, whoever claims: two that wait for each other's rows would wait for ever.
-        won = inserted(connection, call, [new[key] for key in sorted(new)], call.c.key) if new else set()
+        won = added(connection, call, [new[key] for key in sorted(new)], call.c.key) if new else set()
         claimed = (place for place, one in enumerate(held) if one.claimed is Claimed.NEW and not claims[place].looks)
         for place in claimed:
             if claims[place].key not in won:  # another process was first, since we read
@@ -108,7 +118,7 @@ def settle_for(tenant: str, purses: Purses) -> Callable[[Connection, Sequence[tu
     def settle(connection: Connection, settlements: Sequence[tuple[Settlement, str | None]]) -> None:
         kept_back = _kept_back(connection, tenant, settlements)
         by_budgets = purses.kept_back(connection, [one for one, _ in settlements])
-        connection.execute(_SETTLE, [_settled(tenant, one) for one, _ in settlements])
+        _SETTLE.execute(connection, [_settled(tenant, one) for one, _ in settlements])
         if kept_back:
             places = [{"b_tenant": tenant, "b_run": id_, "b_usd": usd} for id_, usd in sorted(kept_back.items())]
             connection.execute(_GIVE_BACK, places)
@@ -172,8 +182,8 @@ def note_for(tenant: str) -> Callable[[Connection, Sequence[tuple[str, int, str]
     """The batch operation that writes down what the provider calls answers to come: by key and attempt."""
 
     def note(connection: Connection, told: Sequence[tuple[str, int, str]]) -> None:
-        places = [{"b_tenant": tenant, "b_key": key, "b_attempt": number, "b_id": id} for key, number, id in told]
-        connection.execute(_NOTE, places)
+        places = [{"tenant": tenant, "key": key, "attempt": number, "provider_id": id} for key, number, id in told]
+        _NOTE.execute(connection, places)
 
     return note
 
@@ -227,8 +237,8 @@ def _is_orphan(row: Row[Any], wish: Claim) -> bool:
 
 
 def _orphan(tenant: str, row: Row[Any]) -> dict[str, Any]:
-    at = {"b_tenant": tenant, "b_key": row.key, "b_attempt": row.attempt}
-    return {**at, "b_cause": "process_ended", "b_done_at": now()}
+    at = {"tenant": tenant, "key": row.key, "attempt": row.attempt}
+    return {**at, "cause": "process_ended", "done_at": now()}
 
 
 def _decide(wish: Claim, rows: list[Any]) -> Held:
@@ -272,10 +282,9 @@ def _row(tenant: str, wish: Claim, held: Held) -> dict[str, Any]:
 
 def _settled(tenant: str, one: Settlement) -> dict[str, Any]:
     return {
-        "b_tenant": tenant,
-        "b_key": one.key,
-        "b_attempt": one.attempt,
-        "b_state": one.state,
+        "tenant": tenant,
+        "key": one.key,
+        "attempt": one.attempt,
         "state": one.state,
         "done_at": one.done_at,
         "usable": one.usable,
@@ -286,6 +295,6 @@ def _settled(tenant: str, one: Settlement) -> dict[str, Any]:
         "cached_tokens": one.cached_tokens,
         "cost_usd": one.cost_usd,
         "model": one.model,
-        "b_provider_id": one.provider_id,
+        "provider_id": one.provider_id,
         "unread": one.unread,
     }

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table
+from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import sqlite
 
 
@@ -28,11 +27,3 @@ def replacing(connection: Connection, table: Table) -> Any:
     keys = list(table.primary_key.columns)
     values = {column.name: insert.excluded[column.name] for column in table.columns if column not in set(keys)}
     return insert.on_conflict_do_update(index_elements=keys, set_=values)
-
-
-def inserted(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], key: Column[str]) -> set[str]:
-    """Adds rows where nobody has added one with the same key, and returns the keys of those that it added."""
-    if connection.dialect.name == "sqlite":  # who has begun to write is alone
-        connection.execute(sqlite.insert(table), rows)
-        return {row[key.name] for row in rows}
-    return set(connection.execute(ignoring(connection, table).returning(key), rows).scalars())

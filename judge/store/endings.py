@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, and_, select, update
 
 from judge.grades import Grade
 from judge.ledger import CallState, now
-from judge.owner import is_dead
+from judge.owner import WORKERS, is_dead
 from judge.store import results
 from judge.store.results import RunHead
 from judge.store.tables import call, run, run_item, submission
@@ -43,13 +43,16 @@ class Mark:
     turn: int
 
 
-def count(connection: Connection, tenant: str, run_id: str, more: int) -> Row[Any]:
-    """Counts further endings of a run. Returns how many there are then, with how many items it has and its rubric.
+def count(connection: Connection, tenant: str, run_id: str, by: str, more: int) -> Row[Any] | None:
+    """Counts further endings of a run, by its owner. Returns it with how many there are then; None where it was lost.
 
     The row is held until the transaction ends, so that endings are seen in the order of their numbers.
     """
-    counted = update(run).where(run.c.tenant == tenant, run.c.id == run_id).values(endings=run.c.endings + more)
-    return connection.execute(counted.returning(run.c.endings, run.c["items"], run.c.rubric_hash)).one()
+    here = [run.c.tenant == tenant, run.c.id == run_id, run.c.owner == by]
+    if by == WORKERS:  # one that was stopped is nobody's, while answers are still under way
+        here[-1] |= run.c.owner.is_(None)
+    counted = update(run).where(*here).values(endings=run.c.endings + more)
+    return connection.execute(counted.returning(run.c.id, run.c.endings, run.c["items"], run.c.rubric_hash)).first()
 
 
 def marks(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[str, Mark]:

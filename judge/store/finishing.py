@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import Connection, Row, Update, update
 
 from judge.costs import Receipt
 from judge.errors import RunBusy
 from judge.grades import OVERALL, Grade, Graded
 from judge.owner import this_process
 from judge.store import digests, endings
-from judge.store.conflicts import ignoring
-from judge.store.runs import SUMMED, check_owned, lost_by
+from judge.store.many import Changes, Own, add_missing
+from judge.store.runs import SUMMED, lost_by
 from judge.store.tables import grade, run_item, verdict
 from judge.verdicts import Outcome
 
-_FINISH = (
-    update(run_item)
-    .where(run_item.c.tenant == bindparam("b_tenant"), run_item.c.run == bindparam("b_run"))
+_AT = ("tenant", "run", "seq", "revision")
+#: What an item came to, beside what is added up.
+_ENDED = ("state", "ending", "lost", "model", "call_keys")
+
+
+def _finishing(own: Own) -> Update:
     # Where it was done before, it is not added up again.
-    .where(run_item.c.seq == bindparam("b_seq"), run_item.c.revision == bindparam("b_revision"))
-    .where(run_item.c.state == "open")
-    .values({name: run_item.c[name] + bindparam(f"b_{name}") for name in SUMMED} | {"ending": bindparam("b_ending")})
-)
+    here = [*(run_item.c[name] == own(name) for name in _AT), run_item.c.state == "open"]
+    values = {name: run_item.c[name] + own(name) for name in SUMMED} | {name: own(name) for name in _ENDED}
+    return update(run_item).where(*here).values(values)
+
+
+_FINISH = Changes(run_item, (*_AT, *SUMMED, *_ENDED), _AT, _finishing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,40 +52,54 @@ def finish_for(tenant: str) -> Callable[[Connection, Sequence[Finished]], list[R
     """
 
     def finish(connection: Connection, finished: Sequence[Finished]) -> list[RunBusy | None]:
-        by_run: dict[tuple[str, str], list[Finished]] = {}
-        for one in finished:
-            by_run.setdefault((one.run, one.by), []).append(one)
-        # In one order, whoever finishes: two that wait for each other's runs would wait for ever.
-        lost = {key: _finish(connection, tenant, *key, by_run[key]) for key in sorted(by_run)}
-        return [lost[one.run, one.by] for one in finished]
+        lost = _finish(connection, tenant, finished)
+        return [lost.get((one.run, one.by)) for one in finished]
 
     return finish
 
 
-def _finish(connection: Connection, tenant: str, run_id: str, by: str, finished: Sequence[Finished]) -> RunBusy | None:
-    if (lost := lost_by(connection, tenant, run_id, by)) is not None:
-        return lost
+def _finish(connection: Connection, tenant: str, finished: Sequence[Finished]) -> dict[tuple[str, str], RunBusy]:
+    """Finishes items of any runs. Returns what to raise of those that were lost, by run and owner."""
+    by_run: dict[tuple[str, str], list[Finished]] = {}
+    for one in finished:
+        by_run.setdefault((one.run, one.by), []).append(one)
+    lost: dict[tuple[str, str], RunBusy] = {}
+    counted: list[tuple[Row[Any], list[Finished]]] = []
+    # In one order, whoever finishes: two that wait for each other's runs would wait for ever.
+    for (run_id, by), among in sorted(by_run.items(), key=lambda pair: pair[0]):
+        found = endings.count(connection, tenant, run_id, by, len(among))
+        if found is None:
+            lost[run_id, by] = lost_by(connection, tenant, run_id, by) or RunBusy(f"run {run_id} was deleted")
+        else:
+            counted.append((found, among))
+    _write(connection, tenant, counted)
+    for run, among in counted:
+        digests.seal(connection, tenant, run.id, run.items, run.rubric_hash, (one.seq for one in among))
+    return lost
+
+
+def _write(connection: Connection, tenant: str, counted: Iterable[tuple[Row[Any], Sequence[Finished]]]) -> None:
+    """Writes verdicts and grades of items, and ends these: runs as counted, with what was counted."""
     verdicts: list[dict[str, Any]] = []
     grades: list[dict[str, Any]] = []
     places: list[dict[str, Any]] = []
-    counted = endings.count(connection, tenant, run_id, len(finished))
-    for ending, one in enumerate(finished, counted.endings - len(finished) + 1):
-        at = {"tenant": tenant, "run": run_id, "seq": one.seq, "revision": one.revision}
-        verdicts += _verdict_rows(at, one.graded)
-        grades += _grade_rows(at, one.graded.grade)
-        places.append({**_place_row(at, one.graded.grade.outcome, one.graded.receipt), "b_ending": ending})
-    connection.execute(ignoring(connection, verdict), verdicts)
-    connection.execute(ignoring(connection, grade), grades)
-    connection.execute(_FINISH, places)
-    digests.seal(connection, tenant, run_id, counted.items, counted.rubric_hash, (one.seq for one in finished))
-    return None
+    for run, among in counted:
+        for ending, one in enumerate(among, run.endings - len(among) + 1):
+            at = {"tenant": tenant, "run": run.id, "seq": one.seq, "revision": one.revision}
+            verdicts += _verdict_rows(at, one.graded)
+            grades += _grade_rows(at, one.graded.grade)
+            places.append({**_place_row(at, one.graded.grade.outcome, one.graded.receipt), "ending": ending})
+    add_missing(connection, verdict, verdicts)
+    add_missing(connection, grade, grades)
+    _FINISH.execute(connection, places)
 
 
 def finish_now(connection: Connection, tenant: str, run_id: str, finished: Sequence[tuple[int, int, Graded]]) -> None:
     """See `finish_for`, outside the flow of grading. Raises RunBusy where the run is no longer this process's."""
     me = this_process()
-    check_owned(connection, tenant, run_id, me)
-    _finish(connection, tenant, run_id, me, [Finished(run_id, me, *one) for one in finished])
+    lost = _finish(connection, tenant, [Finished(run_id, me, *one) for one in finished])
+    for trouble in lost.values():
+        raise trouble
 
 
 def _verdict_rows(at: dict[str, Any], graded: Graded) -> Iterator[dict[str, Any]]:
@@ -132,18 +151,15 @@ def _grade_rows(at: dict[str, Any], result: Grade) -> Iterator[dict[str, Any]]:
 
 def _place_row(at: dict[str, Any], outcome: Outcome, receipt: Receipt) -> dict[str, Any]:
     return {
-        "b_tenant": at["tenant"],
-        "b_run": at["run"],
-        "b_seq": at["seq"],
-        "b_revision": at["revision"],
+        **at,
         "state": "held" if outcome is Outcome.LOST else "finished",
-        "b_calls": receipt.calls,
-        "b_reused": receipt.reused,
-        "b_possible_duplicates": receipt.possible_duplicates,
-        "b_prompt_tokens": receipt.prompt_tokens,
-        "b_completion_tokens": receipt.completion_tokens,
-        "b_cost_usd": receipt.cost_usd,
-        "b_latency_s": receipt.latency_s,
+        "calls": receipt.calls,
+        "reused": receipt.reused,
+        "possible_duplicates": receipt.possible_duplicates,
+        "prompt_tokens": receipt.prompt_tokens,
+        "completion_tokens": receipt.completion_tokens,
+        "cost_usd": receipt.cost_usd,
+        "latency_s": receipt.latency_s,
         "lost": receipt.lost,
         "model": receipt.model,
         "call_keys": json.dumps(receipt.keys),

@@ -29,6 +29,7 @@ from judge.owner import WORKERS, describe, is_dead, is_gone, this_process
 from judge.store import batches, digests
 from judge.store.conflicts import ignoring
 from judge.store.locks import Lock, hold
+from judge.store.many import add, add_missing
 from judge.store.tables import call, digest, grade, item, rubric, run, run_item, submission, verdict
 from judge.verdicts import Outcome
 from rubrics import Rubric
@@ -84,16 +85,16 @@ def load(connection: Connection, tenant: str, run_id: str, lowest: float, first:
     hold(connection, Lock.ITEMS, shared=True)
     own = {one.own_rubric.hash: one.own_rubric for one in items if one.own_rubric is not None}
     if own:
-        connection.execute(ignoring(connection, rubric), [_rubric_row(tenant, own[hash_]) for hash_ in sorted(own)])
+        add_missing(connection, rubric, [_rubric_row(tenant, own[hash_]) for hash_ in sorted(own)])
     bodies = {one.hash: one.model_dump_json(exclude={"id", "metadata"}).encode() for one in items}
     # In one order, whoever loads: two that wait for each other's rows would wait for ever.
     rows = [{"tenant": tenant, "hash": hash_, "body": bodies[hash_]} for hash_ in sorted(bodies)]
-    connection.execute(ignoring(connection, item), rows)
+    add_missing(connection, item, rows)
     places = [
         {**_place(tenant, run_id, seq, one, len(bodies[one.hash])), "lowest": _lowest(one, lowest)}
         for seq, one in enumerate(items, first)
     ]
-    connection.execute(insert(run_item), places)
+    add(connection, run_item, places)
 
 
 def copy(connection: Connection, tenant: str, source: str, changed: dict[str, Any], lowest: float) -> None:
