@@ -15,7 +15,7 @@ from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
-from judge.attempts import ATTEMPTS, GRADE_DEADLINE_S, Again, Answer, Call, Deadline, stop, wait
+from judge.attempts import ATTEMPTS, GIVES_WAY_S, GRADE_DEADLINE_S, LATER_S, Again, Answer, Call, Deadline, stop, wait
 from judge.costs import Budget, Receipt
 from judge.endpoint import Endpoint
 from judge.errors import Unaskable, Waiting
@@ -41,8 +41,6 @@ from judge.verdicts import Outcome
 POLL_S = 0.5
 #: What ends soon without our doing: an equal call, and calls that may give something back to a budget.
 WAITED_FOR = frozenset({Claimed.ELSEWHERE, Claimed.RESERVED})
-#: A run whose calls others have in flight is looked at again after this long.
-LATER_S = 60.0
 #: Prompt and answer do not fit into the model's context, whether it says so before or in mid-answer.
 TOO_LONG = "context_length_exceeded"
 #: The provider was asked for a lost answer, and never had the call.
@@ -181,7 +179,8 @@ class Caller:
         No slot is held, and no turn of a rate is taken.
         """
         waited_for = WAITED_FOR if self._ledger.of_run else WAITED_FOR | {Claimed.HANDED_OVER}
-        while held.claimed in waited_for and not call.deadline.passed(self.endpoint.response_s):
+        until = now() + (GIVES_WAY_S if self._ledger.shared else math.inf)
+        while held.claimed in waited_for and now() < until and not call.deadline.passed(self.endpoint.response_s):
             twin = self._ledger.in_flight(call.key)
             await (self._rest(POLL_S) if twin is None else self._resting(twin.wait))
             held = await self._claim(call, looks=True)
@@ -198,7 +197,7 @@ class Caller:
             raise held.shortage.error()
         # A run can be looked at again, when others have done their part; a single grade cannot wait so long.
         if self._ledger.of_run and self._ledger.in_flight(call.key) is None:
-            raise Waiting(LATER_S)
+            raise Waiting(GIVES_WAY_S if self._ledger.shared and held.claimed in WAITED_FOR else LATER_S)
         return Answer(call.key, call.attempt, cause="deadline")
 
     async def _claim(self, call: Call, looks: bool = False) -> Held:

@@ -160,8 +160,8 @@ class Ledger:
     A run's `budget_usd`, and those of the key that pays, are reserved in the transaction that makes the row of a call,
     whoever else spends on them.
     With `resend_lost` what was sent before `sent_before`, by default before now, and lost is sent again.
-    `batched` says that batches of the run may have brought answers. `broken` is the first error of a write that was
-    begun: what cannot be written down must not be asked for.
+    Of a `shared` run other workers have parts. `batched` says that batches of the run may have brought answers.
+    `broken` is the first error of a write that was begun: what cannot be written down must not be asked for.
     """
 
     def __init__(
@@ -173,8 +173,9 @@ class Ledger:
         budget_usd: float | None = None,
         paid_by: str | None = None,
         sent_before: float | None = None,
+        shared: bool = False,
     ) -> None:
-        self._rows, self._run, self._round, self.resend_lost = rows, run, round_, resend_lost
+        self._rows, self._run, self._round, self.resend_lost, self.shared = rows, run, round_, resend_lost, shared
         self._resend_before = (now() if sent_before is None else sent_before) if resend_lost else None
         self._budget_usd, self._paid_by = budget_usd, paid_by
         self._owner = this_process()

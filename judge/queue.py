@@ -27,7 +27,6 @@ from psycopg_pool import AsyncConnectionPool
 
 from judge.errors import StoreError
 from judge.store.jobs import EPOCH, QUEUE, SILENCE_S, TASK
-from judge.store.postgres import IDLE_IN_TRANSACTION
 from judge.store.store import Store
 from judge.worker import Worker
 
@@ -103,7 +102,7 @@ class Queue:
             timeout=CONNECTION_S,
             reconnect_timeout=RECONNECT_S,
             check=AsyncConnectionPool.check_connection,
-            configure=_bounded,
+            configure=_alone,
         )
         app = App(connector=PsycopgConnector())
         app.job_manager = jobs = Jobs(app.connector)
@@ -304,11 +303,9 @@ class _Again(BaseRetryStrategy):
         return RetryDecision(retry_at=datetime.now(UTC) + timedelta(seconds=seconds), priority=turn)
 
 
-async def _bounded(connection: AsyncConnection) -> None:
-    """A process that stands still in the middle of a transaction must not keep a job from others."""
+async def _alone(connection: AsyncConnection) -> None:
+    """Each statement by itself: a process that stands still in a transaction would keep a job from others."""
     await connection.set_autocommit(True)
-    await connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION}'")
-    await connection.set_autocommit(False)
 
 
 def _why(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from judge import prompts
 from judge.batching import Batching
 from judge.calling import Caller
+from judge.chunks import Part
 from judge.costs import Budget
 from judge.datasets import Dataset, Scan
 from judge.errors import BudgetUsedUp, JudgeError, StoreError, Waiting
@@ -28,7 +29,7 @@ from judge.grading import Grader, refuse_pairs
 from judge.items import Item
 from judge.judges import Judge
 from judge.ledger import Ledger
-from judge.owner import WORKERS, this_process
+from judge.owner import this_process
 from judge.session import Session
 from judge.telemetry import NOBODY, Observer
 from judge.trust import check
@@ -45,8 +46,6 @@ SPARE_SHARE = 0.25
 #: While calls wait for a retry others begin, up to this many times the concurrency, since each holds its texts.
 MOST_OPEN_FACTOR = 4
 SOURCE_CONCURRENCY = 64
-#: Items that one of several workers grades at a time: many chunks share a run out evenly, few cost less.
-CHUNK_ITEMS = 25
 
 Mode = Literal["live", "batch"]
 
@@ -87,36 +86,6 @@ class Progress:
     cost_usd: float | None = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What of a run is graded here: all that is open of it, or of a chunk.
-
-    Attributes
-    ----------
-    chunk
-        Its number; None for the whole.
-    sent_before
-        What was sent before this moment and lost is sent again, where that is asked for: in seconds since 1970; None
-        for now.
-    shared
-        Whether the run belongs to all workers, rather than to this process.
-    """
-
-    chunk: int | None = None
-    sent_before: float | None = None
-    shared: bool = False
-
-    @property
-    def owner(self) -> str:
-        """Who has the run."""
-        return WORKERS if self.shared else this_process()
-
-    @property
-    def between(self) -> tuple[int, int | None]:
-        """The places before its first item, and after its last."""
-        return (-1, None) if self.chunk is None else (self.chunk * CHUNK_ITEMS - 1, (self.chunk + 1) * CHUNK_ITEMS)
-
-
 class Run:
     """A run, or a part of it, that is graded here. Made by `open`, or of one that was taken; close it in the end.
 
@@ -141,8 +110,9 @@ class Run:
         self.judge_fingerprint: str = row["judge_fingerprint"]
         probed = session.probe_usd if own_session else 0.0  # a shared one was paid for by whoever came first
         budget = None if options.budget_usd is None else max(options.budget_usd - probed, 0.0)
+        sent_before, shared = self.part.sent_before, self.part.shared
         self._ledger = Ledger(
-            store, self.id, row["round"], options.resend_lost, budget, options.paid_by, self.part.sent_before
+            store, self.id, row["round"], options.resend_lost, budget, options.paid_by, sent_before, shared
         )
         # What others reserve and give back of a shared run is known where calls are claimed, and nowhere else.
         own = Budget() if self.part.shared else Budget(budget, row["committed_usd"] or 0.0)
@@ -283,8 +253,8 @@ class Run:
     async def _await_batches(self, patient: bool, swept: bool = False) -> None:
         if self._batching is not None:
             await self._batching.execute(self._items, patient, swept)
-        elif self._caller is not None:
-            self._ledger.batched = await self._store.asked(self._store.batches.has_any, self.id)
+        else:
+            self._ledger.batched = self.part.batched
 
     async def _items(self) -> AsyncIterator[Item]:
         async for _, _, item in self._open_items():
@@ -322,11 +292,14 @@ class Run:
 
     async def _open_items(self) -> AsyncIterator[tuple[int, int, Item]]:
         after, before = self.part.between
+        last = self.items if before is None else min(before, self.items)
         self.progress.began = time.monotonic()
         while page := await self._store.open_page(self.id, after, before):
             for seq, revision, item in page:
                 yield seq, revision, item
             after = page[-1][0]
+            if after + 1 >= last:
+                return
 
     async def _make_room(self) -> None:
         """Waits until another item may begin."""

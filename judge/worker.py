@@ -15,14 +15,15 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from judge.chunks import Part
 from judge.datasets import Given
 from judge.errors import JudgeError, Overloaded, RunBusy, SetupError, StoreError, Waiting
 from judge.judges import Judge
-from judge.runs import Options, Part, Run, checked, submit
+from judge.runs import Options, Run, checked, submit
 from judge.session import Session
 from judge.sessions import Sessions
 from judge.shelf import Shelf
-from judge.store.submissions import Submission
+from judge.store.submissions import Submission, Work
 from judge.store.wishes import Wish
 from rubrics import Rubric
 
@@ -161,14 +162,17 @@ class Worker:
         """
         submission: Submission | None = None
         try:
-            submission = await self._submission(run_id)
-            again: float | None = None
-            if submission is not None and submission.wish is Wish.WANTED:
+            work = await self._work(run_id)
+            if work is None:
+                return None
+            submission, again = work.submission, None
+            if submission.wish is Wish.WANTED:
                 # What was lost before it was submitted may be sent again; what is lost since is not, unasked.
-                again = await self._graded(submission, Part(chunk, submission.at, shared))
-                submission = await self._submission(run_id)
-            if submission is not None and submission.wish is Wish.CANCELLED and chunk is None and again is None:
-                again = await self._taken_back(submission, Part(shared=shared))
+                again = await self._graded(work, Part(chunk, submission.at, shared, work.batched))
+                if chunk is None and again is None and (work := await self._work(run_id)) is not None:
+                    submission = work.submission
+            if work is not None and submission.wish is Wish.CANCELLED and chunk is None and again is None:
+                again = await self._taken_back(work, Part(shared=shared))
             return again
         except Waiting as waiting:  # for a batch; meanwhile others have its place
             return waiting.seconds
@@ -184,9 +188,9 @@ class Worker:
             return LATER_S
         return await self._paused(submission, why)
 
-    async def _submission(self, run_id: str) -> Submission | None:
-        found: dict[str, Submission] = await self._asked(self.store.submissions.of_runs, [run_id])
-        return found.get(run_id)
+    async def _work(self, run_id: str) -> Work | None:
+        found: Work | None = await self._asked(self.store.submissions.work, run_id)
+        return found
 
     async def look(self) -> None:
         """Stops what is being graded and not wanted any more."""
@@ -204,17 +208,16 @@ class Worker:
         for runs in self._active.values():
             _stop(runs, "the service stops")
 
-    async def _graded(self, submission: Submission, part: Part) -> float | None:
-        store, run_id = self.store, submission.run
-        if part.chunk is not None and await self._is_whole(submission):
-            return None
-        ready = await self._ready(submission)
-        if ready is None:  # it was deleted
-            return None
+    async def _graded(self, work: Work, part: Part) -> float | None:
+        store, run_id, row = self.store, work.submission.run, work.row
+        if part.chunk is not None and (work.submission.options.get("mode") == "batch" or work.handed_over):
+            return None  # it is the matter of another job, which makes its batches or takes them back
+        session = await self._session(work)
         if self._closing:
             return 0.0
-        session, rubric, row = ready
-        begun = await self._changed(store.submissions.begin, run_id, part.owner)
+        begun: Submission | None = work.submission
+        if not (part.shared and work.is_begun(part.owner)):
+            begun = await self._changed(store.submissions.begin, run_id, part.owner)
         if begun is None:
             return None
         told = {"run": run_id, "judge": session.judge.name, "items": row["items"]}
@@ -223,35 +226,28 @@ class Worker:
         try:
             if begun.options.get("budget_usd") is not None:  # what was spent is known since it was begun
                 row = await self._asked(store.runs.row, run_id) or row
-            await self._execute(session, rubric, row, begun, part)
+            await self._execute(session, work.rubric, row, begun, part)
         finally:
-            ended = await self._changed(store.submissions.end, run_id, part.owner, begun.turn)
-            if ended and part.chunk is not None:
-                log.info("run ended", extra=told)
+            # Of a run that goes on there is nothing to say: other chunks are open.
+            if part.chunk is None or not await self._asked(store.runs.is_open, run_id):
+                ended = await self._changed(store.submissions.end, run_id, part.owner, begun.turn)
+                if ended and part.chunk is not None:
+                    log.info("run ended", extra=told)
         return 0.0 if self._closing else None
 
-    async def _is_whole(self, submission: Submission) -> bool:
-        """Whether a run is the matter of another job, which makes its batches or takes them back."""
-        return submission.options.get("mode") == "batch" or bool(
-            await self._asked(self.store.batches.of_run, submission.run)
-        )
-
-    async def _ready(self, submission: Submission) -> tuple[Session, Rubric, dict[str, Any]] | None:
-        """A run's judge, its rubric, and the run as it is stored; None where it is gone. Raises SetupError."""
-        store = self.store
+    async def _session(self, work: Work) -> Session:
+        """A run's judge, made ready. Raises SetupError."""
+        submission = work.submission
         judge = await asyncio.to_thread(self.shelf.judge, submission.judge)
         if judge is None:
             raise SetupError(f"there is no judge {submission.judge!r} any more; put it back, then resume the run")
         session = await self.sessions.get(judge, int(submission.options["samples"]))
-        row = await self._asked(store.runs.row, submission.run)
-        if row is None:
-            return None
-        if row["judge_fingerprint"] != session.fingerprint:
+        if work.row["judge_fingerprint"] != session.fingerprint:
             raise SetupError(
                 f"the judge {judge.name} is not asked as it was when the run was submitted; submit it anew, or put the "
                 "judge back and resume this run"
             )
-        return session, await self._asked(store.verdicts.stored_rubric, row["rubric_hash"]), row
+        return session
 
     async def _execute(
         self, session: Session, rubric: Rubric, row: dict[str, Any], begun: Submission, part: Part
@@ -274,20 +270,17 @@ class Worker:
             if not self._active[run.id]:
                 del self._active[run.id]
 
-    async def _taken_back(self, cancelled: Submission, part: Part) -> float | None:
+    async def _taken_back(self, cancelled: Work, part: Part) -> float | None:
         """Takes back what the provider has of a run that is not wanted any more, and keeps what it answered."""
-        store, run_id = self.store, cancelled.run
-        if not await self._asked(store.batches.of_run, run_id):
+        store, run_id = self.store, cancelled.submission.run
+        if not cancelled.handed_over:
             return None
-        ready = await self._ready(cancelled)
-        if ready is None:  # it was deleted
-            return None
+        session = await self._session(cancelled)
         if self._closing:
             return 0.0
-        session, rubric, row = ready
         await self._changed(store.runs.take, run_id, part.owner)
         try:
-            run = Run(store, session, rubric, row, Options(samples=session.samples), part)
+            run = Run(store, session, cancelled.rubric, cancelled.row, Options(samples=session.samples), part)
             await run.take_back()
         finally:
             await self._changed(store.runs.release, run_id, part.owner, alone=True)

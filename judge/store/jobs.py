@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, inspect, select, text
 
-from judge.runs import CHUNK_ITEMS
+from judge.chunks import CHUNK_ITEMS
 from judge.store import batches
 from judge.store.locks import Lock, hold
 from judge.store.tables import submission

@@ -49,6 +49,8 @@ SECRET_PARAMETERS = {"password", "sslpassword"}
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 logging.getLogger("psycopg").propagate = False
 
+log = logging.getLogger(__name__)
+
 _MARK = text("""
     INSERT INTO mark ("of", number, at) SELECT CAST(:of AS text), CAST(:number AS bigint), CAST(:at AS double precision)
     WHERE pg_current_xact_id_if_assigned() IS NOT NULL
@@ -61,6 +63,11 @@ _MARKED = text("""
 """)
 _FORGET = text("DELETE FROM mark WHERE at < :before")
 _IS_THERE = text("SELECT to_regclass('mark') IS NOT NULL")
+#: A server that has never looked at a table takes all its rows for one, and a run of thousands is read as often as it
+#: has items. It looks by itself, but not within the first minute, and not where somebody switched that off.
+_LOOK = text("ANALYZE (SKIP_LOCKED) item, run_item, verdict, grade, call")
+#: It is told to look again whenever a process has written twice as often, up to this.
+MOST_LOOKED = 4096
 
 
 class Postgres:
@@ -118,6 +125,7 @@ class Postgres:
                     raise
             else:
                 self._gone_since = None
+                self._look(number)
                 return result
 
     def read(self, query: Callable[[Connection], R], patient: bool = False) -> R:
@@ -144,6 +152,17 @@ class Postgres:
         mark = {"of": self._marker(), "number": next(self._numbers), "at": time.time()}
         found: int | None = connection.execute(_MARK, mark).scalar()
         return found
+
+    def _look(self, number: int | None) -> None:
+        """Has the server look at the tables after the first, second, fourth ... transaction that wrote."""
+        if number is None or number > MOST_LOOKED or number & (number - 1):
+            return
+        try:
+            with self._engine.connect() as connection:
+                connection.execute(_LOOK)
+                connection.commit()
+        except DBAPIError as error:  # what was written stands, and is only read more slowly
+            log.warning("the tables were not looked at: %s", self.explained(error))
 
     def _marker(self) -> str:
         """Whose mark it is: this thread's, which has one transaction at a time."""

@@ -265,10 +265,7 @@ def release(connection: Connection, tenant: str, run_id: str, by: str, alone: bo
 
     Workers keep one that is not done: others of them may be at work on it, unless this one was `alone`.
     """
-    open_items = select(run_item.c.seq).where(
-        run_item.c.tenant == tenant, run_item.c.run == run_id, run_item.c.state == "open"
-    )
-    state = "open" if connection.execute(open_items.limit(1)).first() else "done"
+    state = "open" if is_open(connection, tenant, run_id) else "done"
     if state == "open" and by == WORKERS and not alone:
         return state
     ended = now() if state == "done" else None
@@ -281,6 +278,12 @@ def release(connection: Connection, tenant: str, run_id: str, by: str, alone: bo
         .values(state=state, owner=None, finished_at=func.coalesce(run.c.finished_at, ended) if ended else None)
     )
     return state
+
+
+def is_open(connection: Connection, tenant: str, run_id: str) -> bool:
+    """Whether an item of a run is still to be graded."""
+    here = (run_item.c.tenant == tenant, run_item.c.run == run_id, run_item.c.state == "open")
+    return connection.execute(select(run_item.c.seq).where(*here).limit(1)).first() is not None
 
 
 def count_open(connection: Connection, tenant: str, run_id: str) -> int:

@@ -7,16 +7,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, func, select, update
 
 from judge.ledger import now
 from judge.owner import WORKERS, is_dead
-from judge.store import batches, jobs, results, runs
+from judge.store import batches, jobs, results, runs, verdicts
 from judge.store.batches import BatchState, HandedOver
 from judge.store.conflicts import replacing
 from judge.store.results import RunInfo
-from judge.store.tables import batch, run, submission
+from judge.store.tables import batch, rubric, run, submission
 from judge.store.wishes import HANDED_OVER, TO_DO, Wish
+from rubrics import Rubric
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,31 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """A run that was submitted, with all that is needed to grade it.
+
+    Attributes
+    ----------
+    row
+        The run as it is stored.
+    batched
+        Whether calls of it were ever sent in a batch, and answers of one may be there.
+    handed_over
+        Whether the provider may have a batch of it.
+    """
+
+    submission: Submission
+    row: dict[str, Any]
+    rubric: Rubric
+    batched: bool
+    handed_over: bool
+
+    def is_begun(self, by: str) -> bool:
+        """Whether an owner has begun it, and has it still."""
+        return self.submission.begun and self.row["owner"] == by
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """A run, what is to become of it where it was submitted, and who is at work on it: a process, or the provider."""
 
@@ -55,6 +81,20 @@ class Standing:
     submission: Submission | None
     owner: str | None
     handed_over: HandedOver | None
+
+
+def _work() -> Select[Any]:
+    """All of `Work` by one statement, since it is asked for every chunk."""
+    sent = exists().where(batch.c.tenant == run.c.tenant, batch.c.run == run.c.id)
+    told = (*(column.label(f"run_{column.name}") for column in run.c), rubric.c.body, sent.label("batched"))
+    told += (sent.where(batch.c.state != BatchState.ENDED).label("handed_over"),)
+    of_run = and_(run.c.tenant == submission.c.tenant, run.c.id == submission.c.run)
+    of_rubric = and_(rubric.c.tenant == run.c.tenant, rubric.c.hash == run.c.rubric_hash)
+    here = (submission.c.tenant == bindparam("tenant"), submission.c.run == bindparam("run"))
+    return select(submission, *told).join(run, of_run).join(rubric, of_rubric).where(*here)
+
+
+_WORK = _work()
 
 
 def add(connection: Connection, tenant: str, run_id: str, judge: str, options: dict[str, Any]) -> None:
@@ -99,6 +139,15 @@ def of_runs(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[str
     """The submissions of runs, by id; those that nobody submitted are not among them."""
     wanted = select(submission).where(submission.c.tenant == tenant, submission.c.run.in_(ids))
     return {row.run: _submission(row) for row in connection.execute(wanted)}
+
+
+def work(connection: Connection, tenant: str, run_id: str) -> Work | None:
+    """A run that was submitted; None where nobody did, or it was deleted."""
+    found = connection.execute(_WORK, {"tenant": tenant, "run": run_id}).first()
+    if found is None:
+        return None
+    row = {column.name: found._mapping[f"run_{column.name}"] for column in run.c}
+    return Work(_submission(found), row, verdicts.parsed(found.body), bool(found.batched), bool(found.handed_over))
 
 
 def standing(connection: Connection, tenant: str, ids: Sequence[str]) -> list[Standing]:

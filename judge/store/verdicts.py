@@ -50,19 +50,20 @@ def rubric_body(connection: Connection, tenant: str, rubric_hash: str) -> str:
 
 def stored_rubric(connection: Connection, tenant: str, rubric_hash: str) -> Rubric:
     """A rubric of a run or an item."""
-    return _parsed(rubric_body(connection, tenant, rubric_hash))
+    return parsed(rubric_body(connection, tenant, rubric_hash))
 
 
 def kept_rubric(connection: Connection, tenant: str, rubric_hash: str) -> Rubric | None:
     """A rubric that something was graded by; None where none has the hash, or where it was that of items alone."""
     stored = select(rubrics.c.body).where(rubrics.c.tenant == tenant, rubrics.c.hash == rubric_hash)
     body = connection.execute(stored).scalar()
-    found = None if body is None else _parsed(body)
+    found = None if body is None else parsed(body)
     return found if found is not None and found.leaves else None
 
 
 @lru_cache(maxsize=64)
-def _parsed(body: str) -> Rubric:
+def parsed(body: str) -> Rubric:
+    """A rubric that was kept, from its JSON."""
     return Rubric.model_validate_json(body, context=PART)  # it was checked when it was kept
 
 

@@ -33,12 +33,12 @@ from api.registering import LONGEST_CALL_S
 from api.routes import events
 from api.settings import ServiceSettings
 from judge import queue
+from judge.chunks import CHUNK_ITEMS
 from judge.cli import COMMANDS
 from judge.client import Client
 from judge.items import Item
 from judge.judges import Judge
 from judge.ledger import SETTLING_S
-from judge.runs import CHUNK_ITEMS
 from judge.settings import Settings
 from judge.store import open_store
 from judge.store.jobs import SILENCE_S

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.engine import make_url
 
 from judge import StoreError
 from judge.ledger import CallState, Ledger, Settlement
 from judge.store import open_store
 from judge.store.database import Database
+from judge.store.many import add
 from judge.store.store import Store
 
 if TYPE_CHECKING:
@@ -104,3 +105,19 @@ except StoreError as error:
 def test_without_its_package_the_extra_is_named() -> None:
     said = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
     assert said.stdout == "PostgreSQL needs psycopg; install this project with its extra: postgres\n"
+
+
+def test_the_server_knows_the_tables_before_it_looks_by_itself(store: Store) -> None:
+    def known(connection: Connection, _: str) -> float:
+        return float(connection.execute(text("SELECT reltuples FROM pg_class WHERE relname = 'item'")).scalar_one())
+
+    def added(number: int) -> None:
+        row = {"tenant": "local", "hash": str(number), "body": b""}
+        store.change(lambda connection, _: add(connection, store.tables.item, [row]))
+
+    added(0)
+    for number in range(1, 40):
+        before = store.ask(known)
+        added(number)
+    assert 0 < before <= 40
+    assert before == store.ask(known), "it is told to look after each doubling, and not each time"

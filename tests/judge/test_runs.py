@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from judge import InputError, Judge, Paused, RunBusy, SetupError, runs
+from judge import InputError, Judge, Paused, RunBusy, SetupError, chunks
+from judge.chunks import Part
 from judge.datasets import Dataset
 from judge.errors import BudgetUsedUp, Waiting
 from judge.exports import find_run, grades_of
 from judge.ledger import Ledger
 from judge.owner import WORKERS, this_process
-from judge.runs import Options, Part, Run, submit
+from judge.runs import Options, Run, submit
 from judge.session import Session
 from judge.store.store import Store
 from judge.summary import summarise
@@ -218,7 +219,7 @@ async def test_what_others_reserve_for_a_shared_run_is_waited_for_and_a_real_sho
     judge_at: Callable[..., Judge],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runs, "CHUNK_ITEMS", 1)
+    monkeypatch.setattr(chunks, "CHUNK_ITEMS", 1)
     session = await Session.open(store, judge_at(stub("--latency-ms", "300").base_url))
     run_id = submit(store, dataset, dataset.scan(), rubric, session, Options())
     store.change(store.runs.take, run_id, WORKERS)

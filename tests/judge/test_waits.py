@@ -93,6 +93,22 @@ async def test_a_run_is_looked_at_again_while_others_have_its_calls(stub: Any, d
     assert server.stats()["requests"] == 0
 
 
+async def test_what_workers_share_gives_way_to_other_work(
+    stub: Any, desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calling, "GIVES_WAY_S", 0.2)
+    server = stub()
+    async with desk(server.base_url, run="r") as one:
+        one.ledger.shared = True
+        elsewhere(one)
+        with pytest.raises(Waiting) as told:
+            await asyncio.wait_for(one.ask(), 5)
+        assert told.value.seconds == 0.2
+        await ended(one)
+        answer, _ = await one.ask()
+    assert answer.reading is not None
+
+
 async def test_no_call_is_waited_for_longer_than_a_grade_may_take(stub: Any, desk: Any) -> None:
     async with desk(stub().base_url, timeout_s=5000.0) as one:
         elsewhere(one, sent_at=now() - 640.0)
