@@ -37,7 +37,7 @@ from api.routes import (
 )
 from api.settings import ServiceSettings
 from api.watch import Watch
-from judge import otel
+from judge import otel, providers
 from judge.journal import Journal
 from judge.metrics import Endpoints, Metrics
 from judge.servers import Servers
@@ -71,6 +71,7 @@ def create_app(store_url: str | None = None) -> FastAPI:
             workers = Workers(store, shelf, observer)
             measured.registry.register(Endpoints(lambda: workers.sessions, shelf.offers))
             measured.registry.register(Queue(store))
+            providers.prepare(shelf.operators.values())
             if service.grading:
                 workers.start()
             desks = Desks(workers, settings.max_output_bytes)

@@ -149,10 +149,10 @@ class Fleet:
         return sum(word in line for log in logs for line in log.splitlines() for word in SURPRISED)
 
 
-def wait(what: str, holds: Callable[[], bool], within_s: float = ANSWER_S) -> None:
+def wait(what: str, holds: Callable[[], bool], within_s: float = ANSWER_S, step_s: float = STEP_S) -> None:
     """Waits until something holds. Raises SystemExit where it does not in time."""
     until = time.monotonic() + within_s
     while not holds():
         if time.monotonic() > until:
             raise SystemExit(f"waited in vain for {what}")
-        time.sleep(STEP_S)
+        time.sleep(step_s)

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import copyreg
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -37,6 +38,8 @@ DIALECTS = {
     "openai": "judge.providers.openai:ChatCompletions",
     "openai-responses": "judge.providers.openai_responses:Responses",
 }
+#: Packages that they ask with, which take a second to import, and need nothing set before.
+SDKS = {"anthropic": "anthropic", "openai": "openai", "openai-responses": "openai"}
 #: Those whose connections can be held to public addresses.
 GUARDED = frozenset({"anthropic", "openai", "openai-responses"})
 
@@ -208,6 +211,13 @@ def connect(judge: Judge) -> Provider | Source:
         raise SetupError(f"the provider {judge.provider!r} cannot be imported: {error}") from None
     adapter: Provider | Source = made(judge)
     return adapter
+
+
+def prepare(judges: Iterable[Judge]) -> None:
+    """Imports what judges are asked with, before somebody waits for their answers."""
+    for package in {SDKS[judge.provider] for judge in judges if judge.provider in SDKS}:
+        with suppress(ImportError):  # whoever asks that judge is told
+            importlib.import_module(package)
 
 
 def dialect(judge: Judge) -> Dialect | None:
