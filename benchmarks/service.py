@@ -2,7 +2,8 @@
 
 Runs of 100 items over HTTP, beside `judge grade` of as many items in the same run of this benchmark: all at once, then
 as they come at half the rate that this reached, then at one and a half times it. Before all that single grades, one
-after the other, beside the judge itself. A stub judge of 50 ms, and everything on the same cores.
+after the other, beside the judge itself. A stub judge of 50 ms, and everything on the same cores. On SQLite one process
+does all; on PostgreSQL a `judge worker` is beside it, and `judge serve` alone is told too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -29,7 +30,7 @@ from benchmarks.work import Work, prose_items
 LATENCY_MS, CONCURRENCY, ITEMS = 50.0, 64, 100
 RUNS, SINGLE = 40, 100
 #: At half the load that was reached, and at one and a half times it: until what waits is more than may.
-HALF_S, BEYOND_S = 20.0, 90.0
+HALF_S, BEYOND_S = 40.0, 90.0
 Items = list[dict[str, str]]
 JSON = {"Content-Type": "application/json"}
 
@@ -71,8 +72,8 @@ class Client:
 
 
 @contextmanager
-def serving(work: Work, stub: Stub, url: str) -> Iterator[tuple[Client, subprocess.Popen[bytes]]]:
-    """`judge serve` on a free port."""
+def serving(work: Work, stub: Stub, url: str, workers: int = 0) -> Iterator[tuple[Client, subprocess.Popen[bytes]]]:
+    """`judge serve` on a free port, and workers beside it."""
     judges = work.folder / "judges"
     judges.mkdir(exist_ok=True)
     (judges / "bench.yaml").write_bytes(work.judge(stub.url, CONCURRENCY).read_bytes())
@@ -83,16 +84,20 @@ def serving(work: Work, stub: Stub, url: str) -> Iterator[tuple[Client, subproce
         port = int(free.getsockname()[1])
     folders = {"JUDGE_JUDGES_DIR": str(judges), "JUDGE_RUBRICS_DIR": str(rubrics), "JUDGE_DATABASE_URL": url}
     command = [JUDGE, "serve", "--no-keys", "--port", str(port)]
-    with subprocess.Popen(
-        command, env=os.environ | folders, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    ) as process:
-        client = Client(port, work)
-        try:
-            while not client.there():
-                time.sleep(0.05)
-            yield client, process
-        finally:
-            process.terminate()
+    with ExitStack() as stack:
+
+        def started(command: list[str]) -> subprocess.Popen[bytes]:
+            quiet = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+            process = stack.enter_context(subprocess.Popen(command, env=os.environ | folders, **quiet))
+            stack.callback(process.terminate)
+            return process
+
+        client, process = Client(port, work), started(command)
+        while not client.there():
+            time.sleep(0.05)
+        for _ in range(workers):
+            started([JUDGE, "worker"])
+        yield client, process
 
 
 def single(client: Client, stub: Stub, items: Items, name: str) -> tuple[float, float]:
@@ -159,18 +164,19 @@ def resident_mb(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def measure(name: str, url: str, work: Work, stub: Stub, reps: int) -> tuple[list[Check], dict[str, float]]:
+def plainly(stub: Stub, work: Work) -> float:
+    """Grades a second of `judge grade`, on SQLite."""
+    return RUNS * ITEMS / run("ours", stub, work, RUNS * ITEMS, CONCURRENCY).wall_s
+
+
+def measure(
+    name: str, url: str, work: Work, stub: Stub, reps: int, workers: int = 0
+) -> tuple[list[Check], dict[str, float]]:
     """Checks and figures of the service on one database, in turns with `judge grade` on SQLite."""
     items = list(prose_items(ITEMS))
-    with serving(work, stub, url) as (client, process):
+    with serving(work, stub, url, workers) as (client, process):
         grade_s, answer_s = single(client, stub, items, name)
-        turns = [
-            (
-                RUNS * ITEMS / run("ours", stub, work, RUNS * ITEMS, CONCURRENCY).wall_s,
-                at_once(client, items, RUNS, f"{name} {rep}"),
-            )
-            for rep in range(reps)
-        ]
+        turns = [(plainly(stub, work), at_once(client, items, RUNS, f"{name} {rep}")) for rep in range(reps)]
         plain, rate = (median(one) for one in zip(*turns, strict=True))
         before = resident_mb(process.pid)
         took, refused, made = as_they_come(client, items, rate / 2 / ITEMS, HALF_S, f"{name} half")
@@ -210,14 +216,22 @@ def main() -> None:
     parser.add_argument("--server", default=SERVER, help="a server on which databases may be created")
     given = parser.parse_args()
     checks: list[Check] = []
-    found: dict[str, object] = {}
+    found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder, Stub(latency_ms=LATENCY_MS) as stub:
         work = Work.write(Path(folder), prose_items(RUNS * ITEMS))
         with database(given.server) as url:
-            for name, at in (("sqlite", f"sqlite:///{folder}/service.db"), ("postgresql", url)):
-                more, figures = measure(name, at, work, stub, given.reps)
+            for name, at, workers in (("sqlite", f"sqlite:///{folder}/service.db", 0), ("postgresql", url, 1)):
+                more, figures = measure(name, at, work, stub, given.reps, workers)
                 checks += more
                 found[name] = figures
+            with serving(work, stub, url) as (client, _):
+                turns = [
+                    (plainly(stub, work), at_once(client, list(prose_items(ITEMS)), RUNS, f"a{n}"))
+                    for n in range(given.reps)
+                ]
+        plain, alone = (median(one) for one in zip(*turns, strict=True))
+        found["postgresql alone"] = {"judge grade, grades a second": plain, "grades a second": alone}
+        table(("postgresql, judge serve alone", "value"), list(found["postgresql alone"].items()))
     report("service", checks, figures=found)
 
 
