@@ -19,8 +19,8 @@ GRADE_DEADLINE_S = 600.0
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 30.0
 #: A run whose calls others have in flight is looked at again after this long.
 LATER_S = 60.0
-#: What workers share waits for others no longer than this, and is taken up again after as long: work that could be done
-#: meanwhile must not wait for a process that stands still.
+#: A worker waits no longer than this for another process's answer before it does something else, and asks again after
+#: as long: what can be done must not wait for a process that stands still.
 GIVES_WAY_S = 5.0
 
 

@@ -113,7 +113,7 @@ class Batching:
         Paused
             When the provider cannot be asked for batches.
         """
-        if not self._wanted and not await self._store.asked(self._store.batches.states, self._run):
+        if not self._wanted and not await self._store.asked(self._store.batches.has_any, self._run):
             return
         self._ledger.batched, self._patient, self.swept = True, patient, swept
         await self._adopt()

@@ -21,7 +21,7 @@ from judge.endpoint import Endpoint
 from judge.errors import Unaskable, Waiting
 from judge.judges import Judge, Price
 from judge.ledger import CallState, Claimed, Delivery, Held, Ledger, Settlement, now
-from judge.looking_up import Told, look_up
+from judge.looking_up import NEVER_ARRIVED, Told, look_up
 from judge.prices import BYTES_PER_TOKEN_USUALLY, cost_of, worst_case
 from judge.providers import (
     AddressRefused,
@@ -43,8 +43,6 @@ POLL_S = 0.5
 WAITED_FOR = frozenset({Claimed.ELSEWHERE, Claimed.RESERVED})
 #: Prompt and answer do not fit into the model's context, whether it says so before or in mid-answer.
 TOO_LONG = "context_length_exceeded"
-#: The provider was asked for a lost answer, and never had the call.
-NEVER_ARRIVED = "never_arrived"
 
 KEY_REFUSED = 401
 #: Refusals of a model, which say nothing of others that the server has.
@@ -102,7 +100,7 @@ class Caller:
         Paused
             When the judge cannot be asked at all: nothing was decided about this call.
         Waiting
-            When others have a call of a run in flight for longer than a grade may take: nor was it then.
+            When others have a call of a run in flight for longer than it may wait: nor was it then.
         """
         key = self._ledger.key(self._provider.endpoint, body, sample)
         # Providers count an image by its pixels, however long its URL is.
@@ -179,9 +177,12 @@ class Caller:
         No slot is held, and no turn of a rate is taken.
         """
         waited_for = WAITED_FOR if self._ledger.of_run else WAITED_FOR | {Claimed.HANDED_OVER}
-        until = now() + (GIVES_WAY_S if self._ledger.shared else math.inf)
-        while held.claimed in waited_for and now() < until and not call.deadline.passed(self.endpoint.response_s):
+        clock = asyncio.get_running_loop().time
+        until = clock() + (GIVES_WAY_S if self._ledger.gives_way and not call.receipt.calls else math.inf)
+        while held.claimed in waited_for and not call.deadline.passed(self.endpoint.response_s):
             twin = self._ledger.in_flight(call.key)
+            if clock() > until and twin is None and held.claimed is Claimed.ELSEWHERE:
+                raise Waiting(GIVES_WAY_S)
             await (self._rest(POLL_S) if twin is None else self._resting(twin.wait))
             held = await self._claim(call, looks=True)
             call.attempt = held.attempt
@@ -197,7 +198,7 @@ class Caller:
             raise held.shortage.error()
         # A run can be looked at again, when others have done their part; a single grade cannot wait so long.
         if self._ledger.of_run and self._ledger.in_flight(call.key) is None:
-            raise Waiting(GIVES_WAY_S if self._ledger.shared and held.claimed in WAITED_FOR else LATER_S)
+            raise Waiting(LATER_S)
         return Answer(call.key, call.attempt, cause="deadline")
 
     async def _claim(self, call: Call, looks: bool = False) -> Held:

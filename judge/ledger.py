@@ -160,7 +160,8 @@ class Ledger:
     A run's `budget_usd`, and those of the key that pays, are reserved in the transaction that makes the row of a call,
     whoever else spends on them.
     With `resend_lost` what was sent before `sent_before`, by default before now, and lost is sent again.
-    Of a `shared` run other workers have parts. `batched` says that batches of the run may have brought answers.
+    One that `gives_way` does not wait long for another process's equal call: others of the run can be made meanwhile.
+    `batched` says that batches of the run may have brought answers.
     `broken` is the first error of a write that was begun: what cannot be written down must not be asked for.
     """
 
@@ -173,9 +174,10 @@ class Ledger:
         budget_usd: float | None = None,
         paid_by: str | None = None,
         sent_before: float | None = None,
-        shared: bool = False,
+        gives_way: bool = False,
     ) -> None:
-        self._rows, self._run, self._round, self.resend_lost, self.shared = rows, run, round_, resend_lost, shared
+        self._rows, self._run, self._round, self.resend_lost = rows, run, round_, resend_lost
+        self.gives_way = gives_way
         self._resend_before = (now() if sent_before is None else sent_before) if resend_lost else None
         self._budget_usd, self._paid_by = budget_usd, paid_by
         self._owner = this_process()

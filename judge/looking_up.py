@@ -23,6 +23,9 @@ from judge.settings import Settings
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 
+#: The provider was asked for a lost answer, and never had the call.
+NEVER_ARRIVED = "never_arrived"
+
 
 class Told(Enum):
     """What a look-up came to where it brought no answer."""

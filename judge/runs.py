@@ -110,9 +110,9 @@ class Run:
         self.judge_fingerprint: str = row["judge_fingerprint"]
         probed = session.probe_usd if own_session else 0.0  # a shared one was paid for by whoever came first
         budget = None if options.budget_usd is None else max(options.budget_usd - probed, 0.0)
-        sent_before, shared = self.part.sent_before, self.part.shared
+        sent_before, gives_way = self.part.sent_before, self.part.shared and self.part.chunk is not None
         self._ledger = Ledger(
-            store, self.id, row["round"], options.resend_lost, budget, options.paid_by, sent_before, shared
+            store, self.id, row["round"], options.resend_lost, budget, options.paid_by, sent_before, gives_way
         )
         # What others reserve and give back of a shared run is known where calls are claimed, and nowhere else.
         own = Budget() if self.part.shared else Budget(budget, row["committed_usd"] or 0.0)
@@ -206,7 +206,7 @@ class Run:
         ------
         Waiting
             Where not `patient`, while the provider is at work on a batch; and where others have calls of the run in
-            flight for longer than a grade may take.
+            flight for longer than it may wait.
         Paused
             When the judge or the budget ends the run early; what is open stays open.
         StoreError

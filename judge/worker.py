@@ -44,6 +44,8 @@ LATER_S = 1.0
 TAKE_BACK_S = 60.0
 #: How long a submission waits for another process that makes the same run.
 MAKING_S, MAKING_STEP_S = 10.0, 0.02
+#: What was asked of a run longer ago is asked again before it is begun: it may have been cancelled meanwhile.
+FRESH_S = 0.1
 #: Submissions that take long to load, of all tenants, and are loaded at once.
 MOST_LOADING = 4
 
@@ -212,11 +214,12 @@ class Worker:
         store, run_id, row = self.store, work.submission.run, work.row
         if part.chunk is not None and (work.submission.options.get("mode") == "batch" or work.handed_over):
             return None  # it is the matter of another job, which makes its batches or takes them back
+        rubric, known_at = work.rubric, time.monotonic()
         session = await self._session(work)
         if self._closing:
             return 0.0
         begun: Submission | None = work.submission
-        if not (part.shared and work.is_begun(part.owner)):
+        if not (part.shared and work.is_begun(part.owner)) or time.monotonic() - known_at > FRESH_S:
             begun = await self._changed(store.submissions.begin, run_id, part.owner)
         if begun is None:
             return None
@@ -226,7 +229,7 @@ class Worker:
         try:
             if begun.options.get("budget_usd") is not None:  # what was spent is known since it was begun
                 row = await self._asked(store.runs.row, run_id) or row
-            await self._execute(session, work.rubric, row, begun, part)
+            await self._execute(session, rubric, row, begun, part)
         finally:
             # Of a run that goes on there is nothing to say: other chunks are open.
             if part.chunk is None or not await self._asked(store.runs.is_open, run_id):

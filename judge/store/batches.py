@@ -103,10 +103,10 @@ def check_none(connection: Connection, tenant: str, run_id: str) -> None:
         raise RunBusy(f"the provider has a batch of run {run_id}; grade the run to its end, then delete it")
 
 
-def states(connection: Connection, tenant: str, run_id: str) -> set[BatchState]:
-    """The states of the batches that calls of a run were ever sent in."""
+def has_any(connection: Connection, tenant: str, run_id: str) -> bool:
+    """Whether calls of a run were ever sent in a batch."""
     here = (batch.c.tenant == tenant, batch.c.run == run_id)
-    return {BatchState(state) for state in connection.execute(select(batch.c.state).where(*here).distinct()).scalars()}
+    return connection.execute(select(batch.c.id).where(*here).limit(1)).first() is not None
 
 
 def outstanding(connection: Connection, tenant: str, run_id: str, id: str) -> list[Outstanding]:

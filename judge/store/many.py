@@ -46,7 +46,7 @@ class Changes:
             connection.execute(self._one, [{f"b_{name}": row[name] for name in self.names} for row in rows])
             return
         for among in _apart(rows, self.key):
-            connection.execute(self._all, _by_column(self.names, among))
+            connection.execute(self._all, _by_column(self.table, self.names, among))
 
     @cached_property
     def _one(self) -> Update:
@@ -66,7 +66,7 @@ def add(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         connection.execute(sqlite.insert(table), rows)
         return
     names = tuple(rows[0])
-    connection.execute(_adding(table, names), _by_column(names, rows))
+    connection.execute(_adding(table, names), _by_column(table, names, rows))
 
 
 def add_missing(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -77,7 +77,7 @@ def add_missing(connection: Connection, table: Table, rows: Sequence[Row]) -> No
         connection.execute(sqlite.insert(table).on_conflict_do_nothing(), rows)
         return
     names = tuple(rows[0])
-    connection.execute(_adding(table, names).on_conflict_do_nothing(), _by_column(names, rows))
+    connection.execute(_adding(table, names).on_conflict_do_nothing(), _by_column(table, names, rows))
 
 
 def added(connection: Connection, table: Table, rows: Sequence[Row], key: Column[str]) -> set[str]:
@@ -87,7 +87,7 @@ def added(connection: Connection, table: Table, rows: Sequence[Row], key: Column
         return {row[key.name] for row in rows}
     names = tuple(rows[0])
     adding = _adding(table, names).on_conflict_do_nothing().returning(key)
-    return set(connection.execute(adding, _by_column(names, rows)).scalars())
+    return set(connection.execute(adding, _by_column(table, names, rows)).scalars())
 
 
 @lru_cache(maxsize=64)
@@ -108,8 +108,15 @@ def _given(table: Table, names: Sequence[str]) -> Any:
     return func.unnest(*arrays).table_valued(*(Column(*one) for one in types.items())).render_derived("given")
 
 
-def _by_column(names: Sequence[str], rows: Sequence[Row]) -> dict[str, list[Any]]:
-    return {f"b_{name}": [row[name] for row in rows] for name in names}
+def _by_column(table: Table, names: Sequence[str], rows: Sequence[Row]) -> dict[str, list[Any]]:
+    return {f"b_{name}": _alike(table.c[name].type.python_type, [row[name] for row in rows]) for name in names}
+
+
+def _alike(kind: type, values: list[Any]) -> list[Any]:
+    """Values as an array takes them, which has numbers of one type only."""
+    if kind not in (bool, int, float):
+        return values
+    return [value if value is None or type(value) is kind else kind(value) for value in values]
 
 
 def _apart(rows: Iterable[Row], key: Sequence[str]) -> list[list[Row]]:

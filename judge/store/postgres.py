@@ -66,8 +66,9 @@ _IS_THERE = text("SELECT to_regclass('mark') IS NOT NULL")
 #: A server that has never looked at a table takes all its rows for one, and a run of thousands is read as often as it
 #: has items. It looks by itself, but not within the first minute, and not where somebody switched that off.
 _LOOK = text("ANALYZE (SKIP_LOCKED) item, run_item, verdict, grade, call")
-#: It is told to look again whenever a process has written twice as often, up to this.
-MOST_LOOKED = 4096
+#: It is told to look again whenever a process has written twice as often, up to this, and while there is little to see.
+MOST_LOOKED, MOST_SEEN = 4096, 100_000
+_SEEN = text("SELECT reltuples FROM pg_class WHERE oid = to_regclass('grade')")
 
 
 class Postgres:
@@ -100,6 +101,7 @@ class Postgres:
         self._reading = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._gone_since: float | None = None
         self._id, self._numbers, self._marking = uuid.uuid4().hex[:8], itertools.count(1), False
+        self._written = itertools.count(1)
         event.listen(self._engine, "connect", self._configure)
 
     def prepare(self) -> None:
@@ -125,7 +127,8 @@ class Postgres:
                     raise
             else:
                 self._gone_since = None
-                self._look(number)
+                if number is not None:
+                    self._look(next(self._written))
                 return result
 
     def read(self, query: Callable[[Connection], R], patient: bool = False) -> R:
@@ -153,16 +156,17 @@ class Postgres:
         found: int | None = connection.execute(_MARK, mark).scalar()
         return found
 
-    def _look(self, number: int | None) -> None:
+    def _look(self, written: int) -> None:
         """Has the server look at the tables after the first, second, fourth ... transaction that wrote."""
-        if number is None or number > MOST_LOOKED or number & (number - 1):
+        if written > MOST_LOOKED or written & (written - 1):
             return
         try:
             with self._engine.connect() as connection:
-                connection.execute(_LOOK)
+                if (connection.execute(_SEEN).scalar() or 0) < MOST_SEEN:
+                    connection.execute(_LOOK)
                 connection.commit()
-        except DBAPIError as error:  # what was written stands, and is only read more slowly
-            log.warning("the tables were not looked at: %s", self.explained(error))
+        except Exception as error:  # noqa: BLE001 - what was written stands, and is only read more slowly
+            log.info("the tables were not looked at: %s", self.explained(error))
 
     def _marker(self) -> str:
         """Whose mark it is: this thread's, which has one transaction at a time."""

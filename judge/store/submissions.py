@@ -56,6 +56,8 @@ class Work:
     ----------
     row
         The run as it is stored.
+    body
+        Its rubric as JSON.
     batched
         Whether calls of it were ever sent in a batch, and answers of one may be there.
     handed_over
@@ -64,9 +66,14 @@ class Work:
 
     submission: Submission
     row: dict[str, Any]
-    rubric: Rubric
+    body: str
     batched: bool
     handed_over: bool
+
+    @property
+    def rubric(self) -> Rubric:
+        """The run's rubric."""
+        return verdicts.parsed(self.body)
 
     def is_begun(self, by: str) -> bool:
         """Whether an owner has begun it, and has it still."""
@@ -147,7 +154,7 @@ def work(connection: Connection, tenant: str, run_id: str) -> Work | None:
     if found is None:
         return None
     row = {column.name: found._mapping[f"run_{column.name}"] for column in run.c}
-    return Work(_submission(found), row, verdicts.parsed(found.body), bool(found.batched), bool(found.handed_over))
+    return Work(_submission(found), row, found.body, bool(found.batched), bool(found.handed_over))
 
 
 def standing(connection: Connection, tenant: str, ids: Sequence[str]) -> list[Standing]:

@@ -56,6 +56,16 @@ def test_rows_change_by_values_of_their_own(store: Store) -> None:
     assert found == [("a", 1, long, b"\x00\xff'\\", True), ("b", 0, None, None, False), ("c", 3, None, None, False)]
 
 
+def test_numbers_of_a_column_need_not_be_of_one_type(store: Store) -> None:
+    given = [sent("a", sent_at=1, usable=0), sent("b", sent_at=0.5, usable=True), sent("c", sent_at=2, usable=False)]
+    store.change(lambda connection, _: add(connection, call, given))
+    assert rows(store, call.c.key, call.c.sent_at, call.c.usable) == [
+        ("a", 1.0, False),
+        ("b", 0.5, True),
+        ("c", 2.0, False),
+    ]
+
+
 def test_of_changes_to_one_row_each_comes_after_the_one_before(store: Store) -> None:
     store.change(lambda connection, _: add(connection, call, [sent("a"), sent("b")]))
     steps = [(1, "first", False), (10, "second", False), (100, "third", True), (1000, "none: it is usable", True)]

@@ -99,7 +99,7 @@ async def test_what_workers_share_gives_way_to_other_work(
     monkeypatch.setattr(calling, "GIVES_WAY_S", 0.2)
     server = stub()
     async with desk(server.base_url, run="r") as one:
-        one.ledger.shared = True
+        one.ledger.gives_way = True
         elsewhere(one)
         with pytest.raises(Waiting) as told:
             await asyncio.wait_for(one.ask(), 5)
@@ -107,6 +107,23 @@ async def test_what_workers_share_gives_way_to_other_work(
         await ended(one)
         answer, _ = await one.ask()
     assert answer.reading is not None
+
+
+async def test_who_gives_way_waits_for_reserved_money_and_for_its_own_equal_calls(
+    stub: Any, desk: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calling, "GIVES_WAY_S", 0.1)
+    store.change(store.budgets.put, KEY, Period.TOTAL, 0.01)
+    async with desk(stub("--latency-ms", "600").base_url, run="r", paid_by=KEY) as one:
+        one.ledger.gives_way = True
+        elsewhere(one, "OTHER", paid_by=KEY, reserved_usd=0.01)
+        waiting = asyncio.create_task(one.ask("ITEM-1"))
+        await asyncio.sleep(0.5)
+        assert not waiting.done(), "what is reserved may be given back"
+        key = one.ledger.key(one.provider.endpoint, one.body("OTHER"), 0)
+        await Ledger(store).settle(Settlement(key, 1, CallState.REJECTED, now(), reserved_usd=0.01, cost_usd=0.0))
+        answers = await asyncio.wait_for(asyncio.gather(waiting, one.ask("ITEM-1"), one.ask("ITEM-1")), 10)
+    assert all(answer.reading is not None for answer, _ in answers)
 
 
 async def test_no_call_is_waited_for_longer_than_a_grade_may_take(stub: Any, desk: Any) -> None:
