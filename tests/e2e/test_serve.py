@@ -126,7 +126,8 @@ def test_several_at_once_pay_once_for_what_all_ask(place: Terminal, steady: Stub
         place.wait(commands[0], lambda: steady.stats()["requests"] >= 3)
         asked = [threads.submit(one.grades, part) for one, part in ((service, rows[10:] + rows[:10]), (other, rows))]
         said = [one.communicate(timeout=40) for one in commands]
-        served = [one.result()["data"] for one in asked]
+        # Who has paid for an answer is a matter of chance.
+        served = [[{**grade, "usage": None} for grade in one.result()["data"]] for one in asked]
     assert [one.returncode for one in commands] == [0, 0], said
     first, second = (json.loads(out)["criteria"] for out, _ in said)
     assert first == second
