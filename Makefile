@@ -26,12 +26,12 @@ test: .venv/test lint
 
 # Beside litellm, and with the SDKs of the generation before: the adapters are written to what both share.
 test-litellm: .venv-litellm/test
-	.venv-litellm/bin/pytest -n auto --dist worksteal $(patsubst %,tests/judge/test_%.py,litellm outcomes guard transport openai responses anthropic) \
+	.venv-litellm/bin/pytest -n auto --dist worksteal $(ONLY) $(patsubst %,tests/judge/test_%.py,litellm outcomes guard transport openai responses anthropic) \
 		tests/e2e/test_canary.py
 
 # torch by pip, since its CPU build is not always on an index that uv sees.
 test-torch: .venv/test
-	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check '$(TORCH)'
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --no-compile '$(TORCH)'
 	$(BIN)/pytest tests/judge/calibration/test_network.py tests/judge/calibration/test_network_training.py \
 		tests/judge/calibration/test_panel.py
 
@@ -56,7 +56,7 @@ define install
 		uv venv --quiet --allow-existing --python $(PYTHON) $(1) && \
 		uv pip install --quiet --python $(1)/bin/python -e ".$(2)" $(3); \
 	else \
-		$(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install --quiet --disable-pip-version-check -e ".$(2)" $(3); \
+		$(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -e ".$(2)" $(3); \
 	fi
 	@touch $@
 endef

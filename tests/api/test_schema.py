@@ -25,7 +25,7 @@ from tests.api.test_shelf import SIMULATED
 
 HOOKS = Path(__file__).with_name("schema_hooks.py")
 #: How much is made up: on SQLite every bound of every field is tried too, as on PostgreSQL it would be again.
-PHASES = {"sqlite": ("examples,coverage,fuzzing,stateful", 8), "postgresql": ("examples,fuzzing,stateful", 3)}
+PHASES = {"sqlite": ("examples,coverage,fuzzing,stateful", 5), "postgresql": ("examples,fuzzing,stateful", 3)}
 COUNT = 30
 
 CONFIG = """\
