@@ -206,11 +206,16 @@ def test_so_many_are_graded_at_once_and_one_more_later(
     client = serve(JUDGES_DIR=local_judge(judge.base_url))
     assert client.grades(["How to ask."], judge="local").status == 200
     judge.behave("hang")
+    sent = judge.stats()["requests"]
     with ThreadPoolExecutor(1) as aside:
         asked = aside.submit(client.grades, ["Waits."], judge="local", deadline_s=4)
         until = time.monotonic() + 4
-        while (refused := client.grades(["One more."])).status != 429:
+        while judge.stats()["requests"] == sent:
             assert time.monotonic() < until
+            assert not asked.done()
+            time.sleep(0.01)
+        refused = client.grades(["One more."])
+        assert refused.status == 429
         assert int(refused.headers["Retry-After"]) > 0
         assert asked.result().status == 200
     assert client.grades(["One more."]).status == 200
