@@ -69,7 +69,9 @@ def _finish(connection: Connection, tenant: str, finished: Sequence[Finished]) -
     for (run_id, by), among in sorted(by_run.items(), key=lambda pair: pair[0]):
         found = endings.count(connection, tenant, run_id, by, len(among))
         if found is None:
-            lost[run_id, by] = lost_by(connection, tenant, run_id, by) or RunBusy(f"run {run_id} was deleted")
+            # Since then it may have been given back: its items are open still.
+            again = RunBusy(f"run {run_id} changed hands while it was graded; resume it")
+            lost[run_id, by] = lost_by(connection, tenant, run_id, by) or again
         else:
             counted.append((found, among))
     _write(connection, tenant, counted)

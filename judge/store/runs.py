@@ -211,13 +211,13 @@ def _check_free(connection: Connection, tenant: str, run_id: str, new_owner: str
 
 def lost_by(connection: Connection, tenant: str, run_id: str, by: str) -> RunBusy | None:
     """What to raise where an owner has lost a run. Nobody can take it from a process before the transaction ends."""
-    if by == WORKERS:  # several write at once, and what is written twice comes to the same
-        held = owner(connection, tenant, run_id)
-        if held is None:  # stopped, and this was still under way
-            return None
-    else:
-        held = _holder(connection, tenant, run_id)
-    if held == by:
+    this = select(run.c.owner).where(run.c.tenant == tenant, run.c.id == run_id)
+    of_workers = by == WORKERS  # several write at once, and what is written twice comes to the same
+    found = connection.execute(this if of_workers else this.with_for_update()).first()
+    if found is None:
+        return RunBusy(f"run {run_id} was deleted while it was graded")
+    held: str | None = found.owner
+    if held == by or (held is None and of_workers):  # stopped, and this was still under way
         return None
     whose = "another process" if held is None else describe(held)
     return RunBusy(f"run {run_id} was taken over by {whose}; wait for that one, or stop it")

@@ -107,6 +107,19 @@ def test_without_its_package_the_extra_is_named() -> None:
     assert said.stdout == "PostgreSQL needs psycopg; install this project with its extra: postgres\n"
 
 
+def test_what_was_written_stands_where_the_server_may_not_look(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("judge.store.postgres._LOOK", text("ANALYZE no_such_table"))
+    caplog.set_level("INFO", "judge.store.postgres")
+    row = {"tenant": "local", "hash": "h", "body": b""}
+    store.change(lambda connection, _: add(connection, store.tables.item, [row]))
+    assert [line.getMessage().split(": ")[0] for line in caplog.records] == ["the tables were not looked at"]
+    store.change(lambda connection, _: add(connection, store.tables.item, [row | {"hash": "i"}]))
+    hashes = select(store.tables.item.c.hash)
+    assert sorted(store.ask(lambda connection, _: connection.execute(hashes).scalars().all())) == ["h", "i"]
+
+
 def test_the_server_knows_the_tables_before_it_looks_by_itself(store: Store) -> None:
     def known(connection: Connection, _: str) -> float:
         return float(connection.execute(text("SELECT reltuples FROM pg_class WHERE relname = 'item'")).scalar_one())

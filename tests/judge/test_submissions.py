@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from threading import Barrier
 
 import pytest
 from sqlalchemy import text, update
 
 from judge import Item, Judge, Rubric
+from judge.chunks import CHUNK_ITEMS
 from judge.datasets import Given
 from judge.errors import RunBusy
 from judge.ledger import now
@@ -17,7 +20,6 @@ from judge.owner import WORKERS, this_process
 from judge.runs import Options, submit
 from judge.session import Session
 from judge.store import open_store, tables
-from judge.store.jobs import CHUNK_ITEMS
 from judge.store.replays import Found, Replay
 from judge.store.store import Store
 from judge.store.wishes import Wish
@@ -107,6 +109,23 @@ def test_workers_begin_a_run_once_and_the_last_of_them_ends_it(store: Store, lon
     store.change(store.submissions.end, long, WORKERS, first.turn)  # a chunk that was brought twice
     assert store.change(store.submissions.begin, long, WORKERS) is None
     assert stands(store, long) == ("done", "done", None)
+
+
+def test_of_two_chunks_that_end_at_once_one_ends_the_run(store: Store, long: str) -> None:
+    for turn in range(5):
+        add(store, long, budget_usd=1.0 + turn)
+        assert store.change(store.submissions.begin, long, WORKERS).turn == turn
+        end_items(store, long, 0, 2 * CHUNK_ITEMS)
+        together = Barrier(2)
+
+        def end(_: int, turn: int = turn, together: Barrier = together) -> bool:
+            together.wait()
+            done: bool = store.change(store.submissions.end, long, WORKERS, turn)
+            return done
+
+        with ThreadPoolExecutor(2) as pool:
+            assert sorted(pool.map(end, range(2))) == [False, True]
+        assert stands(store, long) == ("done", "done", None)
 
 
 def test_what_is_cancelled_while_workers_have_it_stays_so(store: Store, long: str) -> None:
