@@ -37,7 +37,7 @@ from api.routes import (
 )
 from api.settings import ServiceSettings
 from api.watch import Watch
-from judge import otel, providers
+from judge import heap, otel, providers
 from judge.journal import Journal
 from judge.metrics import Endpoints, Metrics
 from judge.servers import Servers
@@ -72,6 +72,7 @@ def create_app(store_url: str | None = None) -> FastAPI:
             measured.registry.register(Endpoints(lambda: workers.sessions, shelf.offers))
             measured.registry.register(Queue(store))
             providers.prepare(shelf.operators.values())
+            heap.keep()
             if service.grading:
                 workers.start()
             desks = Desks(workers, settings.max_output_bytes)

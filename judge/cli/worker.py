@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from prometheus_client import start_http_server
 
-from judge import logs, otel, providers
+from judge import heap, logs, otel, providers
 from judge.cli.exits import expected, say
 from judge.cli.signals import stop_on_signals
 from judge.errors import SetupError
@@ -54,6 +54,7 @@ async def _work(chunks: int, metrics_port: int | None) -> None:
         workers = Workers(store, shelf, observer)
         measured.registry.register(Endpoints(lambda: workers.sessions, shelf.offers))
         providers.prepare(shelf.operators.values())
+        heap.keep()
         if metrics_port is not None:
             start_http_server(metrics_port, "127.0.0.1", measured.registry)
         workers.start(at_once=chunks)

@@ -65,6 +65,7 @@ _FORGET = text("DELETE FROM mark WHERE at < :before")
 _IS_THERE = text("SELECT to_regclass('mark') IS NOT NULL")
 #: A server that has never looked at a table takes all its rows for one, and a run of thousands is read as often as it
 #: has items. It looks by itself, but not within the first minute, and not where somebody switched that off.
+_BRIEFLY = text("SET LOCAL default_statistics_target = 10")  # a tenth of the usual: how many of each will do
 _LOOK = text("ANALYZE (SKIP_LOCKED) item, run_item, verdict, grade, call")
 #: It is told to look again whenever a process has written twice as often, up to this, and while there is little to see.
 MOST_LOOKED, MOST_SEEN = 4096, 100_000
@@ -102,6 +103,7 @@ class Postgres:
         self._gone_since: float | None = None
         self._id, self._numbers, self._marking = uuid.uuid4().hex[:8], itertools.count(1), False
         self._written = itertools.count(1)
+        self._looking: threading.Thread | None = None
         event.listen(self._engine, "connect", self._configure)
 
     def prepare(self) -> None:
@@ -128,7 +130,7 @@ class Postgres:
             else:
                 self._gone_since = None
                 if number is not None:
-                    self._look(next(self._written))
+                    self._look_after(next(self._written))
                 return result
 
     def read(self, query: Callable[[Connection], R], patient: bool = False) -> R:
@@ -156,13 +158,21 @@ class Postgres:
         found: int | None = connection.execute(_MARK, mark).scalar()
         return found
 
-    def _look(self, written: int) -> None:
-        """Has the server look at the tables after the first, second, fourth ... transaction that wrote."""
-        if written > MOST_LOOKED or written & (written - 1):
+    def _look_after(self, written: int) -> None:
+        """Has the server look at the tables after the first, second, fourth ... transaction that wrote.
+
+        Nobody waits for it: it takes a while, and somebody's answer may be due.
+        """
+        if written > MOST_LOOKED or written & (written - 1) or (self._looking and self._looking.is_alive()):
             return
+        self._looking = threading.Thread(target=self._look, name="judge-look", daemon=True)
+        self._looking.start()
+
+    def _look(self) -> None:
         try:
             with self._engine.connect() as connection:
                 if (connection.execute(_SEEN).scalar() or 0) < MOST_SEEN:
+                    connection.execute(_BRIEFLY)
                     connection.execute(_LOOK)
                 connection.commit()
         except Exception as error:  # noqa: BLE001 - what was written stands, and is only read more slowly
@@ -235,15 +245,20 @@ class Postgres:
 
     def close(self) -> None:
         """Lets go of all connections."""
+        if self._looking is not None:
+            self._looking.join()
         self._engine.dispose()
 
     def _configure(self, connection: Any, _: Any) -> None:
+        from psycopg.types import array  # noqa: PLC0415 - an extra
+
         encoding = connection.info.parameter_status("server_encoding")
         if encoding != "UTF8":
             raise StoreError(
                 f"{self.name}: keeps text as {encoding}; make a database that takes every text: "
                 "createdb --encoding=UTF8 --template=template0 NAME"
             )
+        connection.adapters.register_dumper(list, array.ListBinaryDumper)
         connection.autocommit = True
         connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION}'")
         connection.autocommit = False
