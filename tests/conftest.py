@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
@@ -13,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import psycopg
 import pytest
@@ -77,6 +79,17 @@ def _running(*flags: str) -> Iterator[Stub]:
             yield Stub(process.stdout.readline().split()[-1], process.pid)
         finally:
             process.kill()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mixes modules that mostly wait with those that mostly reckon, so that processes beside each other do both."""
+    items.sort(key=lambda item: crc32(item.nodeid.partition("::")[0].encode()))
+
+
+def pytest_collection_finish() -> None:
+    """Takes a million objects that stay out of the garbage collector's rounds, which were a tenth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
