@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.limits import EASES_S
 from api.problems import NO_KEY, STORE_UNAVAILABLE
 from judge import StoreError
 from judge import keys as api_keys
@@ -63,7 +64,8 @@ class Access:
                 caller = await self._caller(scope["state"]["store"], given[0] if len(given) == 1 else "")
             except StoreError:
                 detail = "The service's log says what its operator can do; try again after that."
-                return await STORE_UNAVAILABLE.problem(detail).response()(scope, receive, send)
+                refusal = STORE_UNAVAILABLE.problem(detail).response({"Retry-After": f"{EASES_S}"})
+                return await refusal(scope, receive, send)
         if caller is None:
             detail = "Send `Authorization: Bearer KEY` with a key that `judge keys create` printed."
             refusal = NO_KEY.problem(detail).response({"WWW-Authenticate": "Bearer"})

@@ -83,7 +83,7 @@ async def _answer(request: Request, error: Exception) -> Response:
         headers["Allow"] = _allowed(request) or headers["Allow"]
     if isinstance(error, Paused) and not isinstance(error, BudgetUsedUp):
         headers["Retry-After"] = f"{BREAKER_COOLS_S:.0f}"
-    if isinstance(error, Overloaded | RunBusy):
+    if isinstance(error, Overloaded | RunBusy | StoreError):
         headers["Retry-After"] = f"{EASES_S}"
     # The framework sends what nobody expected from outside of all middleware.
     headers[HEADER] = request.state.request_id

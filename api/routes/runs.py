@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query
@@ -104,12 +103,18 @@ async def submit_run(
     `Idempotency-Key` gives the first answer again, for seven days. With `dry_run` nothing is made or sent: the answer
     says what the run would cost, by what the judge came to before.
     """
-    rubric, judge = await asyncio.to_thread(asked_of, desk.shelf, body)
-    check_items(body.items, judge, desk.max_output_bytes)
-    dataset = Given(body.name, body.items, judge.takes_images)
+
+    async def work() -> Response:
+        rubric, judge = await asyncio.to_thread(asked_of, desk.shelf, body)
+        check_items(body.items, judge, desk.max_output_bytes)
+        dataset = Given(body.name, body.items, judge.takes_images)
+        if body.dry_run:
+            return await quoted(desk, dataset, rubric, judge, body)
+        return await submitted(desk, dataset, rubric, judge, body)
+
     if body.dry_run:
-        return await quoted(desk, dataset, rubric, judge, body)
-    work = partial(submitted, desk, dataset, rubric, judge, body)
+        return await work()
+    # Asked for again it is answered as it was, whatever became of its rubric and judge.
     return await idempotency.once(desk.store, request, "POST /v1/runs", body, work)
 
 

@@ -32,6 +32,7 @@ def test_one_run_too_many_is_refused_and_none_that_was_accepted_is_lost(
         assert {reply.headers["RateLimit-Policy"] for reply in accepted} == {f'"waiting-runs";q={MOST_WANTED}'}
         left = [reply.headers["RateLimit"] for reply in accepted]
         assert left == [f'"waiting-runs";r={MOST_WANTED - n}' for n in range(1, MOST_WANTED + 1)]
+        assert f"\njudge_runs_wanted {MOST_WANTED}.0\n" in client.get("/metrics").raw.decode()
         uploaded = lines({"rubric": "helpfulness", "judge": "local"}, [{"id": "1", "output": "too many"}])
         for refused in (submit(client, body(1, "too many", judge="local")), upload(client, uploaded)):
             assert (refused.status, refused.json["type"]) == (429, "urn:judge:problem:overloaded")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -124,6 +126,38 @@ def test_a_key_gives_the_first_answer_again(service: Client, key: str) -> None:
     assert (other.status, other.json["type"]) == (422, "urn:judge:problem:idempotency-key-reused")
     ended(service, first.json["id"])
     assert submit(service, asked, **{"Idempotency-Key": f"{key[:-1]}x{key[-1]}"}).json["id"] != first.json["id"]
+
+
+def test_a_key_whose_first_request_is_worked_on_is_refused(
+    serve: Callable[..., Client], stub: Callable[..., Stub], tmp_path: Path
+) -> None:
+    server, key = stub(), {"Idempotency-Key": "meets"}
+    client = serve(JUDGES_DIR=judges(tmp_path / "judges", server))
+    asked = body(1, "meets", judge="local")
+    os.kill(server.pid, signal.SIGSTOP)  # how the judge can be asked is found out first
+    try:
+        with ThreadPoolExecutor(2) as aside:
+            both = [aside.submit(submit, client, asked, **key) for _ in range(2)]
+            refused = next(as_completed(both, timeout=10)).result()
+            os.kill(server.pid, signal.SIGCONT)
+            told = {one.result().status for one in both}
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    assert (refused.status, refused.json["type"]) == (409, "urn:judge:problem:idempotency-key-in-use")
+    assert (refused.headers["Retry-After"], told) == ("1", {202, 409})
+    assert submit(client, asked, **key).headers["Idempotency-Replayed"] == "true"
+
+
+def test_a_key_gives_the_first_answer_though_the_judge_is_gone(
+    serve: Callable[..., Client], stub: Callable[..., Stub], tmp_path: Path
+) -> None:
+    key, asked = {"Idempotency-Key": "gone"}, body(1, "gone", judge="local")
+    first = submit(serve(JUDGES_DIR=judges(tmp_path / "judges", stub())), asked, **key)
+    without = serve()
+    again = submit(without, asked, **key)
+    assert (again.status, again.raw, again.headers["Idempotency-Replayed"]) == (202, first.raw, "true")
+    refused = submit(without, asked)
+    assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/judge")
 
 
 @pytest.mark.parametrize("key", ["", '"', '"open', "a b", "k" * 256, '"' + "k" * 256 + '"', "é"])

@@ -286,3 +286,17 @@ def test_a_key_is_answered_once_and_given_back_when_nobody_works_on_it(store: St
     assert begin("other") == (Found.OTHER, None)
     store.change(store.replays.forget, "route", "key")
     assert begin("other") == (Found.NEW, None)
+
+
+def test_an_answer_is_given_again_for_seven_days(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def begin() -> Found:
+        found: tuple[Found, Replay | None] = store.change(store.replays.begin, "route", "key", "one", set())
+        return found[0]
+
+    begun = now()
+    assert begin() is Found.NEW
+    store.change(store.replays.answer, "route", "key", Replay(202, {}, b"{}"))
+    days = 24 * 3600.0
+    for after, told in ((7 * days - 60, Found.ANSWERED), (7 * days + 60, Found.NEW)):
+        monkeypatch.setattr("judge.store.replays.now", lambda at=begun + after: at)
+        assert begin() is told
