@@ -204,12 +204,11 @@ def test_a_program_that_fails_says_where_and_not_what(place: tuple[Terminal, Col
 class Service:
     """A `judge serve` for those who have a key."""
 
-    def __init__(self, terminal: Terminal) -> None:
-        self._terminal = terminal
+    def __init__(self, terminal: Terminal, *flags: str) -> None:
         made = terminal.run("keys", "create", "canary", "--scope", "admin", "--scope", "metrics")
         self.key = made.out.strip()
         self.port = free_port()
-        self.process = terminal.start("serve", "--port", str(self.port))
+        self.process = terminal.start("serve", "--port", str(self.port), *flags)
         terminal.wait(self.process, lambda: self.ask("GET", "/healthz") != b"")
 
     def ask(self, method: str, path: str, body: Any = None, raw: bytes | None = None) -> bytes:
@@ -294,6 +293,35 @@ def test_a_service_leaves_neither(place: tuple[Terminal, Collector], stub: Calla
     assert any(one.get("error") == "KeyError" and one["trace"] for one in told)
     assert all(len(one["request_id"]) == 32 for one in told if one["logger"].startswith("api."))
     assert not any("request_id" in one for one in told if one["message"].startswith("run "))  # they belong to none
+
+
+def test_workers_leave_neither(place: tuple[Terminal, Collector], stub: Callable[..., Stub], postgres_url: str) -> None:
+    (terminal, collector), heard, server, ways = place, Heard(), stub(*SEED), list(faults())
+    terminal = replace(terminal, environment=terminal.environment | {"JUDGE_DATABASE_URL": postgres_url})
+    described(terminal, "openai", server, "judges/openai.yaml")
+    server.behave(**chain(ways))
+    service = Service(terminal, "--no-worker")
+    worker = terminal.start("worker")
+    try:
+        asked = {"rubric": "helpfulness", "judge": "openai", "items": items(len(ways), "w")}
+        path = "/v1/runs/" + service.json("POST", "/v1/runs", asked)["id"]
+        wait(lambda: service.json("GET", path)["status"] == "paused")
+        assert {one["fault"] for one in server.calls()} >= {way["mode"] for way in ways}
+        heard.add("run", service.ask("GET", path))
+        told = [line[6:] for line in service.ask("GET", f"{path}/events").decode().splitlines() if line[:6] == "data: "]
+        assert told
+        heard.add("events of the run", json.dumps(without_reasons([json.loads(line) for line in told])))
+    finally:
+        worker.terminate()
+        out, err = worker.communicate(timeout=30)
+        heard.add("service", service.close())
+    heard.add("worker", out + err)
+    heard.add("events", b"".join(collector.came))
+    assert b"gen_ai.evaluation.result" in heard.texts["events"]
+    assert b"refused the key" in heard.texts["run"]
+    logged = {json.loads(line)["message"] for line in err.splitlines() if line.startswith("{")}
+    assert {"call", "grade", "run begun", "run paused"} <= logged
+    heard.check()
 
 
 def hostile() -> Iterator[tuple[str, str, bytes | None]]:

@@ -251,7 +251,7 @@ def test_every_setting_that_is_read_is_listed_and_no_other() -> None:
 def test_the_figures_are_those_of_the_code() -> None:
     words = " ".join(PAGE.split())
     assert f"says each second that it lives; after {SILENCE_S:.0f} seconds of silence" in words
-    assert queue.HEARTBEAT_S == 1
+    assert (queue.HEARTBEAT_S, queue.RESCUE_S, SILENCE_S) == (1, 1, 4)
     assert f"interval '{SILENCE_S:.0f} seconds'" in PAGE
     assert f"`timeout_s` ({CALL_S - SETTLING_S:.0f} seconds unless" in words
     assert f"and {SETTLING_S:.0f} seconds more" in words
