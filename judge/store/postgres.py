@@ -65,8 +65,9 @@ _FORGET = text("DELETE FROM mark WHERE at < :before")
 _IS_THERE = text("SELECT to_regclass('mark') IS NOT NULL")
 #: A server that has never looked at a table takes all its rows for one, and a run of thousands is read as often as it
 #: has items. It looks by itself, but not within the first minute, and not where somebody switched that off.
-_BRIEFLY = text("SET LOCAL default_statistics_target = 10")  # a tenth of the usual: how many of each will do
 _LOOK = text("ANALYZE (SKIP_LOCKED) item, run_item, verdict, grade, call")
+#: At a tenth of the usual rows, which costs a tenth: how many there are of each will do.
+_BRIEFLY = text("SET LOCAL default_statistics_target = 10")
 #: It is told to look again whenever a process has written twice as often, up to this, and while there is little to see.
 MOST_LOOKED, MOST_SEEN = 4096, 100_000
 _SEEN = text("SELECT reltuples FROM pg_class WHERE oid = to_regclass('grade')")

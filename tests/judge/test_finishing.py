@@ -52,7 +52,7 @@ def ended(store: Store, run: str) -> tuple[int, list[int | None], int]:
         select(func.count()).where(grades.c.run == run),
     )
     count, places, graded = store.ask(lambda connection, _: [list(connection.execute(one).scalars()) for one in wanted])
-    return count[0] if count else 0, places, graded[0]
+    return count[0], places, graded[0]
 
 
 @pytest.mark.parametrize("fate", ["taken over", "deleted"])
