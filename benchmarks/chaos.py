@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import signal
 import sqlite3
 import tempfile
@@ -28,8 +29,9 @@ from sqlalchemy.engine import make_url
 from benchmarks.cluster import Cluster, cluster, programs
 from benchmarks.fleet import Fleet, wait
 from benchmarks.harness import Check, Stub, report, table
-from benchmarks.kill import compare
+from benchmarks.kill import TENANT, compare
 from benchmarks.work import Work, plain_items
+from judge.ledger import call_key
 
 RUN_ITEMS, SMALL_ITEMS = 50, 5
 EACH = 3  #: calls at a time of every process
@@ -39,9 +41,15 @@ FROZEN_S = 10.0
 LOOK_S, STEP_S = 0.2, 0.05
 OPEN_RUNS = 6  #: that are wanted at a time
 RUNS = "SELECT id FROM run"
+CALLS = "SELECT key, attempt, state FROM call WHERE run IS NOT NULL"
+#: What a judge's body begins with where it is to keep the answer: no two attempts have the same.
+ORDER = re.compile(r'(?<=^{)"store":true,"metadata":{"judge_call":"([^"]+)","judge_attempt":"(\d+)"},')
 Outcome = tuple[list[Check], dict[str, object]]
 #: Services and workers of each scene.
 SCENES = {"sqlite": (1, 0), "kills": (2, 3), "restarts": (2, 2), "freezes": (1, 3)}
+#: Those in which the judge keeps its answers, and what is lost is looked up.
+KEPT = ("sqlite-kept", "kept")
+SCENES |= {"sqlite-kept": SCENES["sqlite"], "kept": SCENES["kills"]}
 SCENES |= {"identical-at-one": (1, 1), "identical-at-two": (2, 1)}
 
 
@@ -180,6 +188,37 @@ def judged(name: str, acts: Acts, runs: int, loses: bool, fleet: Fleet, work: Wo
     return named(name, checks), figures
 
 
+def looked_up(name: str, acts: Acts, runs: int, fleet: Fleet, work: Work, stub: Stub, url: str) -> Outcome:
+    """Plays a scene whose judge keeps its answers: nothing is lost, and nobody has to ask for anything again."""
+    began = time.monotonic()
+    told = play(name, acts, runs, fleet, work, stub)
+    took_s, items = time.monotonic() - began, runs * RUN_ITEMS
+    rows = {(key, attempt): state for key, attempt, state in query(url, CALLS)}
+    calls = [call for call in stub.get("/calls") if call["items"]]
+    orders = [(found[1], int(found[2])) for call in calls if (found := ORDER.search(call["body"]))]
+    endpoint, bodies = f"{stub.url}/v1/chat/completions", [ORDER.sub("", call["body"]) for call in calls]
+    keys = [call_key(TENANT, endpoint, body.encode(), 0, 0) for body in bodies]
+    strange = sum(key != told_key for key, (told_key, _) in zip(keys, orders, strict=True))
+    answered = [place for place, state in rows.items() if state == "answered"]
+    unheard = {place for place, call in zip(orders, calls, strict=True) if call["answered"] is None}
+    checks = [
+        Check("runs accepted and not made", len(set(told.runs) ^ {id_ for (id_,) in query(url, RUNS)}), exactly=0),
+        Check("grades told that were lost or changed", len(told.changed), exactly=0),
+        Check("calls at the judge without a row", len(set(orders) - rows.keys()), exactly=0),
+        Check("calls of another key than their body's", strange, exactly=0),
+        Check("bodies sent more than once", len(bodies) - len(set(bodies)), exactly=0),
+        Check("calls that came and were held not to have", sum(rows[o] == "rejected" for o in orders), exactly=0),
+        Check("answers lost, or left as sent", sum(one in ("lost", "sent") for one in rows.values()), exactly=0),
+        Check("answers of an item beyond one", len(answered) - len({key for key, _ in answered}), exactly=0),
+        Check("graded without a word", count_scored(url), exactly=items),
+        Check("lines of surprise in the logs", fleet.surprises, exactly=0),
+    ]
+    figures = {"acts": acts.done, "met calls under way": acts.met, "items": items, "calls": len(calls)}
+    figures |= {"grades told meanwhile": len(told.grades), "answers found": len(unheard.intersection(answered))}
+    figures |= {"calls that never came": len(rows) - len(calls), "seconds": round(took_s)}
+    return named(name, checks), figures
+
+
 def named(name: str, checks: list[Check]) -> list[Check]:
     """Checks of a scene."""
     return [Check(f"{name}: {one.name}", one.value, one.most, one.exactly) for one in checks]
@@ -243,30 +282,32 @@ def identical(name: str, times: int, at_once: int, fleet: Fleet, work: Work, stu
 
 
 @contextmanager
-def staged(folder: Path, url: str, services: int, workers: int) -> Iterator[tuple[Fleet, Work, Stub]]:
+def staged(folder: Path, url: str, services: int, workers: int, keeping: bool) -> Iterator[tuple[Fleet, Work, Stub]]:
     """A stub judge of 50 to 200 ms, and a fleet at a database."""
     with Stub(latency_ms=50, latency_max_ms=200, bodies=True) as stub:
         folder.mkdir()
         work = Work.write(folder, plain_items(1))
-        with Fleet(work, stub, url, folder, services, workers, EACH) as fleet:
+        with Fleet(work, stub, url, folder, services, workers, EACH, keeping=keeping) as fleet:
             yield fleet, work, stub
 
 
 def scene(name: str, given: argparse.Namespace, server: Cluster, folder: Path) -> Outcome:
     """The checks and figures of one scene."""
     draw, runs = random.Random(given.seed), given.items // RUN_ITEMS
-    url = f"sqlite:///{folder}/judge.db" if name == "sqlite" else server.database(name.replace("-", "_"))
-    with staged(folder / name, url, *SCENES[name]) as stage:
+    url = f"sqlite:///{folder}/{name}.db" if "sqlite" in name else server.database(name.replace("-", "_"))
+    with staged(folder / name, url, *SCENES[name], keeping=name in KEPT) as stage:
         fleet = stage[0]
         if name.startswith("identical"):
             return identical(name, given.submissions, given.at_once, *stage, url)
-        if name in ("sqlite", "kills"):
+        if name in ("sqlite", "kills", *KEPT):
             acts = Acts(lambda: fleet.kill(draw), by_answers(draw, given.kills, given.items))
         elif name == "restarts":
             how = ways(draw, given.postmaster_kills, given.away_s)
             acts = Acts(lambda: restart(server, how), by_time(draw, given.shortest_s, given.longest_s))
         else:
             acts = Acts(lambda: freeze(fleet, draw), by_time(draw, 0.0, FROZEN_S))
+        if name in KEPT:
+            return looked_up(name, acts, runs, *stage, url)
         return judged(name, acts, runs, name in ("sqlite", "kills"), *stage, url)
 
 

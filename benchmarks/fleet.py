@@ -24,6 +24,8 @@ BEGUN = (b"grading what is wanted", b"Uvicorn running on")
 #: Said by a program that did not expect what happened.
 SURPRISED = ("Traceback", "never retrieved", "never awaited")
 ANSWER_S, END_S, STEP_S = 120.0, 30.0, 0.05
+#: Of a judge that keeps its answers. What it denies counts after the time of a call.
+KEPT = "store: true\ntimeout_s: 3\n"
 
 
 class Member:
@@ -78,14 +80,19 @@ class Fleet:
         workers: int,
         each: int,
         grading: bool = True,
+        keeping: bool = False,
     ) -> None:
-        """`each` calls at a time of every process. The first service grades too, unless none is to."""
+        """`each` calls at a time of every process. The first service grades too, unless none is to.
+
+        `keeping` tells the judge to keep its answers, so that what is lost can be looked up, soon.
+        """
         judges, rubrics = folder / "judges", folder / "rubrics"
         judges.mkdir()
         rubrics.mkdir()
-        (judges / "stub.yaml").write_bytes(work.judge(stub.url, each).read_bytes())
+        (judges / "stub.yaml").write_bytes(work.judge(stub.url, each, more=KEPT if keeping else "").read_bytes())
         (rubrics / work.rubric.name).write_bytes(work.rubric.read_bytes())
         environment = {"JUDGE_JUDGES_DIR": "judges", "JUDGE_RUBRICS_DIR": "rubrics", "JUDGE_DATABASE_URL": url}
+        environment["JUDGE_LOOKUP_LAG_S"] = "1"
         self.services, self.workers = [], []
         for n in range(services):
             with closing(socket.create_server(("127.0.0.1", 0))) as free:

@@ -91,14 +91,14 @@ class Work:
         work.rubric.write_text(rubric_text(), encoding="utf-8")
         return work
 
-    def judge(self, url: str, concurrency: int, provider: str = "openai") -> Path:
-        """Writes the description of the stub judge at `url`."""
+    def judge(self, url: str, concurrency: int, provider: str = "openai", more: str = "") -> Path:
+        """Writes the description of the stub judge at `url`; `more` lines of it."""
         path = self.folder / "judge.yaml"
         model = "openai/stub-judge" if provider == "litellm" else "stub-judge"
         base_url = url if provider == "anthropic" else f"{url}/v1"
         path.write_text(
             f"name: stub\nprovider: {provider}\nmodel: {model}\nbase_url: {base_url}\napi_key_env: null\n"
-            f"temperature: 0\nconcurrency: {concurrency}\nprice: {{input: 0.0, output: 0.0}}\n",
+            f"temperature: 0\nconcurrency: {concurrency}\nprice: {{input: 0.0, output: 0.0}}\n{more}",
             encoding="utf-8",
         )
         return path

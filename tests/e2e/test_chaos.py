@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -181,6 +182,25 @@ def test_a_service_that_is_killed_again_and_again_loses_no_grade(here: Terminal,
             one.kill(0)
         assert one.end(run)["held"] <= 3 * 4
         one.mend(run)
+
+
+def test_nothing_is_lost_to_kills_where_the_judge_keeps_its_answers(there: Terminal, steady: Stub) -> None:
+    there.judge(steady, "judges/local.yaml", concurrency=4, store=True, timeout_s=2)
+    hasty = replace(there, environment=there.environment | {"JUDGE_LOOKUP_LAG_S": "1"})
+    with crew(hasty, steady, 1, 2) as one:
+        run = one.ask("POST", "/v1/runs", ASKED)["id"]
+        for kill, which in enumerate((1, 2, 0, 1, 2), 1):
+            one.wait(one.answered(18 * kill))
+            one.look(run)
+            one.kill(which)
+        one.wait(lambda: one.ask("GET", f"/v1/runs/{run}")["status"] == "completed")
+        one.look(run)
+        assert len(one.told) == COUNT
+    assert (len(sent(steady)), sent(steady).total()) == (COUNT, COUNT)
+    states = Counter(state for (state,) in there.sql("SELECT state FROM call WHERE run IS NOT NULL"))
+    assert states["answered"] == COUNT
+    assert states.keys() <= {"answered", "rejected"}  # one that never left its process is sent again
+    assert any(call["answered"] is None for call in steady.calls())  # and others were looked up
 
 
 def test_services_and_workers_that_are_killed_lose_no_grade(there: Terminal, steady: Stub) -> None:
