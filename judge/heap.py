@@ -9,6 +9,8 @@ from functools import cache
 
 #: An option of glibc's `mallopt`, and how many heaps do for threads of which one at a time runs Python.
 M_ARENA_MAX, ARENAS = -8, 2
+#: From which size on a block is the system's own, and goes back to it when it is freed.
+M_MMAP_THRESHOLD, LARGE_BYTES = -3, 64 * 1024
 
 
 @cache
@@ -22,4 +24,6 @@ def keep() -> None:
     gc.collect()
     gc.freeze()
     with suppress(AttributeError, OSError):  # other systems do not have it, and manage without
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_ARENA_MAX, ARENAS)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
