@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from api.errors import Refused
@@ -55,6 +55,8 @@ ADVICE = {
     404: "There is no such path; GET /openapi.json describes those that there are.",
     405: "The path has no such method; `Allow` names those that it has.",
 }
+#: As nginx has it: no standard has a status that nobody hears of.
+CLIENT_LEFT = 499
 MOST_FAULTS = 100
 LONGEST_STEP = 64
 
@@ -75,6 +77,12 @@ def install(app: FastAPI) -> None:
         Exception,
     ):
         app.add_exception_handler(kind, _answer)
+    app.add_exception_handler(ClientDisconnect, _leave)
+
+
+async def _leave(request: Request, error: Exception) -> Response:
+    """For a client that went in the midst of its own request: the log and the metrics see it, and nobody else."""
+    return Response(status_code=CLIENT_LEFT)
 
 
 async def _answer(request: Request, error: Exception) -> Response:

@@ -97,7 +97,7 @@ class AnthropicBatches:
         if result.get("type") == "succeeded":
             return Result(name, wire.exact(line, "result", "message").encode())
         error = (result.get("error") or {}).get("error") or {}
-        cause = CAUSES.get(str(result.get("type"))) or self._server.explain(error)[0] or wire.text(error.get("type"))
+        cause = CAUSES.get(str(result.get("type"))) or self._server.explain(error)[0] or wire.word(error.get("type"))
         return Result(name, None, cause or "batch_error")
 
 

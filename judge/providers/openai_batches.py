@@ -15,10 +15,12 @@ BATCHES, FILES = "/batches", "/files"
 #: Where a batch's metadata has our name of it.
 MARK = "judge_batch"
 ENDED = frozenset({"completed", "expired", "cancelled", "failed"})
+#: How long it may take to have the requests of a batch shown again.
+FILE_S = 2.0
 #: So many batches of a list in one reply.
 PAGE = 100
 
-_NOTHING = Asked(b"null", "", ())
+_UNKNOWN = Asked(None, "", ())
 _AS_FILE = {"headers": {"Content-Type": "multipart/form-data"}}
 
 
@@ -33,9 +35,10 @@ class OpenAIBatches:
     async def create(self, mark: str, lines: Sequence[Line]) -> str:
         """Uploads the requests, and makes a batch of them."""
         requests = [self._line(one) for one in lines]
+        sent = b"[%s]" % b",".join(requests)
         named = [("file", ("requests.jsonl", b"".join(b"%s\n" % one for one in requests)))]
         upload = {"body": {"purpose": "batch"}, "files": named, "options": _AS_FILE}
-        file = id_of(decoded(await self._server.asked("post", FILES, b"[%s]" % b",".join(requests), **upload)))
+        file = id_of(decoded(await self._server.asked("post", FILES, sent, **upload)))
         asked = {
             "completion_window": "24h",
             "endpoint": self._endpoint,
@@ -43,7 +46,7 @@ class OpenAIBatches:
             "metadata": {MARK: mark},
         }
         try:
-            return id_of(decoded(await self._server.asked("post", BATCHES, body=asked)))
+            return id_of(decoded(await self._server.asked("post", BATCHES, sent, body=asked)))
         except (NotSent, Rejected) as failure:
             if not isinstance(failure, Rejected) or failure.status < 500:  # else there may be a batch of it
                 with suppress(CallError):
@@ -73,10 +76,8 @@ class OpenAIBatches:
     async def status(self, id: str) -> Status:
         """See `Batches.status`."""
         batch = await self._batch(id)
-        counts, refusal = batch.get("request_counts") or {}, None
-        if batch["status"] == "failed":
-            errors = (batch.get("errors") or {}).get("data") or [{}]
-            refusal = str(errors[0].get("message") or errors[0].get("code") or "it says nothing of why")
+        counts = batch.get("request_counts") or {}
+        refusal = await self._refusal(batch) if batch["status"] == "failed" else None
         return Status(batch["status"] in ENDED, wire.count(counts.get("completed")), refusal)
 
     async def cancel(self, id: str) -> None:
@@ -94,6 +95,21 @@ class OpenAIBatches:
         for file in _files(await self._batch(id), "input_file_id", "output_file_id", "error_file_id"):
             await self._server.asked("delete", f"{FILES}/{file}")
 
+    async def _refusal(self, batch: dict[str, Any]) -> str:
+        """Why a batch failed: in the provider's words where its own file says what they must not repeat."""
+        errors = (batch.get("errors") or {}).get("data") or [{}]
+        code = wire.word(errors[0].get("code"))
+        try:
+            async with asyncio.timeout(FILE_S):
+                content = await self._server.asked("get", f"{FILES}/{id_of(batch, 'input_file_id')}/content")
+            requests = content.splitlines() or [b""]
+            decoded(requests[0], "custom_id")  # anything else would show nothing of what is repeated
+            asked = self._server.known(b"[%s]" % b",".join(requests))
+            said = await asyncio.to_thread(asked.fit, str(errors[0].get("message") or ""))
+        except (CallError, TimeoutError, ValueError, RecursionError):
+            said = ""
+        return said or code or "it says nothing of why that could be told"
+
     async def _batch(self, id: str) -> dict[str, Any]:
         return decoded(await self._server.asked("get", f"{BATCHES}/{id}"), "status")
 
@@ -107,8 +123,8 @@ class OpenAIBatches:
         if isinstance(response, dict) and response.get("status_code") == 200 and "body" in response:
             return Result(name, wire.exact(line, "response", "body").encode())
         if isinstance(response, dict) and isinstance(status := response.get("status_code"), int):
-            return Result(name, None, rejected(status, response.get("body"), {}, self._server.explain, _NOTHING).cause)
-        cause = wire.text(error.get("code")) if isinstance(error, dict) else None
+            return Result(name, None, rejected(status, response.get("body"), {}, self._server.explain, _UNKNOWN).cause)
+        cause = wire.word(error.get("code")) if isinstance(error, dict) else None
         if error is None and response is None:
             raise Unreadable("not_a_result", "a line of the batch has neither a response nor an error")
         return Result(name, None, cause or "batch_error")

@@ -129,7 +129,8 @@ def _failed(reply: dict[str, Any]) -> str | None:
     code, said = wire.text(error.get("code")), wire.text(error.get("message"))
     if code in REFUSALS:
         return said or code
-    raise Unreadable(code or "failed", f"the response failed: {said}")
+    # Its words may repeat what was asked, which is not known here.
+    raise Unreadable(wire.word(code) or "failed", "the response failed")
 
 
 def _finish(reply: dict[str, Any]) -> Any:

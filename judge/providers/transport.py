@@ -40,14 +40,19 @@ _AS_JSON = {"headers": {"Content-Type": "application/json"}}
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was sent, of which nothing is to be told to others: the body, but for the model's name, and the keys."""
+    """What was sent, of which nothing is to be told to others: the body, but for the model's name, and the keys.
 
-    body: bytes
+    Without a `body` it is not known here what the server was sent before, and may repeat: nothing it says is fit.
+    """
+
+    body: bytes | None
     model: str
     secrets: tuple[str | None, ...]
 
     def fit(self, said: str) -> str:
         """What somebody says of it, in a line of bounded length, without what it repeats."""
+        if self.body is None:
+            return ""
         said = " ".join(said.split())
         for secret in filter(None, self.secrets):
             said = said.replace(secret, "***")
@@ -94,14 +99,14 @@ class Transport:
         return await self.asked("post", self._path, body, content=body, options=_AS_JSON)
 
     async def asked(
-        self, method: Literal["get", "post", "delete"], path: str, sent: bytes = b"null", **given: Any
+        self, method: Literal["get", "post", "delete"], path: str, sent: bytes | None = None, **given: Any
     ) -> bytes:
         """The raw reply to any request, with what the SDK's client takes for it. As `send`.
 
-        `sent` is what of it must not be repeated, as JSON.
+        `sent` is what of it must not be repeated, as JSON. Without it a failure is told without the server's words.
         """
         failure: CallError
-        asked = Asked(sent, self.model, (self._key,))
+        asked = self.known(sent)
         try:
             raw: bytes = await getattr(self._client, method)(path, cast_to=bytes, **given)
             return raw
@@ -113,6 +118,10 @@ class Transport:
             failure = self._broken(error, asked)
         # Raised out here: the SDK's error holds the key and the prompt in its request, and must not travel along.
         raise failure
+
+    def known(self, sent: bytes | None) -> Asked:
+        """What of a request with this body must not be told."""
+        return Asked(sent, self.model, (self._key,))
 
     def _broken(self, error: BaseException | None, asked: Asked) -> CallError:
         if any(isinstance(cause, Barred) for cause in _causes(error)):
@@ -143,7 +152,7 @@ def rejected(
     error = body if isinstance(body, dict) else {}
     if isinstance(error.get("error"), dict):
         error = error["error"]
-    detail = asked.fit(str(error.get("message") or f"HTTP status {status}"))
+    detail = asked.fit(str(error.get("message") or "")) or f"HTTP status {status}"
     cause, parameter = explain(error)
     cause = cause or CAUSES.get(status, f"http_{status}")
     parameter = None if parameter is None else asked.fit(parameter)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from judge.providers import Unreadable
 MOST_TOKENS = 10**9
 _DECODER = json.JSONDecoder()
 _SPACE = " \t\r\n"
+_WORD = re.compile("[a-z_]+")
 
 
 def encode(value: object) -> bytes:
@@ -65,6 +67,11 @@ def _past_space(text: str, at: int) -> int:
 def text(value: object) -> str | None:
     """Text from outside, made fit to be stored."""
     return value.encode("utf-8", "replace").decode().replace("\x00", "\ufffd") if isinstance(value, str) else None
+
+
+def word(value: object) -> str | None:
+    """A word of a provider's for what went wrong; None for anything else, which may repeat a text or a key."""
+    return value if isinstance(value, str) and _WORD.fullmatch(value) else None
 
 
 def count(value: object) -> int | None:

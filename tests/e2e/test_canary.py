@@ -120,9 +120,9 @@ class Heard:
     def add(self, where: str, text: str | bytes) -> None:
         self.texts[where] = text.encode() if isinstance(text, str) else text
 
-    def check(self) -> None:
+    def check(self, *more: str) -> None:
         for where, text in self.texts.items():
-            for canary in (KEY, PROMPT, "CANARY-9d2c", "graded text of a customer"):
+            for canary in (KEY, PROMPT, "CANARY-9d2c", "graded text of a customer", *more):
                 assert canary.encode() not in text, (where, text[max(text.find(canary.encode()) - 300, 0) :][:600])
 
 
@@ -211,9 +211,11 @@ class Service:
         self.process = terminal.start("serve", "--port", str(self.port), *flags)
         terminal.wait(self.process, lambda: self.ask("GET", "/healthz") != b"")
 
-    def ask(self, method: str, path: str, body: Any = None, raw: bytes | None = None) -> bytes:
+    def ask(
+        self, method: str, path: str, body: Any = None, raw: bytes | None = None, heads: dict[str, str] | None = None
+    ) -> bytes:
         """The body of the answer; nothing where nobody listens."""
-        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"} | (heads or {})
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=40)) as connection:
             try:
                 connection.request(method, path, raw if body is None else json.dumps(body), headers)
