@@ -223,3 +223,20 @@ def test_requests_a_minute_hold_for_all_workers_together(on_postgres: Terminal, 
         assert len(senders(place)) == 2
     # Twenty a second, and twenty at once in the beginning; each alone would have sent twice as many.
     assert last - first >= (75 - 20) / 20 - 0.5
+
+
+def test_tokens_a_minute_hold_for_all_workers_together(on_postgres: Terminal, stub: Callable[..., Stub]) -> None:
+    server = stub("--seed-regex", r"ITEM-\d+")
+    place = offering(on_postgres, server, concurrency=8, tpm=20_000, max_tokens=256)
+    with serving(place, "--no-worker") as service, working(place) as (one, _):
+        run = service.ask("POST", "/v1/runs", {**ASKED, "items": items(75)})["id"]
+        before = -1
+        while (count := sent(server).total()) > before or not count:
+            before = count
+            time.sleep(1)
+        service.ask("POST", f"/v1/runs/{run}/cancel")
+        place.wait(one, lambda: place.count("procrastinate_jobs") == 0)
+        assert len(senders(place)) == 2
+    ((asked, took_s),) = place.sql("SELECT sum(prompt_tokens), max(sent_at) - min(sent_at) FROM call")
+    # A minute's worth at once, of what each may come to; each alone would have sent as many.
+    assert 20 < sent(server).total() <= 20_000 * (1 + took_s / 60) / (256 + asked / place.count("call"))
