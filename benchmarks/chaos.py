@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psycopg
@@ -72,12 +73,17 @@ class Told:
 
 @dataclass(slots=True)
 class Acts:
-    """What is done while work goes on, and how often calls were under way then."""
+    """What is done while work goes on, and how often calls were under way then.
+
+    Where one process does all the work, it is told too how long after each start the first call comes.
+    """
 
     do: Callable[[], None]
     due: Iterator[Callable[[int, float], bool]]  #: of each: whether, after so many answers and seconds since the last
+    alone: bool = False
     done: int = 0
     met: int = 0
+    rests_s: list[float] = field(default_factory=list)
 
     def play(self, stub: Stub, over: threading.Event) -> None:
         """Does what is due, until the work is over."""
@@ -86,8 +92,18 @@ class Acts:
             stats = stub.get("/stats")
             if due(stats["status"].get("200", 0), time.monotonic() - since):
                 self.do()
+                if self.alone:
+                    self.rests_s.append(rest_s(stub, over))
                 self.done, self.met = self.done + 1, self.met + (stats["in_flight"] > 0)
                 since, due = time.monotonic(), next(self.due, None)
+
+
+def rest_s(stub: Stub, over: threading.Event) -> float:
+    """How long nothing is asked of the judge from now on."""
+    since, before = time.monotonic(), stub.get("/stats")["requests"]
+    while stub.get("/stats")["requests"] == before and not over.wait(STEP_S):
+        pass
+    return time.monotonic() - since
 
 
 def by_answers(draw: random.Random, count: int, items: int) -> Iterator[Callable[[int, float], bool]]:
@@ -172,6 +188,8 @@ def judged(name: str, acts: Acts, runs: int, loses: bool, fleet: Fleet, work: Wo
     ]
     if not loses:
         checks.append(Check("answers lost", lost, exactly=0))
+    if acts.alone:
+        checks.append(Check("seconds from a start to its first call, longest", max(acts.rests_s), most=5))
     for run in told.runs:
         if fleet.ask("GET", f"/v1/runs/{run}")["held"]:
             fleet.ask("POST", f"/v1/runs/{run}/resume", b'{"resend_lost": true}')
@@ -185,6 +203,7 @@ def judged(name: str, acts: Acts, runs: int, loses: bool, fleet: Fleet, work: Wo
     ]
     figures = {"acts": acts.done, "met calls under way": acts.met, "items": items, "calls": len(calls)}
     figures |= {"grades told meanwhile": len(told.grades), "lost": lost, "seconds": round(took_s)}
+    figures |= {"seconds from a start to its first call, median": median(acts.rests_s)} if acts.alone else {}
     return named(name, checks), figures
 
 
@@ -300,7 +319,7 @@ def scene(name: str, given: argparse.Namespace, server: Cluster, folder: Path) -
         if name.startswith("identical"):
             return identical(name, given.submissions, given.at_once, *stage, url)
         if name in ("sqlite", "kills", *KEPT):
-            acts = Acts(lambda: fleet.kill(draw), by_answers(draw, given.kills, given.items))
+            acts = Acts(lambda: fleet.kill(draw), by_answers(draw, given.kills, given.items), name == "sqlite")
         elif name == "restarts":
             how = ways(draw, given.postmaster_kills, given.away_s)
             acts = Acts(lambda: restart(server, how), by_time(draw, given.shortest_s, given.longest_s))
