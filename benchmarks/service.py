@@ -1,9 +1,9 @@
 """What the service adds to grading: `python -m benchmarks.service`.
 
-Runs of 100 items over HTTP, beside `judge grade` of as many items in the same run of this benchmark: all at once, then
-as they come at half the rate that this reached, then at one and a half times it. Before all that single grades, one
-after the other, beside the judge itself. A stub judge of 50 ms, and everything on the same cores. On SQLite one process
-does all; on PostgreSQL a `judge worker` is beside it, and `judge serve` alone is told too.
+Runs of 100 items over HTTP, beside `judge grade` of as many items in the same run of this benchmark: as they come at
+the rate of `judge grade`, which says what is reached, then at half of that, then at one and a half times it. Before all
+that single grades, one after the other, beside the judge itself. A stub judge of 50 ms, and everything on the same
+cores. On SQLite one process does all; on PostgreSQL a `judge worker` is beside it, and `judge serve` alone is told too.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ from benchmarks.postgres import SERVER, database
 from benchmarks.work import Work, prose_items
 
 LATENCY_MS, CONCURRENCY, ITEMS = 50.0, 64, 100
-RUNS, SINGLE = 40, 100
+RUNS, SINGLE = 50, 100
 #: At half the load that was reached, and at one and a half times it: until what waits is more than may.
-HALF_S, BEYOND_S = 40.0, 90.0
+HALF_S, BEYOND_S = 80.0, 90.0
+#: What the processes are.
+OF = ("judge serve", "the worker")
 Items = list[dict[str, str]]
 JSON = {"Content-Type": "application/json"}
 
@@ -61,6 +63,10 @@ class Client:
         told = [{**item, "metadata": {"of": name}, "input": f"{item['input']} {name}"} for item in items]
         return json.dumps({"items": told, "rubric": self._rubric, "judge": "stub", "name": name}).encode()
 
+    def several(self, items: Items, count: float, name: str) -> list[bytes]:
+        """The bodies of so many submissions."""
+        return [self.submitted(items, f"{name} {n}") for n in range(round(count))]
+
     def wait(self, runs: list[str]) -> int:
         """How many grades the runs have in the end."""
         graded = 0
@@ -72,8 +78,8 @@ class Client:
 
 
 @contextmanager
-def serving(work: Work, stub: Stub, url: str, workers: int = 0) -> Iterator[tuple[Client, subprocess.Popen[bytes]]]:
-    """`judge serve` on a free port, and workers beside it."""
+def serving(work: Work, stub: Stub, url: str, workers: int = 0) -> Iterator[tuple[Client, list[int]]]:
+    """`judge serve` on a free port, and workers beside it: the ids of their processes."""
     judges = work.folder / "judges"
     judges.mkdir(exist_ok=True)
     (judges / "bench.yaml").write_bytes(work.judge(stub.url, CONCURRENCY).read_bytes())
@@ -86,18 +92,17 @@ def serving(work: Work, stub: Stub, url: str, workers: int = 0) -> Iterator[tupl
     command = [JUDGE, "serve", "--no-keys", "--port", str(port)]
     with ExitStack() as stack:
 
-        def started(command: list[str]) -> subprocess.Popen[bytes]:
+        def started(command: list[str]) -> int:
             quiet = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
             process = stack.enter_context(subprocess.Popen(command, env=os.environ | folders, **quiet))
             stack.callback(process.terminate)
-            return process
+            return process.pid
 
-        client, process = Client(port, work), started(command)
+        client, processes = Client(port, work), [started(command)]
         while not client.there():
             time.sleep(0.05)
-        for _ in range(workers):
-            started([JUDGE, "worker"])
-        yield client, process
+        processes += [started([JUDGE, "worker"]) for _ in range(workers)]
+        yield client, processes
 
 
 def single(client: Client, stub: Stub, items: Items, name: str) -> tuple[float, float]:
@@ -120,23 +125,20 @@ def single(client: Client, stub: Stub, items: Items, name: str) -> tuple[float, 
     return median(grades[1:]), median(answers[1:])  # the first one makes the judge's connections
 
 
-def at_once(client: Client, items: Items, runs: int, name: str) -> float:
-    """Grades a second, where all runs are submitted one after the other and then graded to the end."""
+def sustained(client: Client, items: Items, a_second: float, name: str) -> float:
+    """Grades a second, from the first submission to the last grade, where so many are asked for in a second."""
     client.wait([client.ask("POST", "/v1/runs", client.submitted(items[:1], f"{name} warm"))[1]["id"]])
-    bodies = [client.submitted(items, f"{name} {n}") for n in range(runs)]
+    bodies = client.several(items, RUNS, name)
     begun = time.perf_counter()
-    made = [client.ask("POST", "/v1/runs", body)[1]["id"] for body in bodies]
+    made = as_they_come(client, bodies, a_second / ITEMS)[2]
     graded = client.wait(made)
-    assert graded == runs * ITEMS, f"{graded} of {runs * ITEMS} graded"
+    assert graded == RUNS * ITEMS, f"{len(made)} of {RUNS} runs taken, {graded} items graded"
     return graded / (time.perf_counter() - begun)
 
 
-def as_they_come(
-    client: Client, items: Items, a_second: float, seconds: float, name: str
-) -> tuple[list[float], int, list[str]]:
-    """Seconds of each submission, how many were refused, and the runs that were accepted; submitted at a fixed rate."""
-    count = max(int(a_second * seconds), 1)
-    bodies = [client.submitted(items, f"{name} {n}") for n in range(count)]
+def as_they_come(client: Client, bodies: list[bytes], a_second: float) -> tuple[list[float], int, list[str]]:
+    """Seconds of each submission, how many were refused, and the runs that were accepted; so many a second are sent,
+    whatever becomes of those before."""
     took, refused, made, lock = [], [0], [], threading.Lock()
 
     def submit(body: bytes) -> None:
@@ -169,23 +171,34 @@ def plainly(stub: Stub, work: Work) -> float:
     return RUNS * ITEMS / run("ours", stub, work, RUNS * ITEMS, CONCURRENCY).wall_s
 
 
+def in_turns(client: Client, stub: Stub, work: Work, items: Items, reps: int, name: str) -> list[tuple[float, float]]:
+    """Grades a second of `judge grade` and, asked for as many, of the service: both, so many times."""
+    turns = []
+    for rep in range(reps):
+        plain = plainly(stub, work)
+        turns.append((plain, sustained(client, items, plain, f"{name} {rep}")))
+    return turns
+
+
 def measure(
     name: str, url: str, work: Work, stub: Stub, reps: int, workers: int = 0
 ) -> tuple[list[Check], dict[str, float]]:
     """Checks and figures of the service on one database, in turns with `judge grade` on SQLite."""
     items = list(prose_items(ITEMS))
-    with serving(work, stub, url, workers) as (client, process):
+    with serving(work, stub, url, workers) as (client, processes):
         grade_s, answer_s = single(client, stub, items, name)
-        turns = [(plainly(stub, work), at_once(client, items, RUNS, f"{name} {rep}")) for rep in range(reps)]
+        turns = in_turns(client, stub, work, items, reps, name)
         plain, rate = (median(one) for one in zip(*turns, strict=True))
-        before = resident_mb(process.pid)
-        took, refused, made = as_they_come(client, items, rate / 2 / ITEMS, HALF_S, f"{name} half")
+        before = [resident_mb(one) for one in processes]
+        half = client.several(items, rate / 2 / ITEMS * HALF_S, f"{name} half")
+        took, refused, made = as_they_come(client, half, rate / 2 / ITEMS)
         assert not refused, "refused at half the load"
         client.wait(made)
         p99 = quantiles(took, n=100)[98]
-        _, refusals, accepted = as_they_come(client, items, rate * 1.5 / ITEMS, BEYOND_S, f"{name} beyond")
+        beyond = client.several(items, rate * 1.5 / ITEMS * BEYOND_S, f"{name} beyond")
+        _, refusals, accepted = as_they_come(client, beyond, rate * 1.5 / ITEMS)
         graded = client.wait(accepted)
-        after = resident_mb(process.pid)
+        after = [resident_mb(one) for one in processes]
     figures = {
         "a single grade, ms": grade_s * 1000,
         "the judge's answer, ms": answer_s * 1000,
@@ -195,9 +208,9 @@ def measure(
         "submit p99, ms": p99 * 1000,
         "refused beyond": float(refusals),
         "accepted beyond": float(len(accepted)),
-        "memory before, MB": before,
-        "memory after, MB": after,
     }
+    for place, (one, other) in enumerate(zip(before, after, strict=True)):
+        figures |= {f"memory of {OF[place]} before, MB": one, f"memory of {OF[place]} after, MB": other}
     table((name, "value"), list(figures.items()))
     checks = [
         Check(f"{name}: a grade beyond the judge's answer, p50, ms", (grade_s - answer_s) * 1000, most=15),
@@ -205,7 +218,10 @@ def measure(
         Check(f"{name}: submit p99 at half the load, ms", p99 * 1000, most=100),
         Check(f"{name}: nothing was refused beyond it", float(not refusals), exactly=0),
         Check(f"{name}: accepted and not graded beyond it", len(accepted) * ITEMS - graded, exactly=0),
-        Check(f"{name}: memory gained beyond it, MB", after - before, most=50),
+    ]
+    checks += [
+        Check(f"{name}: memory that {OF[place]} gained beyond it, MB", other - one, most=50)
+        for place, (one, other) in enumerate(zip(before, after, strict=True))
     ]
     return checks, figures
 
@@ -225,10 +241,7 @@ def main() -> None:
                 checks += more
                 found[name] = figures
             with serving(work, stub, url) as (client, _):
-                turns = [
-                    (plainly(stub, work), at_once(client, list(prose_items(ITEMS)), RUNS, f"a{n}"))
-                    for n in range(given.reps)
-                ]
+                turns = in_turns(client, stub, work, list(prose_items(ITEMS)), given.reps, "alone")
         plain, alone = (median(one) for one in zip(*turns, strict=True))
         found["postgresql alone"] = {"judge grade, grades a second": plain, "grades a second": alone}
         table(("postgresql, judge serve alone", "value"), list(found["postgresql alone"].items()))
