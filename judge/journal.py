@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from judge.grades import Graded
 from judge.judges import Judge
 from judge.ledger import Settlement
-from judge.telemetry import Observer
+from judge.telemetry import InHand, Observer
 from rubrics import Rubric
-
-if TYPE_CHECKING:
-    from judge.runs import Run
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +43,12 @@ class Journal(Observer):
             }
             log.debug("grade", extra=told)
 
-    def run_began(self, judge: Judge, run: Run) -> None:
+    def run_began(self, judge: Judge, run: InHand) -> None:
         """See `Observer`."""
         level, what = _level(run)
         log.log(level, "%s begun", what, extra=_told(judge, run))
 
-    def run_ended(self, judge: Judge, run: Run) -> None:
+    def run_ended(self, judge: Judge, run: InHand) -> None:
         """See `Observer`."""
         level, what = _level(run)
         progress = run.progress
@@ -67,10 +63,10 @@ class Journal(Observer):
         log.log(level, "%s %s", what, ended, extra=_told(judge, run) | told)
 
 
-def _level(run: Run) -> tuple[int, str]:
+def _level(run: InHand) -> tuple[int, str]:
     """A run that workers share is told of by who takes it in; each of its chunks is a step."""
     return (logging.INFO, "run") if run.part.chunk is None else (logging.DEBUG, "chunk")
 
 
-def _told(judge: Judge, run: Run) -> dict[str, object]:
+def _told(judge: Judge, run: InHand) -> dict[str, object]:
     return {"run": run.id, "judge": judge.name, "items": run.items, "chunk": run.part.chunk}

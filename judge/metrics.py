@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily
@@ -18,11 +17,8 @@ from judge.grades import Graded
 from judge.judges import Judge
 from judge.ledger import CallState, Settlement
 from judge.session import Session
-from judge.telemetry import Observer
+from judge.telemetry import InHand, Observer
 from rubrics import Rubric
-
-if TYPE_CHECKING:
-    from judge.runs import Run
 
 #: Seconds that judges take: a cached answer, or one that thought for long.
 CALL_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
@@ -105,11 +101,11 @@ class Metrics(Observer):
         if receipt.possible_duplicates:
             self._duplicates.labels(name).inc(receipt.possible_duplicates)
 
-    def run_began(self, judge: Judge, run: Run) -> None:
+    def run_began(self, judge: Judge, run: InHand) -> None:
         """See `Observer`."""
         self._active.inc()
 
-    def run_ended(self, judge: Judge, run: Run) -> None:
+    def run_ended(self, judge: Judge, run: InHand) -> None:
         """See `Observer`."""
         self._active.dec()
 

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from judge import prompts
@@ -31,7 +31,7 @@ from judge.judges import Judge
 from judge.ledger import Ledger
 from judge.owner import this_process
 from judge.session import Session
-from judge.telemetry import NOBODY, Observer
+from judge.telemetry import NOBODY, Observer, Progress
 from judge.trust import check
 from judge.verdicts import Outcome
 from rubrics import Rubric, lowest
@@ -72,18 +72,6 @@ class Options:
     paid_by: str | None = None
     mode: Mode = "live"
     batch_window_s: float | None = None
-
-
-@dataclass(slots=True)
-class Progress:
-    """What a run has done since it was started, for whoever looks on."""
-
-    total: int
-    done: int = 0
-    began: float = field(default_factory=time.monotonic)
-    graded: int = 0
-    unscored: Counter[str] = field(default_factory=Counter)
-    cost_usd: float | None = 0.0
 
 
 class Run:

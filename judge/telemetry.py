@@ -6,15 +6,52 @@ observer does is done on the way of every call.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Protocol
 
+from judge.chunks import Part
 from judge.grades import Graded
 from judge.judges import Judge
 from judge.ledger import Settlement
 from rubrics import Rubric
 
-if TYPE_CHECKING:
-    from judge.runs import Run
+
+@dataclass(slots=True)
+class Progress:
+    """What a run has done since it was started, for whoever looks on."""
+
+    total: int
+    done: int = 0
+    began: float = field(default_factory=time.monotonic)
+    graded: int = 0
+    unscored: Counter[str] = field(default_factory=Counter)
+    cost_usd: float | None = 0.0
+
+
+class InHand(Protocol):
+    """A run, or a part of one, that a process grades, as far as it shows."""
+
+    @property
+    def id(self) -> str:
+        """Of the run."""
+
+    @property
+    def items(self) -> int:
+        """How many it has."""
+
+    @property
+    def part(self) -> Part:
+        """What of the run it is."""
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+
+    @property
+    def stopped(self) -> str | None:
+        """Why it stopped before its end; None where it did not."""
 
 
 class Observer:
@@ -32,10 +69,10 @@ class Observer:
     def graded(self, judge: Judge, rubric: Rubric, graded: Graded) -> None:
         """An item has its grade."""
 
-    def run_began(self, judge: Judge, run: Run) -> None:
+    def run_began(self, judge: Judge, run: InHand) -> None:
         """A run is graded, from here on by this process."""
 
-    def run_ended(self, judge: Judge, run: Run) -> None:
+    def run_ended(self, judge: Judge, run: InHand) -> None:
         """This process does no more for a run: all of it is graded, or `run.stopped` says why not."""
 
     def close(self) -> None:
@@ -68,12 +105,12 @@ class Observers(Observer):
         for one in self._several:
             one.graded(judge, rubric, graded)
 
-    def run_began(self, judge: Judge, run: Run) -> None:
+    def run_began(self, judge: Judge, run: InHand) -> None:
         """See `Observer`."""
         for one in self._several:
             one.run_began(judge, run)
 
-    def run_ended(self, judge: Judge, run: Run) -> None:
+    def run_ended(self, judge: Judge, run: InHand) -> None:
         """See `Observer`."""
         for one in self._several:
             one.run_ended(judge, run)
