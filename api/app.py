@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from api import handlers
+from api import handlers, idempotency
 from api.access import Access
 from api.desk import Desks
 from api.feed import Feed
@@ -80,7 +80,7 @@ def create_app(store_url: str | None = None) -> FastAPI:
             state = {"store": store, "desks": desks, "metrics": measured, "feed": feed, "uploads": received}
             try:
                 with feed.ending_with_the_server():
-                    yield state | {"grading": Room(MOST_GRADING, MOST_OF_ONE, AT_WORK)}
+                    yield state | {"grading": Room("grades", MOST_GRADING, MOST_OF_ONE, AT_WORK)}
             finally:
                 await feed.close()
                 await workers.close()
@@ -89,6 +89,7 @@ def create_app(store_url: str | None = None) -> FastAPI:
     app = Service(
         title="Calibrated judge",
         summary="Grades of model outputs by a rubric and a judge.",
+        description=idempotency.TAKEN,
         version=version("calibrated-judge"),
         lifespan=serving,
         redirect_slashes=False,

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from judge import Grade, Item
+from judge.batching import WINDOW_S
 from judge.grades import JudgeRef, RubricRef, Usage
 from judge.runs import Mode
 from judge.statuses import RunStatus
@@ -76,6 +77,9 @@ class RunOptions(Asked):
     budget_usd: float | None = Field(None, gt=0, le=1e9, description="What the run may cost; at this it pauses.")
     retry_failed: bool = Field(False, description="Grade again what failed, where the run was graded before.")
     mode: Mode = Field("live", description="`batch` asks through the provider's batches: half the price, within a day.")
+    batch_window_s: float | None = Field(
+        None, gt=0, le=WINDOW_S, description="Ask live what a batch has not answered after so many seconds."
+    )
     fresh: bool = Field(False, description="A run of its own: no answer of an earlier one is used.")
     dry_run: bool = Field(False, description="Tell what it would cost, and make nothing.")
 
@@ -96,6 +100,9 @@ class Resumption(BaseModel):
     )
     mode: Mode | None = Field(
         None, description="How what is open is asked; null: as before. `live` takes batches back from the provider."
+    )
+    batch_window_s: float | None = Field(
+        None, gt=0, le=WINDOW_S, description="How long a batch may take now; null: as before."
     )
     resend_lost: bool = Field(False, description="Ask again where an answer was lost, though it may have been paid.")
     retry_failed: bool = Field(False, description="Grade again what failed.")

@@ -57,7 +57,8 @@ class Feed:
     def __init__(self) -> None:
         self._watches: set[Watch] = set()
         self._polling: asyncio.Task[None] | None = None
-        self.room = Room(MOST_STREAMS, MOST_OF_ONE, "streams of events are open; follow this run when one has ended")
+        told = "streams of events are open; follow this run when one has ended"
+        self.room = Room("streams", MOST_STREAMS, MOST_OF_ONE, told)
         self.stopping = False
 
     @contextmanager

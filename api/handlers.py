@@ -25,7 +25,6 @@ from api.problems import (
     JUDGE_SETUP,
     NOT_INSTALLED,
     OTHER_CALIBRATION,
-    OVERLOADED,
     RUN_BUSY,
     STORE_UNAVAILABLE,
     Fault,
@@ -35,14 +34,13 @@ from api.problems import (
 from api.request_ids import HEADER
 from judge import Paused, RubricError, SetupError, StoreError
 from judge.endpoint import BREAKER_COOLS_S
-from judge.errors import BudgetUsedUp, InputError, MissingExtra, OtherCalibration, Overloaded, RunBusy
+from judge.errors import BudgetUsedUp, InputError, MissingExtra, OtherCalibration, RunBusy
 from judge.items import PAIRS
 from judge.messages import TAGS
 
 #: Errors that say themselves what to do, over HTTP too; those of a kind before the kind.
 TOLD: dict[type[Exception], Kind] = {
     InputError: INVALID_REQUEST,
-    Overloaded: OVERLOADED,
     BudgetUsedUp: BUDGET_USED_UP,
     Paused: JUDGE_PAUSED,
     OtherCalibration: OTHER_CALIBRATION,
@@ -70,7 +68,6 @@ def install(app: FastAPI) -> None:
         RequestValidationError,
         RubricError,
         InputError,
-        Overloaded,
         Paused,
         SetupError,
         StoreError,
@@ -91,7 +88,7 @@ async def _answer(request: Request, error: Exception) -> Response:
         headers["Allow"] = _allowed(request) or headers["Allow"]
     if isinstance(error, Paused) and not isinstance(error, BudgetUsedUp):
         headers["Retry-After"] = f"{BREAKER_COOLS_S:.0f}"
-    if isinstance(error, Overloaded | RunBusy | StoreError):
+    if isinstance(error, RunBusy | StoreError):
         headers["Retry-After"] = f"{EASES_S}"
     # The framework sends what nobody expected from outside of all middleware.
     headers[HEADER] = request.state.request_id

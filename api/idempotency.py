@@ -42,6 +42,12 @@ PARAMETER = {
         "examples": ['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
     },
 }
+#: Which operations take it, as the description says of all of them.
+TAKEN = (
+    f"An `{HEADER}` is taken by `POST /v1/runs`, `POST /v1/runs/upload`, `POST /v1/runs/{{run}}/resume` and "
+    "`POST /v1/calibrations`. All other operations ignore it, and can be sent again without one: what the first "
+    "request made, changed or paid for is found, and not done again."
+)
 #: What this process is working on: tenants, routes and keys.
 _at_work: set[tuple[str, str, str]] = set()
 

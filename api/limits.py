@@ -1,6 +1,6 @@
-"""How much more may be submitted, as draft-ietf-httpapi-ratelimit-headers has it.
+"""How much there is room for, as draft-ietf-httpapi-ratelimit-headers has it.
 
-The one quota is of runs that wait to be graded, or are: it is not one of a window of time, and has none.
+No quota is one of a window of time: so many runs may wait, and so many requests be worked on, at once.
 """
 
 from __future__ import annotations
@@ -9,47 +9,69 @@ from typing import Any
 
 from api.errors import Refused
 from api.problems import OVERLOADED
-from judge.worker import MOST_WANTED
+from judge.errors import Overloaded
+from judge.worker import MOST_WANTED, WAITING
 
-POLICY = "waiting-runs"
+#: The unit of a quota that counts requests while they are worked on; one without a unit counts runs.
+AT_ONCE = "concurrent-requests"
 #: When to try again with more to grade.
 EASES_S = 5
 
-#: The headers of an answer to a submission, as the description has them.
+#: The headers of an answer to what makes a run wait, as the description has them.
 HEADERS: dict[str, Any] = {
     "RateLimit-Policy": {
         "description": "How many runs may wait to be graded, or be graded, at once.",
-        "schema": {"type": "string", "examples": [f'"{POLICY}";q={MOST_WANTED}']},
+        "schema": {"type": "string", "examples": [f'"{WAITING}";q={MOST_WANTED}']},
     },
     "RateLimit": {
         "description": "How many more there is room for.",
-        "schema": {"type": "string", "examples": [f'"{POLICY}";r=88']},
+        "schema": {"type": "string", "examples": [f'"{WAITING}";r=88']},
+    },
+}
+#: The headers of every answer that says that there is no room.
+FULL: dict[str, Any] = {
+    "RateLimit-Policy": {
+        "description": "What there is no room for, and how much of it there may be at once.",
+        "schema": {"type": "string", "examples": [f'"grades";q=128;qu="{AT_ONCE}"']},
+    },
+    "RateLimit": {
+        "description": "That none is left, and in how many seconds it is worth another try.",
+        "schema": {"type": "string", "examples": [f'"grades";r=0;t={EASES_S}']},
     },
 }
 
 
-def limited(responses: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
-    """The responses of an operation that submits, whose 429 says how much room there is too."""
-    full = responses[OVERLOADED.status]
-    return responses | {OVERLOADED.status: full | {"headers": full["headers"] | HEADERS}}
-
-
 class Full(Refused):
-    """A run that is not taken, since too many wait.
+    """What is not taken, since there is no room.
 
     Parameters
     ----------
-    waiting
-        How many do.
+    quota, most
+        What there is no room for, and how much of it there may be.
+    unit
+        Of the quota.
     """
 
-    def __init__(self, detail: str, waiting: int) -> None:
+    def __init__(self, detail: str, quota: str, most: int, unit: str | None = None) -> None:
         super().__init__(OVERLOADED, detail)
-        told = room(waiting)
-        self.headers = {**told, "RateLimit": f"{told['RateLimit']};t={EASES_S}", "Retry-After": f"{EASES_S}"}
+        policy = _policy(quota, most) + ("" if unit is None else f';qu="{unit}"')
+        self.headers = {
+            "RateLimit-Policy": policy,
+            "RateLimit": f'"{quota}";r=0;t={EASES_S}',
+            "Retry-After": f"{EASES_S}",
+        }
+
+    @classmethod
+    def of(cls, error: Overloaded) -> Full:
+        """A run that is not taken."""
+        return cls(str(error), error.quota, error.most)
 
 
 def room(waiting: int) -> dict[str, str]:
     """The headers that tell how many more runs there is room for, beside those that wait."""
     left = max(MOST_WANTED - waiting, 0)
-    return {"RateLimit-Policy": f'"{POLICY}";q={MOST_WANTED}', "RateLimit": f'"{POLICY}";r={left}'}
+    return {"RateLimit-Policy": _policy(WAITING, MOST_WANTED), "RateLimit": f'"{WAITING}";r={left}'}
+
+
+def _policy(quota: str, most: int) -> str:
+    return f'"{quota}";q={most}'

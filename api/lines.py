@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
+from itertools import islice
 from tempfile import TemporaryFile
 from typing import IO
 
@@ -22,7 +23,7 @@ from api.errors import Refused
 from api.handlers import MOST_FAULTS, fault_of
 from api.problems import INVALID_REQUEST, NOT_LINES, TOO_LARGE, Fault
 from api.receiving import received
-from api.requested import check_item
+from api.requested import check_item, unseen
 from api.rooms import Room
 from judge import Item, Judge, StoreError
 from judge.datasets import Given, Scan, Seen
@@ -44,11 +45,12 @@ class Uploads:
 
     def __init__(self, max_bytes: int, max_items: int) -> None:
         self._max_bytes, self.max_items = max_bytes, max_items
-        self._room = Room(MOST_UPLOADS, MOST_OF_ONE, "uploads are being received; send this one in a moment")
+        told = "uploads are being received; send this one in a moment"
+        self._room = Room("uploads", MOST_UPLOADS, MOST_OF_ONE, told)
 
     @asynccontextmanager
     async def received(self, request: Request) -> AsyncIterator[IO[bytes]]:
-        """The body of a request, in a file that lasts as long as the block. Raises Refused, Overloaded, StoreError."""
+        """The body of a request, in a file that lasts as long as the block. Raises Refused, StoreError."""
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in MEDIA:
             raise Refused(NOT_LINES, f"Send the header `Content-Type: {MEDIA[0]}`.")
         with self._room.taken(request.state.caller.tenant), TemporaryFile() as file:
@@ -86,11 +88,9 @@ class Lines(Given):
 
     takes_long = True
 
-    def __init__(
-        self, file: IO[bytes], options: RunOptions, judge: Judge, max_items: int, max_output_bytes: int
-    ) -> None:
-        super().__init__(options.name, (), judge.takes_images)
-        self._file, self._judge, self._without_rubric = file, judge, options.rubric is None
+    def __init__(self, file: IO[bytes], options: RunOptions, max_items: int, max_output_bytes: int) -> None:
+        super().__init__(options.name, ())
+        self._file, self._without_rubric = file, options.rubric is None
         self._max_items, self._max_output_bytes = max_items, max_output_bytes
         self._scan: Scan | None = None
 
@@ -99,6 +99,17 @@ class Lines(Given):
         if self._scan is None:
             self._scan = super().scan()
         return self._scan
+
+    def check_for(self, judge: Judge) -> None:
+        """Refuses items with an image that a judge cannot see. Raises Refused."""
+        if judge.takes_images or not self.scan().images:
+            return
+        faults = (
+            _in_line(number, fault)
+            for place, (number, item) in enumerate(self._checked())
+            if isinstance(item, Item) and (fault := unseen(item, f"/items/{place}", judge)) is not None
+        )
+        raise _faulty(tuple(islice(faults, MOST_FAULTS)))
 
     def _checked(self) -> Iterator[tuple[int, Item | str]]:
         if self._scan is not None:
@@ -117,11 +128,11 @@ class Lines(Given):
                         yield number, item
                         continue
                     item = (Fault(detail=f"The item in line {first} has the same id.", pointer=f"/items/{place}/id"),)
-                faults += (one.model_copy(update={"detail": f"Line {number}: {one.detail}"}) for one in item)
+                faults += (_in_line(number, one) for one in item)
                 if len(faults) >= MOST_FAULTS:
                     break
         if faults:
-            raise Refused(INVALID_REQUEST, "Mend these lines, then send all of it again.", *faults[:MOST_FAULTS])
+            raise _faulty(faults[:MOST_FAULTS])
         if place < 0:
             raise Refused(INVALID_REQUEST, "There is no item; write one in each line after the first.")
 
@@ -143,7 +154,7 @@ class Lines(Given):
             return (Fault(detail=f"It is longer than {LARGEST_BYTES:,} bytes; shorten the item.", pointer=pointer),)
         try:
             item = Item.model_validate(parse(raw))
-            check_item(item, pointer, self._judge, self._max_output_bytes)
+            check_item(item, pointer, self._max_output_bytes)
         except ValidationError as error:
             found = [fault_of(one, pointer) for one in error.errors(include_url=False, include_input=False)]
             return found[:MOST_FAULTS]
@@ -152,3 +163,11 @@ class Lines(Given):
         if self._without_rubric and item.rubric is None:
             return (Fault(detail="It has no rubric; give it one, or name one in the first line.", pointer=pointer),)
         return item
+
+
+def _in_line(number: int, fault: Fault) -> Fault:
+    return fault.model_copy(update={"detail": f"Line {number}: {fault.detail}"})
+
+
+def _faulty(faults: Sequence[Fault]) -> Refused:
+    return Refused(INVALID_REQUEST, "Mend these lines, then send all of it again.", *faults)

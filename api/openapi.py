@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 
 from api.access import OPEN_TO_ALL
 from api.desk import For
+from api.limits import FULL
 from api.problems import INTERNAL, JUDGE_PAUSED, KEY_IN_USE, MEDIA_TYPE, OVERLOADED, RUN_BUSY, Kind, Problem
 from api.request_ids import HEADER
 
@@ -36,7 +37,7 @@ def problems(*kinds: Kind) -> Responses:
         response = responses.setdefault(kind.status, _problem(kind))
         response["content"][MEDIA_TYPE]["examples"] |= _example(kind)
         if kind in PASSING:
-            response["headers"] = RETRY
+            response["headers"] = RETRY | (FULL if kind is OVERLOADED else {})
     return responses
 
 

@@ -26,7 +26,7 @@ refused. Every answer has the `X-Request-ID` of its request, or a new one.
 An error is `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)): its `type`,
 `urn:judge:problem:KIND`, is for programs, `detail` says what to do next, and `errors` has a JSON pointer to each part of
 the body that is wrong, or the name of a `parameter` or `header`. The kinds are listed [at the end](#problems). `429`, and some of `409` and `503`, say in
-`Retry-After` when to come again.
+`Retry-After` when to come again; `429` in `RateLimit-Policy` and `RateLimit` what there is no room for.
 """  # noqa: E501
 #: Described elsewhere, with all their parts.
 ELSEWHERE = {"Rubric": "rubrics.md", "Item": "items.md"}
@@ -44,7 +44,7 @@ def reference(document: Document) -> str:
         for method, operation in methods.items():
             told = "\n".join(_operation(method, path, operation, used))
             by_tag.setdefault(operation["tags"][0], []).append(told)
-    parts = [HEAD]
+    parts = [HEAD, f"{document['info']['description']}\n"]
     for tag, operations in by_tag.items():
         parts += [f"## {tag.capitalize()}\n", *operations]
     parts += ["## Shapes\n", *_shapes(schemas, used), "## Problems\n", *_every_problem(document)]

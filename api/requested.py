@@ -63,7 +63,9 @@ def check_items(items: Sequence[Item], judge: Judge, max_output_bytes: int) -> N
     """Refuses what would fail halfway, when other items may have been paid. Raises Refused."""
     _refuse_duplicates(items)
     for place, item in enumerate(items):
-        check_item(item, f"/items/{place}", judge, max_output_bytes)
+        check_item(item, f"/items/{place}", max_output_bytes)
+        if (fault := unseen(item, f"/items/{place}", judge)) is not None:
+            raise Refused(INVALID_REQUEST, "An item has an image that the judge cannot see.", fault)
 
 
 def _refuse_duplicates(items: Sequence[Item]) -> None:
@@ -77,14 +79,18 @@ def _refuse_duplicates(items: Sequence[Item]) -> None:
         raise Refused(INVALID_REQUEST, "Every item needs an id of its own.", *faults[:MOST_FAULTS])
 
 
-def check_item(item: Item, pointer: str, judge: Judge, max_output_bytes: int) -> None:
-    """Refuses an item that stands at a place of the body. Raises Refused."""
+def unseen(item: Item, pointer: str, judge: Judge) -> Fault | None:
+    """What is wrong with an item at a place of the body that has an image, where the judge takes none."""
+    if judge.takes_images or not any(urls(item.fences)):
+        return None
+    return Fault(detail="The judge takes no images; name one that does, or leave them out.", pointer=pointer)
+
+
+def check_item(item: Item, pointer: str, max_output_bytes: int) -> None:
+    """Refuses an item that stands at a place of the body, whoever is to judge it. Raises Refused."""
     if item.output_bytes > max_output_bytes:
         fault = Fault(detail=f"The limit is {max_output_bytes:,} bytes.", pointer=f"{pointer}/output")
         raise Refused(INVALID_REQUEST, "An output is too large; shorten it, or leave it out.", fault)
-    if not judge.takes_images and any(urls(item.fences)):
-        fault = Fault(detail="The judge takes no images; name one that does, or leave them out.", pointer=pointer)
-        raise Refused(INVALID_REQUEST, "An item has an image that the judge cannot see.", fault)
     try:
         item.own_rubric  # noqa: B018 - it is parsed here, as grading will need it
     except RubricError as error:

@@ -8,9 +8,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from judge.grades import CalibrationRef, JudgeRef, RubricRef
-from judge.judges import OutputMode
+from judge.judges import Judge, OutputMode
 from judge.rendering import RenderedCall
 from judge.verdicts import Outcome
+from rubrics.lint import Finding
 
 
 class _Model(BaseModel):
@@ -232,6 +233,59 @@ class Rendering(_Model):
     mode: OutputMode | None = None
     probed: bool
     samples: int
+
+
+class RubricEntry(_Model):
+    """A rubric, as a list of rubrics shows it. `criteria` are their ids.
+
+    `version` is what the rubric says itself, `revision` the content of its name, counted from 1, and `created_at` when
+    that was first registered, in seconds since 1970; null for what ships and for what the operator set up.
+    """
+
+    name: str
+    version: str | None
+    revision: int | None = None
+    description: str
+    hash: str
+    criteria: tuple[str, ...]
+    created_at: float | None = None
+
+
+class Findings(_Model):
+    """What lint found."""
+
+    object: Literal["list"] = "list"
+    data: tuple[Finding, ...]
+
+
+class JudgeEntry(_Model):
+    """A judge, as a list of judges shows it.
+
+    `hash` is of all that decides how it can be asked, whatever its name. `revision` is the content of its name, counted
+    from 1, and `created_at` when that was first registered, in seconds since 1970; null for the operator's.
+    """
+
+    name: str
+    revision: int | None = None
+    provider: str
+    model: str
+    hash: str
+    created_at: float | None = None
+
+
+class JudgeList(_Model):
+    """The judges that can be named. Those of `providers` can be too, as `provider/model`."""
+
+    object: Literal["list"] = "list"
+    data: tuple[JudgeEntry, ...]
+    providers: tuple[str, ...]
+    has_more: bool
+
+
+class DescribedJudge(JudgeEntry):
+    """A judge in full: as it was registered, or without what is the service's own business."""
+
+    description: Judge
 
 
 class LabelSet(_Model):

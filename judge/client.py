@@ -19,27 +19,26 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack
-
-import aiohttp
+from typing import Literal, Self, Unpack
 
 from judge import answers
 from judge.budgets import BudgetStanding
-from judge.client_requests import CalibrationOptions, GivenLabel, RunOptions, asked_of, plain, plain_rubric, write
-from judge.client_transport import Model, ServiceError, Transport, read, rest
+from judge.client_requests import CalibrationOptions, GivenLabel, RunOptions, asked_of, part, plain, plain_thing, write
+from judge.client_transport import ServiceError, Transport, read, rest
 from judge.estimates import Estimate
 from judge.events import Event, events_of
 from judge.grades import Grade
 from judge.items import Item
 from judge.judges import Judge
 from judge.statuses import RunStatus
+from judge.verdicts import Outcome
 from rubrics import Rubric
+from rubrics.lint import Finding
 
 __all__ = ["CalibrationOptions", "Client", "GivenLabel", "RunOptions", "ServiceError"]
 
-PAGE = 500
-#: A stream of events without a byte for so long, comments included, is taken for dead.
-SILENT_S = 60.0
+#: The largest pages: of grades and labels, and of rubrics and judges.
+PAGE, PAGE_OF_NAMES = 500, 100
 #: What making a calibration may take, beside other requests.
 CALIBRATING_S = 1800.0
 
@@ -58,8 +57,8 @@ class Client:
     """
 
     def __init__(self, url: str = "http://127.0.0.1:8400", key: str | None = None, timeout_s: float = 60.0) -> None:
-        self._transport, self._timeout_s = Transport(url, key, timeout_s), timeout_s
-        self._send = self._transport.send
+        self._transport = Transport(url, key, timeout_s)
+        self._ask, self._ask_all, self._pages = self._transport.ask, self._transport.ask_all, self._transport.pages
 
     async def __aenter__(self) -> Self:
         self._transport.open()
@@ -85,15 +84,15 @@ class Client:
         What a single item suffers is an outcome in its grade.
         """
         asked = asked_of(judge, rubric, {"samples": samples, "resend_lost": resend_lost}) | {"deadline_s": deadline_s}
-        told = await self._send("POST", "/v1/grades", asked | {"items": plain(items)}, longer_s=deadline_s)
-        return _all(Grade, told)
+        asked |= {"items": plain(items)}
+        return await self._ask_all(Grade, "POST", "/v1/grades", asked, longer_s=deadline_s)
 
     async def render(
         self, items: Iterable[Item], *, judge: str, rubric: str | Rubric | None = None, samples: int = 1
     ) -> answers.Rendering:
         """The exact messages that up to 100 items would be graded by. Nothing is sent to the judge."""
         asked = asked_of(judge, rubric, {"samples": samples}) | {"items": plain(items)}
-        return read(answers.Rendering, await self._send("POST", "/v1/render", asked))
+        return await self._ask(answers.Rendering, "POST", "/v1/render", asked)
 
     async def submit(
         self, items: Iterable[Item], *, judge: str, rubric: str | Rubric | None = None, **options: Unpack[RunOptions]
@@ -103,7 +102,7 @@ class Client:
         Equal items, rubric and judge are the same run.
         """
         asked = asked_of(judge, rubric, options) | {"items": plain(items)}
-        return read(RunStatus, await self._send("POST", "/v1/runs", asked, once=True))
+        return await self._ask(RunStatus, "POST", "/v1/runs", asked, once=True)
 
     async def upload(
         self,
@@ -125,11 +124,11 @@ class Client:
     ) -> Estimate:
         """What such a run would come to; nothing is made, and nothing is sent to the judge."""
         asked = asked_of(judge, rubric, options) | {"items": plain(items), "dry_run": True}
-        return read(Estimate, await self._send("POST", "/v1/runs", asked))
+        return await self._ask(Estimate, "POST", "/v1/runs", asked)
 
     async def budgets(self) -> list[BudgetStanding]:
         """The budgets that limit what this key spends: its own, then its tenant's."""
-        return _all(BudgetStanding, await self._send("GET", "/v1/budgets"))
+        return await self._ask_all(BudgetStanding, "GET", "/v1/budgets")
 
     async def costs(
         self,
@@ -139,15 +138,12 @@ class Client:
         limit: int = 100,
     ) -> answers.CostList:
         """What calls cost from one day to another, in UTC: the runs or judges that cost most, or the newest days."""
-        days: dict[str, str | None] = {
-            "from": None if begins is None else begins.isoformat(),
-            "to": None if ends is None else ends.isoformat(),
-        }
-        return read(answers.CostList, await self._send("GET", "/v1/costs", query={"by": by, "limit": limit, **days}))
+        asked = {"by": by, "from": begins, "to": ends, "limit": limit}
+        return await self._ask(answers.CostList, "GET", "/v1/costs", query=asked)
 
     async def status(self, run: str) -> RunStatus:
         """How far a run is."""
-        return read(RunStatus, await self._send("GET", f"/v1/runs/{run}"))
+        return await self._ask(RunStatus, "GET", f"/v1/runs/{run}")
 
     async def wait(self, run: str, every_s: float = 1.0) -> RunStatus:
         """The status of a run when it is completed, paused or cancelled."""
@@ -157,13 +153,13 @@ class Client:
                 return found
             await asyncio.sleep(every_s)
 
-    async def runs(self, limit: int = 20) -> list[RunStatus]:
-        """The newest runs, at most 100."""
-        return _all(RunStatus, await self._send("GET", "/v1/runs", query={"limit": limit}))
+    async def runs(self, limit: int = 20, after: str | None = None) -> list[RunStatus]:
+        """The newest runs, at most 100, or those before the one named `after`."""
+        return await self._ask_all(RunStatus, "GET", "/v1/runs", query={"limit": limit, "after": after})
 
     async def cancel(self, run: str) -> RunStatus:
         """Sends nothing more for a run."""
-        return read(RunStatus, await self._send("POST", f"/v1/runs/{run}/cancel"))
+        return await self._ask(RunStatus, "POST", f"/v1/runs/{run}/cancel")
 
     async def resume(
         self,
@@ -171,43 +167,60 @@ class Client:
         *,
         budget_usd: float | None = None,
         mode: Literal["live", "batch"] | None = None,
+        batch_window_s: float | None = None,
         resend_lost: bool = False,
         retry_failed: bool = False,
     ) -> RunStatus:
         """Goes on with a run, or asks again for what is lost or failed; None: as when it was submitted."""
-        asked = {"budget_usd": budget_usd, "mode": mode, "resend_lost": resend_lost, "retry_failed": retry_failed}
-        return read(RunStatus, await self._send("POST", f"/v1/runs/{run}/resume", asked, once=True))
+        asked = {"budget_usd": budget_usd, "mode": mode, "batch_window_s": batch_window_s}
+        asked |= {"resend_lost": resend_lost, "retry_failed": retry_failed}
+        return await self._ask(RunStatus, "POST", f"/v1/runs/{run}/resume", asked, once=True)
 
-    async def grades(self, run: str) -> AsyncIterator[Grade]:
-        """The grades of a run so far, in the order of its items, a page in memory at a time.
+    def grades(self, run: str, *outcomes: Outcome) -> AsyncIterator[Grade]:
+        """The grades of a run so far, or those of some outcomes, in the order of its items, a page in memory at a time.
 
         While the run goes on, items before the ones that were told may still end: `events` tells these too.
         """
-        async for told in self._pages(f"/v1/runs/{run}/grades"):
-            yield read(Grade, told)
+        return self._pages(Grade, f"/v1/runs/{run}/grades", PAGE, outcome=outcomes)
 
     async def summary(self, run: str) -> answers.RunSummary:
         """What a run comes to: means with their bounds, outcomes, cost; by its calibration too, if it has one."""
-        return read(answers.RunSummary, await self._send("GET", f"/v1/runs/{run}/summary"))
+        return await self._ask(answers.RunSummary, "GET", f"/v1/runs/{run}/summary")
 
     async def export(
         self, run: str, path: str | os.PathLike[str], *, format: Literal["jsonl", "csv", "parquet"] = "jsonl"
     ) -> Path:
         """Writes all grades of a run so far to a file, which is there when it is whole. Raises OSError too."""
-        whole = Path(path)
-        part = whole.with_name(f"{whole.name}.part")
-        try:
-            with part.open("wb") as file:
-                await self._transport.download(f"/v1/runs/{run}/export", {"format": format}, file)
-            return part.replace(whole)
-        finally:
-            part.unlink(missing_ok=True)
+        return await self._transport.download(f"/v1/runs/{run}/export", {"format": format}, Path(path))
 
     async def compare(self, before: str, after: str, most: int = 10) -> answers.Comparison:
         """Two runs item by item; `most` of those that differ most are told in full."""
-        return read(
-            answers.Comparison, await self._send("GET", f"/v1/runs/{before}/compare/{after}", query={"most": most})
-        )
+        path = f"/v1/runs/{before}/compare/{after}"
+        return await self._ask(answers.Comparison, "GET", path, query={"most": most})
+
+    def rubrics(self) -> AsyncIterator[answers.RubricEntry]:
+        """The rubrics that can be named: those that ship and the operator's, then registered ones."""
+        return self._pages(answers.RubricEntry, "/v1/rubrics", PAGE_OF_NAMES)
+
+    async def rubric(self, name: str) -> Rubric:
+        """The whole of a rubric, by NAME, NAME@REVISION, or the hash that grades say."""
+        return await self._ask(Rubric, "GET", f"/v1/rubrics/{part(name)}")
+
+    async def lint(self, rubric: Rubric) -> tuple[Finding, ...]:
+        """What to mend in a rubric before anything is spent on it. Nothing is kept."""
+        return (await self._ask(answers.Findings, "POST", "/v1/rubrics/lint", {"rubric": plain_thing(rubric)})).data
+
+    def judges(self) -> AsyncIterator[answers.JudgeEntry]:
+        """The judges that can be named: the operator's, then registered ones."""
+        return self._pages(answers.JudgeEntry, "/v1/judges", PAGE_OF_NAMES)
+
+    async def providers(self) -> tuple[str, ...]:
+        """The providers whose models can be named as judges too, as `provider/model`."""
+        return (await self._ask(answers.JudgeList, "GET", "/v1/judges", query={"limit": 1})).providers
+
+    async def judge(self, name: str) -> answers.DescribedJudge:
+        """A judge as it is described, by NAME, NAME@REVISION, a hash, or a fingerprint that grades say."""
+        return await self._ask(answers.DescribedJudge, "GET", f"/v1/judges/{part(name)}")
 
     async def register(self, thing: Rubric | Judge) -> str:
         """NAME@REVISION, that a rubric or a judge can be named by from then on; its name alone stands for the newest.
@@ -215,18 +228,21 @@ class Client:
         A judge that would touch the service's own machine is refused.
         """
         kind = "rubric" if isinstance(thing, Rubric) else "judge"
-        asked = {kind: thing.model_dump(mode="json", exclude_defaults=True)}
-        told = await self._send("POST", f"/v1/{kind}s", asked)
+        told = await self._transport.send("POST", f"/v1/{kind}s", {kind: plain_thing(thing)})
         return f"{told['name']}@{told['revision']}"
 
-    async def label_sets(self, limit: int = 20) -> list[answers.LabelSet]:
-        """The newest sets of labels, at most 100."""
-        return _all(answers.LabelSet, await self._send("GET", "/v1/label-sets", query={"limit": limit}))
+    async def label_sets(self, limit: int = 20, after: str | None = None) -> list[answers.LabelSet]:
+        """The newest sets of labels, at most 100, or those before the one named `after`."""
+        asked = {"limit": limit, "after": after}
+        return await self._ask_all(answers.LabelSet, "GET", "/v1/label-sets", query=asked)
 
-    async def labels(self, name: str) -> AsyncIterator[answers.StoredLabel]:
+    async def label_set(self, name: str) -> answers.LabelSet:
+        """A set of labels: how many there are, of how many items, and by how many people."""
+        return await self._ask(answers.LabelSet, "GET", f"/v1/label-sets/{part(name)}")
+
+    def labels(self, name: str) -> AsyncIterator[answers.StoredLabel]:
         """The labels of a set by item, criterion and person, a page in memory at a time."""
-        async for told in self._pages(f"/v1/label-sets/{name}/labels"):
-            yield read(answers.StoredLabel, told)
+        return self._pages(answers.StoredLabel, f"/v1/label-sets/{part(name)}/labels", PAGE)
 
     async def add_labels(
         self,
@@ -238,24 +254,25 @@ class Client:
         sampled_from: str | None = None,
     ) -> answers.AddedLabels:
         """Adds labels to a set: of the items of a run, or by a rubric. All of them are taken, or none."""
-        asked = {"labels": list(labels), "run": run, "rubric": plain_rubric(rubric), "sampled_from": sampled_from}
-        return read(answers.AddedLabels, await self._send("POST", f"/v1/label-sets/{name}/labels", asked))
+        asked = {"labels": list(labels), "run": run, "rubric": plain_thing(rubric), "sampled_from": sampled_from}
+        return await self._ask(answers.AddedLabels, "POST", f"/v1/label-sets/{part(name)}/labels", asked)
 
-    async def calibrations(self, name: str | None = None, limit: int = 20) -> list[answers.CalibrationEntry]:
-        """The newest calibrations, or versions of one, at most 100."""
-        return _all(
-            answers.CalibrationEntry, await self._send("GET", "/v1/calibrations", query={"name": name, "limit": limit})
-        )
+    async def calibrations(
+        self, name: str | None = None, limit: int = 20, after: str | None = None
+    ) -> list[answers.CalibrationEntry]:
+        """The newest calibrations, or versions of one, at most 100, or those before the one whose id is `after`."""
+        asked = {"name": name, "limit": limit, "after": after}
+        return await self._ask_all(answers.CalibrationEntry, "GET", "/v1/calibrations", query=asked)
 
     async def calibration(self, id: str) -> answers.CalibrationReport:
         """A calibration, with all that was fitted and measured."""
-        return read(answers.CalibrationReport, await self._send("GET", f"/v1/calibrations/{id}"))
+        return await self._ask(answers.CalibrationReport, "GET", f"/v1/calibrations/{id}")
 
     async def calibrate(self, run: str, labels: str, **options: Unpack[CalibrationOptions]) -> answers.CalibrationEntry:
         """Measures how far the judge of a run agrees with a label set, and keeps what corrects it."""
         asked = {"run": run, "labels": labels, **options}
-        told = await self._send("POST", "/v1/calibrations", asked, longer_s=CALIBRATING_S, once=True)
-        return read(answers.CalibrationEntry, told)
+        path, entry = "/v1/calibrations", answers.CalibrationEntry
+        return await self._ask(entry, "POST", path, asked, longer_s=CALIBRATING_S, once=True)
 
     async def events(self, run: str, after: str | None = None) -> AsyncIterator[Event]:
         """Each grade of a run when it is there, and how the run stands whenever that changes, until it has ended.
@@ -263,12 +280,10 @@ class Client:
         Where the connection breaks it goes on after the last event, by itself; `after` is the id of one to begin after.
         """
         failed = 0
-        timeout = aiohttp.ClientTimeout(total=None, connect=self._timeout_s, sock_read=SILENT_S)
         while True:
             error: ServiceError | None = None  # a service that stops ends its streams; another one goes on
-            headers = {} if after is None else {"Last-Event-ID": after}
             try:
-                async with self._transport.asked("GET", f"/v1/runs/{run}/events", timeout, headers=headers) as reply:
+                async with self._transport.stream(f"/v1/runs/{run}/events", after) as reply:
                     if reply.status == 204:
                         return
                     async for event in events_of(reply.content.iter_any()):
@@ -280,15 +295,3 @@ class Client:
                 error = trouble
             failed = failed + 1 if error else 0
             await rest(error, failed)
-
-    async def _pages(self, path: str) -> AsyncIterator[Any]:
-        """What is listed, page by page."""
-        told: dict[str, Any] = {"next": None, "has_more": True}
-        while told["has_more"]:
-            told = await self._send("GET", path, query={"after": told["next"], "limit": PAGE})
-            for one in told["data"]:
-                yield one
-
-
-def _all(model: type[Model], told: Any) -> list[Model]:
-    return [read(model, one) for one in told["data"]]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from typing import IO, Any, Literal, TypedDict
+from urllib.parse import quote
 
 from judge.items import Item
+from judge.judges import Judge
 from rubrics import Rubric
 
 
@@ -18,6 +20,7 @@ class RunOptions(TypedDict, total=False):
     calibration: str | None  #: that the grades are shown by
     budget_usd: float | None  #: at which the run pauses
     mode: Literal["live", "batch"]  #: `batch`: at half the price, within a day
+    batch_window_s: float | None  #: after which what a batch has not answered is asked live
     fresh: bool  #: a run of its own: no answer of an earlier one is used
     resend_lost: bool  #: ask again where an answer was lost, though it may have been paid
     retry_failed: bool  #: grade again what failed, where the run was graded before
@@ -56,14 +59,19 @@ def plain(items: Iterable[Item]) -> list[dict[str, Any]]:
     return [item.model_dump(mode="json", exclude_defaults=True) for item in items]
 
 
-def plain_rubric(rubric: str | Rubric | None) -> str | dict[str, Any] | None:
-    """A rubric, as JSON has it, or its name."""
-    return rubric.model_dump(mode="json", exclude_defaults=True) if isinstance(rubric, Rubric) else rubric
+def plain_thing(thing: str | Rubric | Judge | None) -> str | dict[str, Any] | None:
+    """A rubric or a judge, as JSON has it, or its name."""
+    return thing.model_dump(mode="json", exclude_defaults=True) if isinstance(thing, Rubric | Judge) else thing
+
+
+def part(name: str) -> str:
+    """A name, as one part of a path, whatever is in it."""
+    return quote(name, safe="")
 
 
 def asked_of(judge: str, rubric: str | Rubric | None, options: RunOptions) -> dict[str, Any]:
     """A request, but for its items."""
-    return {"judge": judge, "rubric": plain_rubric(rubric), **options}
+    return {"judge": judge, "rubric": plain_thing(rubric), **options}
 
 
 def write(file: IO[bytes], asked: dict[str, Any], items: Iterable[Item]) -> None:

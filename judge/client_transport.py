@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import IO, Any, TypeVar
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import IO, Any, TypedDict, TypeVar, Unpack
 from uuid import uuid4
 
 import aiohttp
@@ -14,12 +15,15 @@ from pydantic import BaseModel, ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from judge.errors import JudgeError
+from rubrics import Rubric
 
 ATTEMPTS = 8
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 30.0
 #: What may be better a moment later, whatever else is said.
 PASSING = frozenset({429, 502, 503, 504})
 IN_USE = "idempotency-key-in-use"
+#: A stream without a byte for so long, comments included, is taken for dead.
+SILENT_S = 60.0
 PIECE_BYTES = 256 * 1024
 #: What a service may take to write a file aside, before it sends the first byte.
 WRITTEN_S = 600.0
@@ -60,6 +64,14 @@ class ServiceError(JudgeError):
         return self.status == 0 or self.status in PASSING
 
 
+class Sending(TypedDict, total=False):
+    """How a request is sent. One that is to be done `once` has a key, by which it is known when it comes again."""
+
+    query: Mapping[str, object]  #: without what is None; what has several values is told one by one
+    longer_s: float  #: than a request may take otherwise
+    once: bool
+
+
 class Transport:
     """A connection to one service. Open it before anything is sent, and close it in the end.
 
@@ -84,28 +96,51 @@ class Transport:
             await self._session.close()
 
     async def send(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        *,
-        query: Mapping[str, str | int | None] | None = None,
-        longer_s: float = 0.0,
-        once: bool = False,
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, **sending: Unpack[Sending]
     ) -> Any:
-        """The JSON of the answer, after as many attempts as it takes. Raises ServiceError.
-
-        A request that is to be done `once` has a key, by which it is known when it comes again.
-        """
-        timeout = aiohttp.ClientTimeout(total=self._timeout_s + longer_s)
-        told = {name: str(value) for name, value in (query or {}).items() if value is not None}
-        headers = _known_again() if once else None
+        """The JSON of the answer, after as many attempts as it takes. Raises ServiceError."""
+        timeout = aiohttp.ClientTimeout(total=self._timeout_s + sending.get("longer_s", 0.0))
+        told = _pairs(sending.get("query", {}))
+        headers = _known_again() if sending.get("once") else None
 
         async def attempt() -> Any:
             async with self.asked(method, path, timeout, json=body, params=told, headers=headers) as reply:
                 return await _json(reply)
 
         return await _tried(attempt)
+
+    async def ask(
+        self,
+        model: type[Model],
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        **sending: Unpack[Sending],
+    ) -> Model:
+        """As `send`, with the answer read."""
+        return read(model, await self.send(method, path, body, **sending))
+
+    async def ask_all(
+        self,
+        model: type[Model],
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        **sending: Unpack[Sending],
+    ) -> list[Model]:
+        """As `ask`, where the answer is a list."""
+        return [read(model, one) for one in (await self.send(method, path, body, **sending))["data"]]
+
+    async def pages(self, model: type[Model], path: str, limit: int, **query: object) -> AsyncIterator[Model]:
+        """What is listed, with so many in a page, and a page in memory at a time. Raises ServiceError."""
+        after: object = None
+        while True:
+            told = await self.send("GET", path, query={**query, "after": after, "limit": limit})
+            for one in told["data"]:
+                yield read(model, one)
+            if not told["has_more"]:
+                return
+            after = told["next"] if "next" in told else told["data"][-1]["name"]
 
     async def upload(self, path: str, file: IO[bytes], media: str, timeout_s: float) -> Any:
         """The JSON of the answer to a file, which is read from its beginning at every attempt. Raises ServiceError."""
@@ -118,18 +153,27 @@ class Transport:
 
         return await _tried(attempt)
 
-    async def download(self, path: str, query: Mapping[str, str], file: IO[bytes]) -> None:
-        """Writes an answer to a file, from its beginning at every attempt. Raises ServiceError, OSError."""
+    async def download(self, path: str, query: Mapping[str, str], to: Path) -> Path:
+        """Writes an answer to a file, which is there when it is whole. Raises ServiceError, OSError."""
         timeout = aiohttp.ClientTimeout(total=None, connect=self._timeout_s, sock_read=WRITTEN_S)
+        part = to.with_name(f"{to.name}.part")
 
         async def attempt() -> None:
-            file.seek(0)
-            file.truncate()
-            async with self.asked("GET", path, timeout, params=query) as reply:
-                async for piece in reply.content.iter_chunked(PIECE_BYTES):
-                    await asyncio.to_thread(file.write, piece)
+            with part.open("wb") as file:
+                async with self.asked("GET", path, timeout, params=query) as reply:
+                    async for piece in reply.content.iter_chunked(PIECE_BYTES):
+                        await asyncio.to_thread(file.write, piece)
 
-        await _tried(attempt)
+        try:
+            await _tried(attempt)
+            return part.replace(to)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def stream(self, path: str, after: str | None) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """The answer that is a stream of events, those after the one of this id, to one attempt. See `asked`."""
+        timeout = aiohttp.ClientTimeout(total=None, connect=self._timeout_s, sock_read=SILENT_S)
+        return self.asked("GET", path, timeout, headers={} if after is None else {"Last-Event-ID": after})
 
     @asynccontextmanager
     async def asked(
@@ -151,13 +195,16 @@ class Transport:
 
 
 def read(model: type[Model], told: Any) -> Model:
-    """What a service said. Of a newer one, fields that are not known here are left out. Raises ServiceError."""
+    """What a service said. Of a newer one, fields that are not known here are left out. Raises ServiceError.
+
+    Not of a rubric: without them it would be another one.
+    """
     try:
         return model.model_validate(told)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)
     for one in wrong:
-        if one["type"] == "extra_forbidden":
+        if one["type"] == "extra_forbidden" and not issubclass(model, Rubric):
             _leave_out(told, one["loc"])
     try:
         return model.model_validate(told)
@@ -192,6 +239,12 @@ async def _tried(attempt: Callable[[], Awaitable[Done]]) -> Done:
         reraise=True,
     )
     return await attempts(attempt)
+
+
+def _pairs(query: Mapping[str, object]) -> list[tuple[str, str]]:
+    """A query, as it stands in an address."""
+    each = ((name, value if isinstance(value, tuple) else (value,)) for name, value in query.items())
+    return [(name, str(one)) for name, values in each for one in values if one is not None]
 
 
 async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:

@@ -51,7 +51,18 @@ class RunBusy(StoreError):
 
 
 class Overloaded(JudgeError):
-    """Too much is waiting to be graded; what was accepted is not affected."""
+    """Too much is waiting to be graded; what was accepted is not affected.
+
+    `quota` names what there is too much of, and `most` is how much of it there may be.
+    """
+
+    def __init__(self, told: str, quota: str, most: int) -> None:
+        super().__init__(told)
+        self.quota, self.most = quota, most
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as it is: made again from its message, it would lack the quota."""
+        return type(self), (str(self), self.quota, self.most)
 
 
 class Waiting(JudgeError):

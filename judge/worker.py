@@ -36,6 +36,8 @@ R = TypeVar("R")
 
 #: Runs that may be wanted at once, being graded or waiting; and beside them, those that the provider has batches of.
 MOST_WANTED, MOST_HANDED_OVER = 100, 1_000
+#: What the first of these, the second, and the next one are called where callers are told of them.
+WAITING, IN_BATCHES, SUBMITTING = "waiting-runs", "runs-in-batches", "runs-being-submitted"
 #: Submissions that may wait for their turn, each with its items in memory.
 MOST_SUBMITTING = 64
 #: A run that another process has, or that the store could not be read for, is tried again after this long.
@@ -97,10 +99,11 @@ class Worker:
         InputError, SetupError, Paused, StoreError
             Before anything is kept.
         Overloaded
-            While as many runs wait as may.
+            While as many runs wait as may, and this were one more.
         """
         if self._submitting >= MOST_SUBMITTING:
-            raise Overloaded("too many runs are being submitted; submit this one in a moment")
+            told = "too many runs are being submitted; submit this one in a moment"
+            raise Overloaded(told, SUBMITTING, MOST_SUBMITTING)
         self._submitting += 1
         try:
             session = await self.sessions.get(judge, options.samples)
@@ -113,14 +116,19 @@ class Worker:
     async def _made(self, dataset: Given, rubric: Rubric, session: Session, options: Options, by: str | None) -> str:
         def made() -> str:
             calibration = None if by is None else checked(self.store, by, rubric, session)
+            admitted = False
 
             def wanted(connection: Connection, tenant: str, run_id: str) -> None:
+                if not admitted:  # it is there already
+                    self._admit(connection, tenant, options, run_id)
                 if calibration is not None:
                     self.store.calibrations.show_by(connection, tenant, run_id, calibration)
                 self.store.submissions.add(connection, tenant, run_id, session.judge.name, asdict(options))
 
             def admit() -> None:
-                self._admit(options)
+                nonlocal admitted
+                self.store.ask(self._admit, options)
+                admitted = True
 
             return submit(self.store, dataset, dataset.scan(), rubric, session, options, wanted, admit)
 
@@ -136,17 +144,30 @@ class Worker:
                     raise
                 await asyncio.sleep(MAKING_STEP_S)
 
-    def _admit(self, options: Options) -> None:
-        """Raises Overloaded where there is no room for another run with these options."""
-        store = self.store
-        if store.ask(store.submissions.count, handed_over=False) >= MOST_WANTED:
-            raise Overloaded(f"{MOST_WANTED} runs wait to be graded; submit this one when some are done")
-        if options.mode == "batch" and store.ask(store.submissions.count, handed_over=True) >= MOST_HANDED_OVER:
-            raise Overloaded(f"{MOST_HANDED_OVER:,} runs wait for batches; submit this one when some are done")
+    def _admit(self, connection: Connection, tenant: str, options: Options, run_id: str | None = None) -> None:
+        """Raises Overloaded where there is no room for another run with these options, or for one that is there."""
+        submissions = self.store.submissions
+        again = options.resend_lost or options.retry_failed
+        if run_id is not None and not submissions.adds(connection, tenant, run_id, again):
+            return
+        if submissions.count(connection, tenant, handed_over=False) >= MOST_WANTED:
+            told = f"{MOST_WANTED} runs wait to be graded; come again with this one when some are done"
+            raise Overloaded(told, WAITING, MOST_WANTED)
+        if options.mode == "batch" and submissions.count(connection, tenant, handed_over=True) >= MOST_HANDED_OVER:
+            told = f"{MOST_HANDED_OVER:,} runs wait for batches; come again with this one when some are done"
+            raise Overloaded(told, IN_BATCHES, MOST_HANDED_OVER)
 
     async def resume(self, run_id: str, judge: str, options: Options) -> None:
-        """Wants a run graded that is there, with these options."""
-        await self._changed(self.store.submissions.add, run_id, judge, asdict(options))
+        """Wants a run graded that is there, with these options.
+
+        Raises Overloaded while as many runs wait as may, and this were one more: it stays as it was.
+        """
+
+        def wanted(connection: Connection, tenant: str) -> None:
+            self._admit(connection, tenant, options, run_id)
+            self.store.submissions.add(connection, tenant, run_id, judge, asdict(options))
+
+        await self._changed(wanted)
         self._wake(self.store.tenant, run_id)
 
     async def cancel(self, run_id: str) -> bool:

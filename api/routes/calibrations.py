@@ -16,6 +16,7 @@ from api.bodies import StrictRoute
 from api.calibrating import calibrate
 from api.desk import Desk, ToLabel, ToRead
 from api.errors import Refused
+from api.limits import AT_ONCE, Full
 from api.openapi import LOCATION, answer, problems
 from api.problems import (
     ACCESS,
@@ -32,7 +33,6 @@ from api.problems import (
 from api.routes.examples import RUBRIC, RUN
 from api.routes.runs import ID
 from judge.answers import CalibrationEntry, CalibrationReport
-from judge.errors import Overloaded
 from judge.store.calibrations import CalibrationHead, CalibrationInfo
 from judge.store.store import Store
 
@@ -160,7 +160,7 @@ async def make_calibration(
 
     async def work() -> Response:
         if _one_at_a_time.locked():
-            raise Overloaded("a calibration is being made; ask for this one when it is done")
+            raise Full("a calibration is being made; ask for this one when it is done", "calibrations", 1, AT_ONCE)
         async with _one_at_a_time:
             made = await asyncio.to_thread(_made, desk, body)
         headers = {"Location": f"/v1/calibrations/{made.id}"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Path
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +16,7 @@ from api.openapi import LOCATION, answer, problems
 from api.problems import ACCESS, INVALID_REQUEST, JUDGE_SETUP, NAME_TAKEN, NO_SUCH_JUDGE, STORE_UNAVAILABLE
 from api.registering import check_judge, check_name, check_size
 from api.routes.rubrics import BODIED, AfterName, PageSize
+from judge.answers import DescribedJudge, JudgeEntry, JudgeList
 from judge.judges import Judge
 from judge.shelf import ASKED, HASH, Shelf, judge_in
 from judge.store.registrations import Kind, Registration
@@ -27,58 +28,24 @@ bodied = APIRouter(prefix="/v1/judges", tags=["judges"], route_class=StrictRoute
 WITHHELD = frozenset({"base_url", "api_key_env", "proxy", "ca_file", "headers", "options"})
 
 
-class JudgeEntry(BaseModel):
-    """A judge, as a list of judges shows it.
-
-    `hash` is of all that decides how it can be asked, whatever its name. `revision` is the content of its name, counted
-    from 1, and `created_at` when that was first registered, in seconds since 1970; null for the operator's.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    revision: int | None = None
-    provider: str
-    model: str
-    hash: str
-    created_at: float | None = None
-
-    @classmethod
-    def of(cls, judge: Judge, kept: Registration | None = None) -> JudgeEntry:
-        """The entry of a judge, and of its registration where it has one."""
-        return cls(
-            name=judge.name if kept is None else kept.name,
-            revision=None if kept is None else kept.revision,
-            provider=judge.provider,
-            model=judge.model,
-            hash=judge.description_hash,
-            created_at=None if kept is None else kept.created_at,
-        )
-
-
-class JudgeList(BaseModel):
-    """The judges that can be named. Those of `providers` can be too, as `provider/model`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    object: Literal["list"] = "list"
-    data: tuple[JudgeEntry, ...]
-    providers: tuple[str, ...]
-    has_more: bool
-
-
-class DescribedJudge(JudgeEntry):
-    """A judge in full: as it was registered, or without what is the service's own business."""
-
-    description: Judge
-
-
 class GivenJudge(BaseModel):
     """A judge, with a name to call it by."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     judge: Judge
+
+
+def entry_of(judge: Judge, kept: Registration | None = None) -> JudgeEntry:
+    """The entry of a judge, and of its registration where it has one."""
+    return JudgeEntry(
+        name=judge.name if kept is None else kept.name,
+        revision=None if kept is None else kept.revision,
+        provider=judge.provider,
+        model=judge.model,
+        hash=judge.description_hash,
+        created_at=None if kept is None else kept.created_at,
+    )
 
 
 _JUDGE = Judge.model_validate(
@@ -93,8 +60,8 @@ _JUDGE = Judge.model_validate(
 )
 GIVEN = {"judge": _JUDGE.model_dump(mode="json", exclude_defaults=True)}
 _KEPT = Registration("my-judge", 1, _JUDGE.description_hash, "", 1795688000.0)
-ENTRY = JudgeEntry.of(_JUDGE, _KEPT).model_dump(mode="json")
-SIMULATED = JudgeEntry.of(Judge.load("simulated")).model_dump(mode="json")
+ENTRY = entry_of(_JUDGE, _KEPT).model_dump(mode="json")
+SIMULATED = entry_of(Judge.load("simulated")).model_dump(mode="json")
 
 
 @router.get(
@@ -111,8 +78,8 @@ def list_judges(desk: ToRead, after: AfterName = None, limit: PageSize = 20) -> 
     shelf = desk.shelf
     own = shelf.operators.values() if after is None else ()
     kept, more = shelf.page(Kind.JUDGE, after, limit)
-    entries = [JudgeEntry.of(judge_in(one), one) for one in kept]
-    return JudgeList(data=(*map(JudgeEntry.of, own), *entries), providers=tuple(sorted(ASKED)), has_more=more)
+    entries = [entry_of(judge_in(one), one) for one in kept]
+    return JudgeList(data=(*map(entry_of, own), *entries), providers=tuple(sorted(ASKED)), has_more=more)
 
 
 _KEPT_AT = {**answer(ENTRY), "headers": LOCATION}
@@ -142,7 +109,7 @@ def register_judge(body: Annotated[GivenJudge, Body(examples=[GIVEN])], desk: To
     add = desk.store.registrations.add
     kept, new = desk.store.change(add, Kind.JUDGE, judge.name, judge.description_hash, content)
     headers = {"Location": f"/v1/judges/{kept.name}@{kept.revision}"}
-    told = JudgeEntry.of(judge, kept).model_dump_json()
+    told = entry_of(judge, kept).model_dump_json()
     return Response(told, 201 if new else 200, headers, "application/json")
 
 
@@ -186,6 +153,6 @@ def _of(shelf: Shelf, judge: Judge) -> DescribedJudge:
     if kept is None:
         fields = Judge.model_fields
         without = {name: fields[name].get_default(call_default_factory=True) for name in WITHHELD}
-        return DescribedJudge(**dict(JudgeEntry.of(judge)), description=judge.model_copy(update=without))
+        return DescribedJudge(**dict(entry_of(judge)), description=judge.model_copy(update=without))
     described = judge_in(kept)
-    return DescribedJudge(**dict(JudgeEntry.of(described, kept)), description=described)
+    return DescribedJudge(**dict(entry_of(described, kept)), description=described)

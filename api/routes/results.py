@@ -24,6 +24,7 @@ from judge.store.results import RunHead
 from judge.store.store import Store
 from judge.summary import summarise
 from judge.trust import applier
+from judge.verdicts import Outcome
 
 router = APIRouter(prefix="/v1/runs", tags=["results"])
 
@@ -79,15 +80,24 @@ def get_grades(
     desk: ToRead,
     after: Annotated[int, Query(ge=-1, le=LARGEST_SEQ, description="`next` of the page before.", examples=[99])] = -1,
     limit: Annotated[int, Query(ge=1, le=MOST_GRADES, examples=[100])] = 100,
+    outcome: Annotated[
+        list[Outcome] | None,
+        Query(
+            examples=[["lost", "judge_error"]],
+            description="Of items whose overall came to this alone; named again, to one of several.",
+        ),
+    ] = None,
 ) -> GradePage:
     """The grades of a run so far, in the order of its items, by the calibration that it was submitted with, if any.
+
+    With `outcome=lost&outcome=judge_error`, those alone that came to one of these.
 
     While it goes on, items before the last one of a page may still end, and come on no later page;
     `/events` misses none.
     """
     store = desk.store
     info = head_of(store, run)
-    found = store.ask(store.results.grades, info, after, limit + 1)
+    found = store.ask(store.results.grades, info, after, limit + 1, outcomes=frozenset(outcome or ()))
     page = [grade for _, grade in found[:limit]]
     by = applier(store, info)
     more = len(found) > limit

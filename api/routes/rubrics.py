@@ -24,10 +24,11 @@ from api.problems import (
 )
 from api.registering import check_name, check_size
 from api.routes.examples import RUBRIC
+from judge.answers import Findings, RubricEntry
 from judge.shelf import NAME, rubric_in
 from judge.store.registrations import Kind, Registration
 from rubrics import Rubric
-from rubrics.lint import Finding, lint
+from rubrics.lint import lint
 
 router = APIRouter(prefix="/v1/rubrics", tags=["rubrics"])
 bodied = APIRouter(prefix="/v1/rubrics", tags=["rubrics"], route_class=StrictRoute)
@@ -39,37 +40,6 @@ AfterName = Annotated[
 ]
 PageSize = Annotated[int, Query(ge=1, le=LONGEST_PAGE, examples=[20], description="Registered ones in a page.")]
 BODIED = (*BODY, *ACCESS, INVALID_REQUEST, STORE_UNAVAILABLE)
-
-
-class RubricEntry(BaseModel):
-    """A rubric, as a list of rubrics shows it. `criteria` are their ids.
-
-    `version` is what the rubric says itself, `revision` the content of its name, counted from 1, and `created_at` when
-    that was first registered, in seconds since 1970; null for what ships and for what the operator set up.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    version: str | None
-    revision: int | None = None
-    description: str
-    hash: str
-    criteria: tuple[str, ...]
-    created_at: float | None = None
-
-    @classmethod
-    def of(cls, rubric: Rubric, kept: Registration | None = None) -> RubricEntry:
-        """The entry of a rubric, and of its registration where it has one."""
-        return cls(
-            name=rubric.name,
-            version=rubric.version,
-            revision=None if kept is None else kept.revision,
-            description=rubric.description,
-            hash=rubric.hash,
-            criteria=tuple(criterion.id for criterion in rubric.leaves),
-            created_at=None if kept is None else kept.created_at,
-        )
 
 
 class RubricList(BaseModel):
@@ -90,16 +60,20 @@ class GivenRubric(BaseModel):
     rubric: Annotated[Rubric, BeforeValidator(read_rubric)]
 
 
-class Findings(BaseModel):
-    """What lint found."""
+def entry_of(rubric: Rubric, kept: Registration | None = None) -> RubricEntry:
+    """The entry of a rubric, and of its registration where it has one."""
+    return RubricEntry(
+        name=rubric.name,
+        version=rubric.version,
+        revision=None if kept is None else kept.revision,
+        description=rubric.description,
+        hash=rubric.hash,
+        criteria=tuple(criterion.id for criterion in rubric.leaves),
+        created_at=None if kept is None else kept.created_at,
+    )
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    object: Literal["list"] = "list"
-    data: tuple[Finding, ...]
-
-
-ENTRY = RubricEntry.of(RUBRIC).model_dump(mode="json")
+ENTRY = entry_of(RUBRIC).model_dump(mode="json")
 REGISTERED = ENTRY | {"name": "my-rubric", "revision": 1, "created_at": 1795688000.0}
 GIVEN = {"rubric": {"name": "capital", "criteria": [{"id": "right", "scale": "binary", "question": "Is it Paris?"}]}}
 FOUND = {"severity": "warning", "text": "no instructions: say who reads the output and what matters most"}
@@ -117,8 +91,8 @@ def list_rubrics(desk: ToRead, after: AfterName = None, limit: PageSize = 20) ->
     shelf = desk.shelf
     own = shelf.rubrics.values() if after is None else ()
     kept, more = shelf.page(Kind.RUBRIC, after, limit)
-    entries = [RubricEntry.of(rubric_in(one), one) for one in kept]
-    return RubricList(data=(*map(RubricEntry.of, own), *entries), has_more=more)
+    entries = [entry_of(rubric_in(one), one) for one in kept]
+    return RubricList(data=(*map(entry_of, own), *entries), has_more=more)
 
 
 _KEPT_AT = {**answer(REGISTERED), "headers": LOCATION}
@@ -149,7 +123,7 @@ def register_rubric(body: Annotated[GivenRubric, Body(examples=[GIVEN])], desk: 
     content = rubric.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
     kept, new = desk.store.change(desk.store.registrations.add, Kind.RUBRIC, rubric.name, rubric.hash, content)
     headers = {"Location": f"/v1/rubrics/{kept.name}@{kept.revision}"}
-    told = RubricEntry.of(rubric, kept).model_dump_json()
+    told = entry_of(rubric, kept).model_dump_json()
     return Response(told, 201 if new else 200, headers, "application/json")
 
 

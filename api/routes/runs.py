@@ -90,7 +90,7 @@ HEADERS = {
     responses={
         200: QUOTED,
         202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS | limits.HEADERS},
-        **limits.limited(problems(*REFUSALS, *SUBMITTED)),
+        **problems(*REFUSALS, *SUBMITTED),
     },
 )
 async def submit_run(
@@ -132,6 +132,7 @@ async def submitted(desk: Desk, dataset: Given, rubric: Rubric, judge: Judge, bo
         samples=body.samples,
         budget_usd=body.budget_usd,
         mode=body.mode,
+        batch_window_s=body.batch_window_s,
         fresh=body.fresh,
         resend_lost=body.resend_lost,
         retry_failed=body.retry_failed,
@@ -146,14 +147,8 @@ async def submitted(desk: Desk, dataset: Given, rubric: Rubric, judge: Judge, bo
         fault = Fault(detail="Name one of this rubric and judge, or leave it out.", pointer="/calibration")
         raise Refused(OTHER_CALIBRATION, str(error), fault) from None
     except Overloaded as error:
-        raise Full(str(error), await _waiting(desk)) from None
-    told = _accepted(await asyncio.to_thread(_status, desk.store, run_id))
-    told.headers.update(limits.room(await _waiting(desk)))
-    return told
-
-
-async def _waiting(desk: Desk) -> int:
-    return await asyncio.to_thread(desk.store.ask, desk.store.submissions.count, handed_over=False)
+        raise Full.of(error) from None
+    return await asyncio.to_thread(_accepted, desk.store, run_id)
 
 
 @router.get(
@@ -210,8 +205,8 @@ async def cancel_run(run: RunId, desk: ToGrade) -> RunStatus:
     response_model=RunStatus,
     openapi_extra={"parameters": [idempotency.PARAMETER]},
     responses={
-        202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS},
-        **problems(*REFUSALS, INVALID_KEY, NO_SUCH_RUN, NOT_NOW, KEY_IN_USE, KEY_REUSED),
+        202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS | limits.HEADERS},
+        **problems(*REFUSALS, INVALID_KEY, NO_SUCH_RUN, NOT_NOW, KEY_IN_USE, KEY_REUSED, OVERLOADED),
     },
 )
 async def resume_run(
@@ -220,7 +215,10 @@ async def resume_run(
     desk: ToGrade,
     request: Request,
 ) -> Response:
-    """Goes on with a run that was paused or cancelled, or grades again what is lost or failed."""
+    """Goes on with a run that was paused or cancelled, or grades again what is lost or failed.
+
+    While as many runs wait as may, one more is refused, and stays as it was.
+    """
     store = desk.store
 
     async def work() -> Response:
@@ -234,18 +232,20 @@ async def resume_run(
                 JUDGE_SETUP, f"The run's judge, {name}, is not here any more; put it back, or submit it anew."
             )
         options = Options(samples=info.samples) if before is None else Options(**before.options)
-        budget = options.budget_usd if body.budget_usd is None else body.budget_usd
-        mode = options.mode if body.mode is None else body.mode
-        again = {"resend_lost": body.resend_lost, "retry_failed": body.retry_failed}
-        options = replace(options, budget_usd=budget, mode=mode, paid_by=desk.key, **again)
-        await desk.worker.resume(run, name, options)
-        return _accepted(await asyncio.to_thread(_status, store, run))
+        options = replace(options, paid_by=desk.key, **body.model_dump(exclude_none=True))
+        try:
+            await desk.worker.resume(run, name, options)
+        except Overloaded as error:
+            raise Full.of(error) from None
+        return await asyncio.to_thread(_accepted, store, run)
 
     return await idempotency.once(store, request, f"POST /v1/runs/{run}/resume", body, work)
 
 
-def _accepted(status: RunStatus) -> Response:
-    headers = {"Location": f"/v1/runs/{status.id}", "Retry-After": "1"}
+def _accepted(store: Store, run: str) -> Response:
+    status = _status(store, run)
+    headers = {"Location": f"/v1/runs/{run}", "Retry-After": "1"}
+    headers |= limits.room(store.ask(store.submissions.count, handed_over=False))
     return Response(status.model_dump_json(by_alias=True), 202, headers, "application/json")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from functools import partial
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -40,7 +39,7 @@ BODY = {
     responses={
         200: QUOTED,
         202: {**answer(RUN.model_dump(mode="json")), "headers": HEADERS | limits.HEADERS},
-        **limits.limited(problems(*REFUSALS, *SUBMITTED, NOT_LINES)),
+        **problems(*REFUSALS, *SUBMITTED, NOT_LINES),
     },
 )
 async def upload_run(desk: ToGrade, request: Request) -> Response:
@@ -52,11 +51,20 @@ async def upload_run(desk: ToGrade, request: Request) -> Response:
     uploads: Uploads = request.state.uploads
     async with uploads.received(request) as file:
         options: RunOptions = await asyncio.to_thread(options_of, file)
-        rubric, judge = await asyncio.to_thread(asked_of, desk.shelf, options)
-        lines = Lines(file, options, judge, uploads.max_items, desk.max_output_bytes)
+        lines = Lines(file, options, uploads.max_items, desk.max_output_bytes)
+        if options.dry_run or idempotency.key_of(request) is None:  # what is not there is told before all is read
+            await asyncio.to_thread(asked_of, desk.shelf, options)
         scan = await asyncio.to_thread(lines.scan)
+
+        async def work() -> Response:
+            rubric, judge = await asyncio.to_thread(asked_of, desk.shelf, options)
+            await asyncio.to_thread(lines.check_for, judge)
+            if options.dry_run:
+                return await quoted(desk, lines, rubric, judge, options)
+            return await submitted(desk, lines, rubric, judge, options)
+
         if options.dry_run:
-            return await quoted(desk, lines, rubric, judge, options)
-        work = partial(submitted, desk, lines, rubric, judge, options)
+            return await work()
+        # Asked for again it is answered as it was, whatever became of its rubric and judge.
         told = f"{options.model_dump_json()} {scan.hash}"
         return await idempotency.once(desk.store, request, "POST /v1/runs/upload", told, work)

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Integer, Row, Select, Table, and_, cast, func, or_, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    Select,
+    Table,
+    and_,
+    cast,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    union_all,
+)
 
 from judge.grades import OVERALL, CriterionGrade, Grade, JudgeRef, RubricRef, Sample, Usage
 from judge.items import Item
@@ -231,8 +246,11 @@ def grades(
     after: int = -1,
     limit: int = 500,
     seqs: Sequence[int] | None = None,
+    outcomes: Collection[Outcome] = (),
 ) -> list[tuple[int, Grade]]:
-    """A page of a run's graded items in the order of the input, as (seq, grade)."""
+    """A page of a run's graded items in the order of the input, as (seq, grade): of all, or with these outcomes."""
+    if outcomes:
+        seqs = _with_outcomes(connection, tenant, info.id, outcomes, after, limit)
     wanted = (
         select(run_item)
         .where(run_item.c.tenant == tenant, run_item.c.run == info.id, run_item.c.state != "open")
@@ -255,6 +273,21 @@ def grades(
         (p.seq, _grade(info, p, graded[p.seq], said.get(p.seq, []), known[p.rubric_hash or info.rubric.hash]))
         for p in places
     ]
+
+
+def _with_outcomes(
+    connection: Connection, tenant: str, run_id: str, outcomes: Collection[Outcome], after: int, limit: int
+) -> list[int]:
+    """The places of a page of graded items whose overall has one of these outcomes."""
+    overall = (grade.c.tenant == tenant, grade.c.run == run_id, grade.c.criterion == OVERALL, grade.c.seq > after)
+    newest = exists().where(LATEST, run_item.c.state != "open", run_item.c.seq > after)  # said of both: either is read
+
+    def places(outcome: Outcome) -> Select[Any]:
+        # Each for itself in the order of the index, up to a page: asked for together they would all be sorted.
+        ordered = select(grade.c.seq).where(*overall, grade.c.outcome == outcome, newest).order_by(grade.c.seq)
+        return select(ordered.limit(limit).subquery())
+
+    return sorted(connection.execute(union_all(*map(places, sorted(outcomes)))).scalars())[:limit]
 
 
 def judge_body(connection: Connection, tenant: str, fingerprint: str) -> dict[str, Any]:

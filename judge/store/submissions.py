@@ -135,6 +135,14 @@ def count(connection: Connection, tenant: str, handed_over: bool | None = None) 
     return int(connection.execute(wanted).scalar_one())
 
 
+def adds(connection: Connection, tenant: str, run_id: str, again: bool) -> bool:
+    """Whether one more run is wanted if this one is: not if it is already, or is done, and nothing is asked `again`."""
+    of_run = and_(submission.c.tenant == run.c.tenant, submission.c.run == run.c.id)
+    states = select(run.c.state, submission.c.state.label("wish")).outerjoin(submission, of_run)
+    found = connection.execute(states.where(run.c.tenant == tenant, run.c.id == run_id)).first()
+    return found is None or (found.wish != Wish.WANTED and (again or found.state != "done"))
+
+
 def tenants(connection: Connection, tenant: str) -> list[str]:
     """All tenants for whom something is to be done."""
     wanted = select(submission.c.tenant).where(submission.c.state == Wish.WANTED)

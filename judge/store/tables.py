@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 #: The migration that these tables belong to.
-REVISION = "0011"
+REVISION = "0012"
 
 metadata = MetaData()
 
@@ -230,7 +230,7 @@ grade = Table(
     Column("scored_samples", Integer),
     Column("level", Text),  # JSON: the level's name, where one stands for the grade
     PrimaryKeyConstraint("tenant", "run", "seq", "criterion", "revision"),
-    Index("grade_summary", "tenant", "run", "criterion", "outcome", "score"),
+    Index("grade_outcome", "tenant", "run", "criterion", "outcome", "seq", "revision", "score"),
 )
 
 #: What a block of a run's items came to, once all of them had ended: a sum of what stands in the rows.

@@ -122,9 +122,9 @@ def by_place(
     if not seqs:
         return found
     first, last = min(seqs), max(seqs)
-    here = query.where(table.c.tenant == tenant, table.c.run == run_id, table.c.seq.between(first, last))
-    if last - first > SPREAD * len(seqs):  # else the few between them cost less than to name so many
-        here = here.where(table.c.seq.in_(seqs))
-    for row in connection.execute(here):
+    # The few between places that lie close cost less than to name so many. Named beside a range they may all be read.
+    close = last - first <= SPREAD * len(seqs)
+    these = table.c.seq.between(first, last) if close else table.c.seq.in_(seqs)
+    for row in connection.execute(query.where(table.c.tenant == tenant, table.c.run == run_id, these)):
         found.setdefault(row.seq, []).append(row)
     return found

@@ -57,6 +57,17 @@ class Client:
         return self.send("POST", "/v1/grades", json.dumps(body), JSON)
 
 
+def no_room(reply: Reply, quota: str, most: int, unit: str | None = "concurrent-requests") -> bool:
+    """Whether an answer says that there is no room, what for, and when to come again."""
+    policy = f'"{quota}";q={most}' + ("" if unit is None else f';qu="{unit}"')
+    told = [reply.headers[name] for name in ("RateLimit-Policy", "RateLimit", "Retry-After")]
+    return (reply.status, reply.json["type"], told) == (
+        429,
+        "urn:judge:problem:overloaded",
+        [policy, f'"{quota}";r=0;t=5', "5"],
+    )
+
+
 @contextmanager
 def running(**settings: object) -> Iterator[Client]:
     """A service that began with these settings of the environment, as long as the block lasts."""

@@ -62,6 +62,24 @@ def test_a_run_in_batches_is_graded_at_half_the_price(serve: Callable[..., Clien
     assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/mode")
 
 
+def test_what_a_batch_has_not_answered_in_its_time_is_asked_live(
+    serve: Callable[..., Client], local: tuple[Stub, Path]
+) -> None:
+    stub, folder = local
+    client = serve(JUDGES_DIR=folder)
+    stub.batching(delay_s=600, kept=2)
+    run = submit(client, body(6, judge="local", mode="batch", batch_window_s=1.0)).json["id"]
+    assert ended(client, run)["graded"] == 6
+    assert (of_items(stub, True), of_items(stub, False)) == (2, 4)
+    stub.batching(delay_s=600)
+    run = submit(client, body(6, judge="local", mode="batch", fresh=True)).json["id"]
+    until(lambda: len(stub.batches()) == 2)
+    assert resumed(client, run, batch_window_s=0.5)["graded"] == 6
+    assert (of_items(stub, True), of_items(stub, False)) == (2, 10)
+    refused = submit(client, body(1, judge="local", mode="batch", batch_window_s=0.0))
+    assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/batch_window_s")
+
+
 def test_a_service_that_starts_goes_on_with_a_batch(database_url: str, local: tuple[Stub, Path]) -> None:
     stub, folder = local
     stub.batching(delay_s=2)

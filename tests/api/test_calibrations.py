@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from judge.calibration.calibration import Calibration
 from judge.calibration.making import of_run
 from judge.keys import Scope
 from judge.store import open_store
-from tests.api.conftest import JSON, Client, Reply
+from tests.api.conftest import JSON, Client, Reply, no_room
 from tests.api.test_access import ask
 from tests.api.test_labels import add
 from tests.api.test_runs import body, ended, submit
@@ -128,6 +129,14 @@ def test_one_is_made_at_a_time_and_others_are_answered_meanwhile(serve: Callable
         statuses = sorted(one.result().status for one in making)
     assert set(statuses) <= {201, 429}
     assert 1 <= statuses.count(201) == len(client.get("/v1/calibrations").json["data"])
+
+
+def test_while_one_is_made_another_is_told_when_to_come(service: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, labels = labelled(service, "one-more")
+    with monkeypatch.context() as busy:
+        busy.setattr("api.routes.calibrations._one_at_a_time", asyncio.Semaphore(0))
+        assert no_room(make(service, run, labels, key="later"), "calibrations", 1)
+    assert make(service, run, labels, key="later").status == 201
 
 
 def test_tenants_calibrate_their_own(serve: Callable[..., Client], key: Callable[..., str]) -> None:

@@ -24,7 +24,7 @@ from judge.session import Session
 from judge.sessions import Sessions
 from judge.store import open_store
 from judge.store.endings import Mark
-from tests.api.conftest import JSON, Client, running
+from tests.api.conftest import JSON, Client, no_room, running
 from tests.api.test_access import ask
 from tests.api.test_runs import body, ended, judges, submit
 
@@ -171,8 +171,7 @@ def test_streams_are_bounded_and_give_their_room_back(
     with ExitStack() as several:
         assert {opened(several) for _ in range(MOST_OF_ONE)} == {b"HTTP/1.1 200"}
         refused = client.get(f"/v1/runs/{run}/events")
-        assert (refused.status, refused.json["type"]) == (429, "urn:judge:problem:overloaded")
-        assert int(refused.headers["Retry-After"]) > 0
+        assert no_room(refused, "streams", MOST_OF_ONE)
         assert client.get(f"/v1/runs/{run}").status == 200
     until = time.monotonic() + 10
     with ExitStack() as several:

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 from judge import Grade, Item, Judge, Rubric, grade, prompts
 from judge.store import open_store
+from tests.api.conftest import no_room
 
 JUDGE = """
 provider: openai
@@ -215,8 +216,7 @@ def test_so_many_are_graded_at_once_and_one_more_later(
             assert not asked.done()
             time.sleep(0.01)
         refused = client.grades(["One more."])
-        assert refused.status == 429
-        assert int(refused.headers["Retry-After"]) > 0
+        assert no_room(refused, "grades", 1)
         assert asked.result().status == 200
     assert client.grades(["One more."]).status == 200
 

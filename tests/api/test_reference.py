@@ -29,12 +29,28 @@ def test_answers_are_described_with_their_headers() -> None:
         assert {"400", "413", "415"} <= set(paths[path]["post"]["responses"])
     for path in ("/v1/runs", "/v1/runs/upload"):
         told = paths[path]["post"]["responses"]
-        assert {"RateLimit", "RateLimit-Policy", "Retry-After"} <= set(told["429"]["headers"])
         assert all("Retry-After" in told[status]["headers"] for status in ("409", "503"))
         assert "402" in told
+    full = [
+        one["responses"]["429"] for methods in paths.values() for one in methods.values() if "429" in one["responses"]
+    ]
+    assert len(full) == 6
+    assert all({"RateLimit", "RateLimit-Policy", "Retry-After"} <= set(one["headers"]) for one in full)
     summary = paths["/v1/runs/{run}/summary"]["get"]["responses"]["200"]["content"]["application/json"]
     assert summary["schema"] == {"$ref": "#/components/schemas/RunSummary"}
     assert "4,096" in PAGE.read_text("utf-8")
+
+
+def test_the_operations_that_take_a_key_are_named() -> None:
+    document = create_app("sqlite://").openapi()
+    taken = {
+        f"{method.upper()} {path}"
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ()))
+    }
+    assert set(re.findall(r"`(POST [^`]+)`", document["info"]["description"])) == taken
+    assert document["info"]["description"] in PAGE.read_text("utf-8")
 
 
 def test_its_links_lead_somewhere() -> None:

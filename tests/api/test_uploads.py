@@ -10,7 +10,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,8 +18,13 @@ from api.lines import MOST_OF_ONE
 from judge import Judge
 from judge.keys import Scope
 from judge.shelf import Shelf
-from tests.api.conftest import Client, Reply
-from tests.api.test_runs import body, ended, submit
+from tests.api.conftest import Client, Reply, no_room
+from tests.api.test_runs import body, ended, judges, submit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Stub
 
 LINES = {"Content-Type": "application/jsonl"}
 FIRST = {"rubric": "helpfulness", "judge": "simulated"}
@@ -82,6 +87,34 @@ def test_a_key_gives_the_first_answer_again(service: Client) -> None:
     first, again = upload(service, raw, **key), upload(service, raw, **key)
     assert (again.raw, again.headers["Idempotency-Replayed"]) == (first.raw, "true")
     assert upload(service, raw.replace(b"keyed", b"other"), **key).json["type"].endswith("idempotency-key-reused")
+
+
+def test_a_key_gives_the_first_answer_though_the_judge_is_gone(
+    serve: Callable[..., Client], stub: Callable[..., Stub], tmp_path: Path
+) -> None:
+    raw, key = lines(FIRST | {"judge": "local"}, [{"id": "1", "output": "gone"}]), {"Idempotency-Key": "gone"}
+    client, without = serve(JUDGES_DIR=judges(tmp_path / "judges", stub())), serve()
+    refused = upload(without, raw, **key)  # and the key is given back
+    assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/judge")
+    first, again = upload(client, raw, **key), upload(without, raw, **key)
+    assert (again.status, again.raw, again.headers["Idempotency-Replayed"]) == (202, first.raw, "true")
+    assert upload(without, raw).json["errors"] == refused.json["errors"]
+    other = upload(without, raw.replace(b"gone", b"other"), **key)
+    assert (other.status, other.json["type"]) == (422, "urn:judge:problem:idempotency-key-reused")
+
+
+def test_images_that_the_judge_cannot_see_are_refused_by_their_lines(
+    serve: Callable[..., Client], stub: Callable[..., Stub], tmp_path: Path
+) -> None:
+    client = serve(JUDGES_DIR=judges(tmp_path / "judges", stub()))
+    shown = {"output": "x", "images": ["https://example.com/one.png"]}
+    items = [{"id": "0", "output": "x"}, *({"id": str(n), **shown} for n in range(1, 200))]
+    for headers in ({}, {"Idempotency-Key": "unseen"}):
+        refused = upload(client, lines(FIRST | {"judge": "local"}, items), **headers)
+        told = [(one["pointer"], one["detail"][:8]) for one in refused.json["errors"]]
+        assert (refused.status, told[:2]) == (422, [("/items/1", "Line 3: "), ("/items/2", "Line 4: ")])
+        assert len(told) == 100
+    assert client.get("/v1/runs").json["data"] == []
 
 
 ITEM = {"id": "1", "output": SECRET}
@@ -176,8 +209,7 @@ def test_a_connection_that_is_cut_leaves_nothing_and_gives_its_room_back(serve: 
     raw = lines(FIRST, [{"id": str(n), "output": "x" * 100} for n in range(1000)])
     connections = [half_sent(client, raw) for _ in range(MOST_OF_ONE)]
     time.sleep(ARRIVING_S)
-    assert (refused := upload(client, raw)).status == 429
-    assert int(refused.headers["Retry-After"]) > 0
+    assert no_room(upload(client, raw), "uploads", MOST_OF_ONE)
     for connection in connections:
         connection.close()
     until = time.monotonic() + 10

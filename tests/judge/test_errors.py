@@ -13,7 +13,7 @@ import judge.errors
 import judge.providers
 from judge import JudgeError
 from judge.attempts import Again
-from judge.errors import Waiting
+from judge.errors import Overloaded, Waiting
 from judge.judges import Asking
 from judge.providers import CallError, Rejected, Request
 from judge.providers.quoting import unquoted
@@ -31,6 +31,8 @@ def made(kind: type[Exception]) -> Exception:
             return Rejected("http_400", "a line", 400, 1.5, "temperature")
         case "Waiting":
             return Waiting(2.0)
+        case "Overloaded":
+            return Overloaded("a line", "runs", 3)
         case "Again":
             return Again("http_500", "a line", 2.0)
         case _:
