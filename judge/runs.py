@@ -361,8 +361,9 @@ def submit(
         mending = options.resend_lost or options.retry_failed
         round_ = store.ask(store.runs.next_round, scan.hash, rubric.hash, session.fingerprint, mending)
     wanted = fingerprint(scan.hash, rubric.hash, session.fingerprint, round_)
-    there: str | None = store.ask(store.runs.loaded_id, wanted)
-    if there is None:
+    known: tuple[str, str] | None = store.ask(store.runs.known, wanted)
+    there, state = known or (None, None)
+    if state == "loading":
         found = store.change(store.runs.find, wanted, by_force=options.take_over)
         there = None if found is None else str(found.id)
     if there is not None:

@@ -243,9 +243,11 @@ async def resume_run(
 
 
 def _accepted(store: Store, run: str) -> Response:
-    status = _status(store, run)
-    headers = {"Location": f"/v1/runs/{run}", "Retry-After": "1"}
-    headers |= limits.room(store.ask(store.submissions.count, handed_over=False))
+    standing, waiting = store.ask(store.submissions.accepted, run)
+    if standing is None:
+        raise no_such_run()
+    status = RunStatus.of(standing)
+    headers = {"Location": f"/v1/runs/{run}", "Retry-After": "1"} | limits.room(waiting)
     return Response(status.model_dump_json(by_alias=True), 202, headers, "application/json")
 
 

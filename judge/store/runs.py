@@ -41,11 +41,11 @@ PAGE_ITEMS, PAGE_BYTES = 128, 4_000_000
 SUMMED = ("calls", "reused", "possible_duplicates", "prompt_tokens", "completion_tokens", "cost_usd", "latency_s")
 
 
-def loaded_id(connection: Connection, tenant: str, fingerprint: str) -> str | None:
-    """The id of the run of a fingerprint that has all its items; None where there is none, or it is being loaded."""
-    wanted = select(run.c.id).where(run.c.tenant == tenant, run.c.fingerprint == fingerprint, run.c.state != "loading")
-    found: str | None = connection.execute(wanted).scalar()
-    return found
+def known(connection: Connection, tenant: str, fingerprint: str) -> tuple[str, str] | None:
+    """Id and state of the run of a fingerprint, which is `loading` until it has all its items."""
+    wanted = select(run.c.id, run.c.state).where(run.c.tenant == tenant, run.c.fingerprint == fingerprint)
+    found = connection.execute(wanted).first()
+    return None if found is None else (found.id, found.state)
 
 
 def find(connection: Connection, tenant: str, fingerprint: str, by_force: bool = False) -> Row[Any] | None:

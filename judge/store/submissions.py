@@ -178,6 +178,12 @@ def standing(connection: Connection, tenant: str, ids: Sequence[str]) -> list[St
     return found
 
 
+def accepted(connection: Connection, tenant: str, run_id: str) -> tuple[Standing | None, int]:
+    """How a run stands that was just wanted, and how many are beside those that the provider has batches of."""
+    found = standing(connection, tenant, [run_id])
+    return found[0] if found else None, count(connection, tenant, handed_over=False)
+
+
 def begin(connection: Connection, tenant: str, run_id: str, by: str) -> Submission | None:
     """Gives a run to an owner, who begins to grade it. None where it is not wanted any more.
 
