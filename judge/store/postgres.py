@@ -70,7 +70,7 @@ _LOOK = text("ANALYZE (SKIP_LOCKED) item, run_item, verdict, grade, call")
 _BRIEFLY = text("SET LOCAL default_statistics_target = 10")
 #: It is told to look again whenever a process has written twice as often, up to this, and while there is little to see.
 MOST_LOOKED, MOST_SEEN = 4096, 100_000
-_SEEN = text("SELECT reltuples FROM pg_class WHERE oid = to_regclass('grade')")
+_SEEN = text("SELECT min(reltuples) FROM pg_class WHERE oid IN (to_regclass('grade'), to_regclass('call'))")
 
 
 class Postgres:
