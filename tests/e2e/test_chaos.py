@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -67,6 +67,29 @@ class Crew:
         self.processes[which].kill()
         self.processes[which].wait()
         self.start(which)
+
+    def kill_in_turn(self, run: str, several: Sequence[int | None], every: int) -> None:
+        """Kills processes one after the other, each when so many more answers have come.
+
+        None is one that waits for some. What is looked up afterwards is no answer that came.
+        """
+        for kill, which in enumerate(several, 1):
+            self.wait(self.answered(every * kill))
+            self.look(run)
+            self.kill(self.waiting() if which is None else which)
+
+    def waiting(self) -> int:
+        """A process that has calls under way."""
+        found: list[int] = []
+
+        def one_is() -> bool:
+            owners = self.place.sql("SELECT owner FROM call WHERE state = 'sent'")
+            pids = {int(owner.split(":")[-2]) for (owner,) in owners}
+            found.extend(which for which, one in enumerate(self.processes) if one.pid in pids)
+            return bool(found)
+
+        self.wait(one_is)
+        return found[0]
 
     def ask(self, method: str, path: str, body: Any = None, by: int = 0) -> Any:
         """What a service answers when it does."""
@@ -176,10 +199,7 @@ def there(here: Terminal, server: Cluster, request: pytest.FixtureRequest) -> Te
 def test_a_service_that_is_killed_again_and_again_loses_no_grade(here: Terminal, steady: Stub) -> None:
     with crew(here, steady, 1, 0) as one:
         run = one.ask("POST", "/v1/runs", ASKED)["id"]
-        for kill in range(1, 4):
-            one.wait(one.answered(30 * kill))
-            one.look(run)
-            one.kill(0)
+        one.kill_in_turn(run, (0, 0, 0), every=30)
         assert one.end(run)["held"] <= 3 * 4
         one.mend(run)
 
@@ -189,10 +209,7 @@ def test_nothing_is_lost_to_kills_where_the_judge_keeps_its_answers(there: Termi
     hasty = replace(there, environment=there.environment | {"JUDGE_LOOKUP_LAG_S": "1"})
     with crew(hasty, steady, 1, 2) as one:
         run = one.ask("POST", "/v1/runs", ASKED)["id"]
-        for kill, which in enumerate((1, 2, 0, 1, 2), 1):
-            one.wait(one.answered(18 * kill))
-            one.look(run)
-            one.kill(which)
+        one.kill_in_turn(run, (None, None, None, None, 0), every=12)
         one.wait(lambda: one.ask("GET", f"/v1/runs/{run}")["status"] == "completed")
         one.look(run)
         assert len(one.told) == COUNT
@@ -206,10 +223,7 @@ def test_nothing_is_lost_to_kills_where_the_judge_keeps_its_answers(there: Termi
 def test_services_and_workers_that_are_killed_lose_no_grade(there: Terminal, steady: Stub) -> None:
     with crew(there, steady, 1, 2) as one:
         run = one.ask("POST", "/v1/runs", ASKED)["id"]
-        for kill, which in enumerate((1, 2, 0, 1, 2), 1):
-            one.wait(one.answered(18 * kill))
-            one.look(run)
-            one.kill(which)
+        one.kill_in_turn(run, (1, 2, 0, 1, 2), every=18)
         assert one.end(run)["held"] <= 5 * 4
         one.mend(run)
 
