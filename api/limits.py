@@ -17,29 +17,6 @@ AT_ONCE = "concurrent-requests"
 #: When to try again with more to grade.
 EASES_S = 5
 
-#: The headers of an answer to what makes a run wait, as the description has them.
-HEADERS: dict[str, Any] = {
-    "RateLimit-Policy": {
-        "description": "How many runs may wait to be graded, or be graded, at once.",
-        "schema": {"type": "string", "examples": [f'"{WAITING}";q={MOST_WANTED}']},
-    },
-    "RateLimit": {
-        "description": "How many more there is room for.",
-        "schema": {"type": "string", "examples": [f'"{WAITING}";r=88']},
-    },
-}
-#: The headers of every answer that says that there is no room.
-FULL: dict[str, Any] = {
-    "RateLimit-Policy": {
-        "description": "What there is no room for, and how much of it there may be at once.",
-        "schema": {"type": "string", "examples": [f'"grades";q=128;qu="{AT_ONCE}"']},
-    },
-    "RateLimit": {
-        "description": "That none is left, and in how many seconds it is worth another try.",
-        "schema": {"type": "string", "examples": [f'"grades";r=0;t={EASES_S}']},
-    },
-}
-
 
 class Full(Refused):
     """What is not taken, since there is no room.
@@ -54,12 +31,7 @@ class Full(Refused):
 
     def __init__(self, detail: str, quota: str, most: int, unit: str | None = None) -> None:
         super().__init__(OVERLOADED, detail)
-        policy = _policy(quota, most) + ("" if unit is None else f';qu="{unit}"')
-        self.headers = {
-            "RateLimit-Policy": policy,
-            "RateLimit": f'"{quota}";r=0;t={EASES_S}',
-            "Retry-After": f"{EASES_S}",
-        }
+        self.headers = {**_none_left(quota, most, unit), "Retry-After": f"{EASES_S}"}
 
     @classmethod
     def of(cls, error: Overloaded) -> Full:
@@ -73,5 +45,31 @@ def room(waiting: int) -> dict[str, str]:
     return {"RateLimit-Policy": _policy(WAITING, MOST_WANTED), "RateLimit": f'"{WAITING}";r={left}'}
 
 
-def _policy(quota: str, most: int) -> str:
-    return f'"{quota}";q={most}'
+def _none_left(quota: str, most: int, unit: str | None) -> dict[str, str]:
+    return {"RateLimit-Policy": _policy(quota, most, unit), "RateLimit": f'"{quota}";r=0;t={EASES_S}'}
+
+
+def _policy(quota: str, most: int, unit: str | None = None) -> str:
+    return f'"{quota}";q={most}' + ("" if unit is None else f';qu="{unit}"')
+
+
+def _described(policy: str, left: str, example: dict[str, str]) -> dict[str, Any]:
+    """The two headers, as the description has them."""
+    return {
+        name: {"description": told, "schema": {"type": "string", "examples": [example[name]]}}
+        for name, told in (("RateLimit-Policy", policy), ("RateLimit", left))
+    }
+
+
+#: The headers of an answer to what makes a run wait.
+HEADERS = _described(
+    "How many runs may wait to be graded, or be graded, at once.",
+    "How many more there is room for.",
+    room(waiting=12),
+)
+#: The headers of every answer that says that there is no room.
+FULL = _described(
+    "What there is no room for, and how much of it there may be at once.",
+    "That none is left, and in how many seconds it is worth another try.",
+    _none_left("grades", 128, AT_ONCE),
+)

@@ -9,7 +9,7 @@ from typing import Any
 
 from judge.providers import CallError, NotSent, Rejected, Unreadable, wire
 from judge.providers.batches import SKEW_S, Known, Line, Result, Status, decoded, id_of, results_of
-from judge.providers.transport import Asked, Transport, rejected
+from judge.providers.transport import Transport, rejected
 
 BATCHES, FILES = "/batches", "/files"
 #: Where a batch's metadata has our name of it.
@@ -20,7 +20,6 @@ FILE_S = 2.0
 #: So many batches of a list in one reply.
 PAGE = 100
 
-_UNKNOWN = Asked(None, "", ())
 _AS_FILE = {"headers": {"Content-Type": "multipart/form-data"}}
 
 
@@ -123,7 +122,8 @@ class OpenAIBatches:
         if isinstance(response, dict) and response.get("status_code") == 200 and "body" in response:
             return Result(name, wire.exact(line, "response", "body").encode())
         if isinstance(response, dict) and isinstance(status := response.get("status_code"), int):
-            return Result(name, None, rejected(status, response.get("body"), {}, self._server.explain, _UNKNOWN).cause)
+            unknown = self._server.known(None)
+            return Result(name, None, rejected(status, response.get("body"), {}, self._server.explain, unknown).cause)
         cause = wire.word(error.get("code")) if isinstance(error, dict) else None
         if error is None and response is None:
             raise Unreadable("not_a_result", "a line of the batch has neither a response nor an error")
