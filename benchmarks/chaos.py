@@ -70,6 +70,14 @@ class Told:
         self.changed |= {place for place, what in before.items() if said.get(place) != what}
         self.grades.update(said)
 
+    def checks(self, url: str) -> list[Check]:
+        """Whether all that was said holds in a database."""
+        made = {id_ for (id_,) in query(url, RUNS)}
+        return [
+            Check("runs accepted and not made", len(set(self.runs) ^ made), exactly=0),
+            Check("grades told that were lost or changed", len(self.changed), exactly=0),
+        ]
+
 
 @dataclass(slots=True)
 class Acts:
@@ -96,6 +104,13 @@ class Acts:
                     self.rests_s.append(rest_s(stub, over))
                 self.done, self.met = self.done + 1, self.met + (stats["in_flight"] > 0)
                 since, due = time.monotonic(), next(self.due, None)
+
+    @property
+    def figures(self) -> dict[str, object]:
+        """What is told of them."""
+        told: dict[str, object] = {"acts": self.done, "met calls under way": self.met}
+        rest = {"seconds from a start to its first call, median": median(self.rests_s)} if self.alone else {}
+        return told | rest
 
 
 def rest_s(stub: Stub, over: threading.Event) -> float:
@@ -182,8 +197,7 @@ def judged(name: str, acts: Acts, runs: int, loses: bool, fleet: Fleet, work: Wo
     lost = sum(one[-1] == "lost" for one in states.values())
     scored = count_scored(url)
     checks = [
-        Check("runs accepted and not made", len(set(told.runs) ^ {id_ for (id_,) in query(url, RUNS)}), exactly=0),
-        Check("grades told that were lost or changed", len(told.changed), exactly=0),
+        *told.checks(url),
         *compare(states, calls, f"{stub.url}/v1/chat/completions", items, scored),
     ]
     if not loses:
@@ -201,9 +215,8 @@ def judged(name: str, acts: Acts, runs: int, loses: bool, fleet: Fleet, work: Wo
         Check("grades told that were lost or changed after it", len(told.changed), exactly=0),
         Check("lines of surprise in the logs", fleet.surprises, exactly=0),
     ]
-    figures = {"acts": acts.done, "met calls under way": acts.met, "items": items, "calls": len(calls)}
-    figures |= {"grades told meanwhile": len(told.grades), "lost": lost, "seconds": round(took_s)}
-    figures |= {"seconds from a start to its first call, median": median(acts.rests_s)} if acts.alone else {}
+    figures = acts.figures | {"items": items, "calls": len(calls), "grades told meanwhile": len(told.grades)}
+    figures |= {"lost": lost, "seconds": round(took_s)}
     return named(name, checks), figures
 
 
@@ -221,8 +234,7 @@ def looked_up(name: str, acts: Acts, runs: int, fleet: Fleet, work: Work, stub: 
     answered = [place for place, state in rows.items() if state == "answered"]
     unheard = {place for place, call in zip(orders, calls, strict=True) if call["answered"] is None}
     checks = [
-        Check("runs accepted and not made", len(set(told.runs) ^ {id_ for (id_,) in query(url, RUNS)}), exactly=0),
-        Check("grades told that were lost or changed", len(told.changed), exactly=0),
+        *told.checks(url),
         Check("calls at the judge without a row", len(set(orders) - rows.keys()), exactly=0),
         Check("calls of another key than their body's", strange, exactly=0),
         Check("bodies sent more than once", len(bodies) - len(set(bodies)), exactly=0),
@@ -232,8 +244,8 @@ def looked_up(name: str, acts: Acts, runs: int, fleet: Fleet, work: Work, stub: 
         Check("graded without a word", count_scored(url), exactly=items),
         Check("lines of surprise in the logs", fleet.surprises, exactly=0),
     ]
-    figures = {"acts": acts.done, "met calls under way": acts.met, "items": items, "calls": len(calls)}
-    figures |= {"grades told meanwhile": len(told.grades), "answers found": len(unheard.intersection(answered))}
+    figures = acts.figures | {"items": items, "calls": len(calls), "grades told meanwhile": len(told.grades)}
+    figures |= {"answers found": len(unheard.intersection(answered))}
     figures |= {"calls that never came": len(rows) - len(calls), "seconds": round(took_s)}
     return named(name, checks), figures
 

@@ -92,7 +92,7 @@ class Fleet:
         (judges / "stub.yaml").write_bytes(work.judge(stub.url, each, more=KEPT if keeping else "").read_bytes())
         (rubrics / work.rubric.name).write_bytes(work.rubric.read_bytes())
         environment = {"JUDGE_JUDGES_DIR": "judges", "JUDGE_RUBRICS_DIR": "rubrics", "JUDGE_DATABASE_URL": url}
-        environment["JUDGE_LOOKUP_LAG_S"] = "1"
+        environment |= {"JUDGE_LOOKUP_LAG_S": "1"} if keeping else {}
         self.services, self.workers = [], []
         for n in range(services):
             with closing(socket.create_server(("127.0.0.1", 0))) as free:
