@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +21,7 @@ from tests.api.conftest import JSON, Client, Reply
 from tests.api.test_access import ask
 from tests.api.test_runs import body, ended, submit
 from tests.api.test_service import folder
+from tests.conftest import listening
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -287,7 +287,7 @@ def test_a_server_that_the_operator_lists_is_asked(serve: Callable[..., Client],
 
 
 @contextmanager
-def listening(location: str = "") -> Iterator[tuple[str, list[str]]]:
+def redirecting(location: str = "") -> Iterator[tuple[str, list[str]]]:
     """A server that answers all with a redirect, and the keys that came to it."""
     keys: list[str] = []
 
@@ -301,14 +301,8 @@ def listening(location: str = "") -> Iterator[tuple[str, list[str]]]:
 
         def log_message(self, *_: object) -> None: ...
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", keys
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(Handler) as url:
+        yield url, keys
 
 
 @pytest.mark.parametrize("provider", ["openai", "openai-responses", "anthropic"])
@@ -318,7 +312,7 @@ def test_a_key_goes_to_the_one_server_that_it_is_for(
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
         monkeypatch.setenv(name, "sk-of-the-provider")
     monkeypatch.setenv("THE_KEY", "sk-of-the-server")
-    with listening() as (elsewhere, others), listening(elsewhere) as (keyed, ours):
+    with redirecting() as (elsewhere, others), redirecting(elsewhere) as (keyed, ours):
         client = serve(PRIVATE_SERVERS=f"{keyed} {elsewhere}", SERVER_KEYS=f"{keyed}=THE_KEY")
         for name, url in (("keyed", keyed), ("other", elsewhere), ("again", keyed.replace("127.0.0.1", "localhost"))):
             told = SERVED | {"name": name, "provider": provider, "base_url": url}

@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
+from tests.conftest import listening
 from tests.e2e.conftest import SEED, jsonl
 from tests.e2e.test_canary import ECHO, GRADE, KEY, PROMPT, Heard, Service, no_key_is_kept, place, without_reasons
 from tests.e2e.test_canary import items as made_items
@@ -192,16 +192,9 @@ def between(stub: Stub) -> Iterator[Between]:
 
         def log_message(self, *_: object) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Meddling)
-    made = Between(f"http://127.0.0.1:{server.server_port}")
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with listening(Meddling) as url:
+        made = Between(url)
         yield made
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def described(terminal: Terminal, meddler: Between, stub: Stub, name: str) -> str:

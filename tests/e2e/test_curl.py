@@ -5,11 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import signal
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.conftest import jsonl
-from tests.e2e.test_serve import Service, free_port, serving
+from tests.e2e.test_serve import Service, serving
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Terminal
@@ -81,25 +77,9 @@ class Shell:
         return json.loads(self.run(command))
 
 
-@contextmanager
-def asking_for_keys(place: Terminal) -> Iterator[int]:
-    """The port of a `judge serve` that asks for keys, as long as the block lasts."""
-    port = free_port()
-    with place.start("serve", "--port", str(port)) as process:
-        try:
-            place.wait(process, lambda: Service(process, port).ask("GET", "/healthz") is not None)
-            yield port
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.communicate(timeout=20)
-
-
-def ended(service: Service, run: str) -> str:
+def ended(place: Terminal, service: Service, run: str) -> str:
     """The same id, of a run that has ended."""
-    until = time.monotonic() + 20
-    while service.ask("GET", f"/v1/runs/{run}")["status"] != "completed":
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.05)
+    place.wait(service.process, lambda: service.ask("GET", f"/v1/runs/{run}")["status"] == "completed")
     return run
 
 
@@ -123,7 +103,7 @@ def test_the_commands_of_the_readme(terminal: Terminal) -> None:
         shell.names["ID"] = run = json.loads(submitted)["id"]
         assert f"location: /v1/runs/{run}" in head
         asked = {"items": ITEMS[:2], "rubric": "helpfulness", "judge": "simulated"}
-        shell.names["OTHER"] = ended(service, service.ask("POST", "/v1/runs", asked)["id"])
+        shell.names["OTHER"] = ended(terminal, service, service.ask("POST", "/v1/runs", asked)["id"])
         assert "event: end\n" in shell.run(events)  # it ends with the run
         assert (shell.json(status)["status"], shell.json(status)["samples"]) == ("completed", 3)
         assert [one["item"] for one in shell.json(of_items)["data"]] == ["1"]
@@ -135,7 +115,7 @@ def test_the_commands_of_the_readme(terminal: Terminal) -> None:
         told = shell.json(costs)
         assert (told["data"], told["total"]["calls"]) == ([], 0)  # the judge is simulated, and asks nobody
 
-        shell.names["ID"] = run = ended(service, shell.json(uploads)["id"])
+        shell.names["ID"] = run = ended(terminal, service, shell.json(uploads)["id"])
         assert service.ask("GET", f"/v1/runs/{run}")["items"] == len(ITEMS)
         said = [
             {"item": one["id"], "annotator": who, "score": 1 + place % 5}
@@ -165,8 +145,8 @@ def test_the_commands_of_who_runs_a_service(terminal: Terminal) -> None:
     run = terminal.run("grade", "items.jsonl", "-r", "helpfulness", "-j", "simulated", "--json").json["run"]["id"]
     key = terminal.run("keys", "create", "ci").out.strip()
     place = replace(terminal, environment=terminal.environment | {"KEY": key})
-    with asking_for_keys(place) as port:
-        shell = Shell(place, port, {"ID": run})
+    with serving(place, keys=True) as service:
+        shell = Shell(place, service.port, {"ID": run})
         assert shell.json(healthy)["status"] == "ok"
         told = shell.json(resumes)
         assert (told["id"], told["items"]) == (run, 40)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import http.server
 import json
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.conftest import listening
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Terminal
@@ -38,13 +39,9 @@ def server() -> Iterator[Server]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        found = Server(f"http://127.0.0.1:{listening.server_port}")
-        thread = threading.Thread(target=listening.serve_forever)
-        thread.start()
+    with listening(Handler) as url:
+        found = Server(url)
         yield found
-        listening.shutdown()
-        thread.join()
 
 
 @dataclass(frozen=True)

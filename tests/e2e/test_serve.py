@@ -54,10 +54,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(terminal: Terminal, *flags: str) -> Iterator[Service]:
-    """`judge serve`, as long as the block lasts."""
+def serving(terminal: Terminal, *flags: str, keys: bool = False) -> Iterator[Service]:
+    """`judge serve`, as long as the block lasts; it may ask for keys."""
     port = free_port()
-    with terminal.start("serve", "--no-keys", "--port", str(port), *flags) as process:
+    with terminal.start("serve", *([] if keys else ["--no-keys"]), "--port", str(port), *flags) as process:
         service = Service(process, port)
         try:
             terminal.wait(process, lambda: service.ask("GET", "/healthz") is not None)

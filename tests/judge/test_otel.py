@@ -6,9 +6,8 @@ import json
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from judge import Judge, SetupError, otel
 from judge.costs import Receipt
 from judge.grades import Grade, Graded
 from rubrics import Rubric
+from tests.conftest import listening
 
 logs_service = pytest.importorskip(
     "opentelemetry.proto.collector.logs.v1.logs_service_pb2", reason="events need the extra `otel`"
@@ -63,14 +63,9 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 
         def log_message(self, *_: object) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Taking)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-    yield taken
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening(Taking) as url:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        yield taken
 
 
 @pytest.fixture
