@@ -344,12 +344,12 @@ def submit(
     session: Session,
     options: Options,
     also: Callable[[Connection, str, str], None] | None = None,
-    admit: Callable[[], None] | None = None,
+    admit: Callable[[Connection, str], None] | None = None,
 ) -> str:
     """The id of the run of this dataset, rubric and judge: made with all its items, unless it is there.
 
     `also` is done with tenant and run, in the transaction that makes the run or, where it is there, in one of its own.
-    `admit` is asked before one is made, and may raise.
+    `admit` is asked with the tenant before one is made, and may raise.
 
     Raises
     ------
@@ -361,17 +361,19 @@ def submit(
         mending = options.resend_lost or options.retry_failed
         round_ = store.ask(store.runs.next_round, scan.hash, rubric.hash, session.fingerprint, mending)
     wanted = fingerprint(scan.hash, rubric.hash, session.fingerprint, round_)
-    known: tuple[str, str] | None = store.ask(store.runs.known, wanted)
-    there, state = known or (None, None)
-    if state == "loading":
-        found = store.change(store.runs.find, wanted, by_force=options.take_over)
-        there = None if found is None else str(found.id)
+
+    def known(connection: Connection, tenant: str) -> tuple[str, str] | None:
+        found: tuple[str, str] | None = store.runs.known(connection, tenant, wanted)
+        if found is None and admit is not None:
+            admit(connection, tenant)
+        return found
+
+    while (there := store.ask(known)) is not None and there[1] == "loading":
+        store.change(store.runs.find, wanted, by_force=options.take_over)
     if there is not None:
         if also is not None:
-            store.change(also, there)
-        return there
-    if admit is not None:
-        admit()
+            store.change(also, there[0])
+        return there[0]
     _keep(store, rubric, session)
     row: dict[str, Any] = {
         "id": uuid.uuid4().hex[:12],

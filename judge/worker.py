@@ -116,19 +116,20 @@ class Worker:
     async def _made(self, dataset: Given, rubric: Rubric, session: Session, options: Options, by: str | None) -> str:
         def made() -> str:
             calibration = None if by is None else checked(self.store, by, rubric, session)
-            admitted = False
+            new = False
 
             def wanted(connection: Connection, tenant: str, run_id: str) -> None:
-                if not admitted:  # it is there already
+                if not new:
                     self._admit(connection, tenant, options, run_id)
                 if calibration is not None:
                     self.store.calibrations.show_by(connection, tenant, run_id, calibration)
-                self.store.submissions.add(connection, tenant, run_id, session.judge.name, asdict(options))
+                add = self.store.submissions.add_new if new else self.store.submissions.add
+                add(connection, tenant, run_id, session.judge.name, asdict(options))
 
-            def admit() -> None:
-                nonlocal admitted
-                self.store.ask(self._admit, options)
-                admitted = True
+            def admit(connection: Connection, tenant: str) -> None:
+                nonlocal new
+                self._admit(connection, tenant, options)
+                new = True
 
             return submit(self.store, dataset, dataset.scan(), rubric, session, options, wanted, admit)
 

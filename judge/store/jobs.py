@@ -47,13 +47,14 @@ _ALIVE = text(
 _QUEUED = text("SELECT DISTINCT args->>'tenant', args->>'run' FROM procrastinate_jobs WHERE queue_name = :queue")
 
 
-def enqueue(connection: Connection, tenant: str, run_id: str, options: dict[str, Any]) -> None:
+def enqueue(connection: Connection, tenant: str, run_id: str, options: dict[str, Any], new: bool = False) -> None:
     """Has a run graded that was submitted with these options: whole where the provider has a batch of it, or is to have
     one, else in chunks.
 
     Of the jobs for a whole run one is under way at a time, since two would take each other's batches for lost. The
     chunks are those that have open items, or all where some are to be opened again; the first one in any case, to end
-    the run. On SQLite there is no queue: the process that serves looks for what is wanted.
+    the run. No batch is looked for of one that is `new`. On SQLite there is no queue: the process that serves looks for
+    what is wanted.
     """
     if connection.dialect.name != "postgresql":
         return
@@ -65,8 +66,8 @@ def enqueue(connection: Connection, tenant: str, run_id: str, options: dict[str,
         "run": run_id,
         "alone": None,
     }
-    if options.get("mode") == "batch" or batches.of_run(connection, tenant, run_id):
-        if not hasten(connection, tenant, run_id):
+    if options.get("mode") == "batch" or (not new and batches.of_run(connection, tenant, run_id)):
+        if new or not hasten(connection, tenant, run_id):
             connection.execute(_WHOLE, what | {"alone": _alone(tenant, run_id)})
     else:
         again = options.get("resend_lost") or options.get("retry_failed")

@@ -67,10 +67,10 @@ def find(connection: Connection, tenant: str, fingerprint: str, by_force: bool =
     return None
 
 
-def begin(connection: Connection, row: dict[str, Any]) -> None:
-    """A run without items, in the state `loading`. Raises RunBusy where it was begun already."""
+def begin(connection: Connection, row: dict[str, Any], state: str = "loading") -> None:
+    """A run without items: `loading`, or `open` where they follow at once. Raises RunBusy where it was begun before."""
     added = ignoring(connection, run).returning(run.c.id)
-    if connection.execute(added, {**row, "state": "loading"}).first() is None:
+    if connection.execute(added, {**row, "state": state}).first() is None:
         raise RunBusy("another process has just begun this very run; wait for it, or start again")
 
 

@@ -167,6 +167,13 @@ class Store:
         transaction with which the run is there.
         """
 
+        def at_once(connection: Connection) -> None:
+            runs.begin(connection, {**row, "owner": None}, "open")
+            for chunk in ahead:
+                runs.load(connection, self.tenant, row["id"], lowest, 0, chunk)
+            if also is not None:
+                also(connection, self.tenant, row["id"])
+
         def loaded(connection: Connection) -> None:
             runs.loaded(connection, self.tenant, row["id"])
             if also is not None:
@@ -176,13 +183,6 @@ class Store:
         chunks = _chunks(items)
         ahead = list(islice(chunks, 2))
         if len(ahead) < 2:
-
-            def at_once(connection: Connection) -> None:
-                runs.begin(connection, row)
-                for chunk in ahead:
-                    runs.load(connection, self.tenant, row["id"], lowest, 0, chunk)
-                loaded(connection)
-
             self._database.write_now(at_once)
             return
         self._database.write_now(lambda connection: runs.begin(connection, row))

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, func, insert, select, update
 
 from judge.ledger import now
 from judge.owner import WORKERS, is_dead
@@ -111,13 +111,24 @@ def add(connection: Connection, tenant: str, run_id: str, judge: str, options: d
     """
     _lock_run(connection, tenant, run_id)
     before = connection.execute(select(submission).where(*_here(tenant, run_id))).first()
-    told = json.dumps(options)
-    if before is not None and (before.state, before.judge, before.options) == (Wish.WANTED, judge, told):
-        return
-    turn = 0 if before is None else before.turn + 1
-    row = {"tenant": tenant, "run": run_id, "judge": judge, "options": told, "begun": False, "turn": turn}
-    connection.execute(replacing(connection, submission), {**row, "state": Wish.WANTED, "why": None, "at": now()})
+    row = _wanted(tenant, run_id, judge, options)
+    if before is not None:
+        if (before.state, before.judge, before.options) == (Wish.WANTED, judge, row["options"]):
+            return
+        row["turn"] = before.turn + 1
+    connection.execute(replacing(connection, submission), row)
     jobs.enqueue(connection, tenant, run_id, options)
+
+
+def add_new(connection: Connection, tenant: str, run_id: str, judge: str, options: dict[str, Any]) -> None:
+    """Wants a run graded that is made in this transaction, and that nobody else has seen."""
+    connection.execute(insert(submission), _wanted(tenant, run_id, judge, options))
+    jobs.enqueue(connection, tenant, run_id, options, new=True)
+
+
+def _wanted(tenant: str, run_id: str, judge: str, options: dict[str, Any]) -> dict[str, Any]:
+    row = {"tenant": tenant, "run": run_id, "judge": judge, "options": json.dumps(options), "begun": False}
+    return {**row, "turn": 0, "state": Wish.WANTED, "why": None, "at": now()}
 
 
 def waiting(connection: Connection, tenant: str, but: Collection[str], limit: int) -> list[Submission]:
@@ -172,8 +183,7 @@ def standing(connection: Connection, tenant: str, ids: Sequence[str]) -> list[St
     for run_id in ids:
         info = results.run_info(connection, tenant, run_id)
         if info is not None:
-            owner = runs.owner(connection, tenant, run_id)
-            alive = None if owner is None or is_dead(owner) else owner
+            alive = None if info.owner is None or is_dead(info.owner) else info.owner
             found.append(Standing(info, wanted.get(run_id), alive, handed_over.get(run_id)))
     return found
 
