@@ -13,6 +13,9 @@ from judge.rendering import RenderedCall
 from judge.verdicts import Outcome
 from rubrics.lint import Finding
 
+#: A file of grades.
+File = Literal["jsonl", "csv", "parquet"]
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")

@@ -176,22 +176,24 @@ class Client:
         asked |= {"resend_lost": resend_lost, "retry_failed": retry_failed}
         return await self._ask(RunStatus, "POST", f"/v1/runs/{run}/resume", asked, once=True)
 
-    def grades(self, run: str, *outcomes: Outcome) -> AsyncIterator[Grade]:
+    def grades(self, run: str, *outcomes: Outcome, calibration: str | None = None) -> AsyncIterator[Grade]:
         """The grades of a run so far, or those of some outcomes, in the order of its items, a page in memory at a time.
 
         While the run goes on, items before the ones that were told may still end: `events` tells these too.
         """
-        return self._pages(Grade, f"/v1/runs/{run}/grades", PAGE, outcome=outcomes)
+        return self._pages(Grade, f"/v1/runs/{run}/grades", PAGE, outcome=outcomes, calibration=calibration)
 
-    async def summary(self, run: str) -> answers.RunSummary:
-        """What a run comes to: means with their bounds, outcomes, cost; by its calibration too, if it has one."""
-        return await self._ask(answers.RunSummary, "GET", f"/v1/runs/{run}/summary")
+    async def summary(self, run: str, calibration: str | None = None) -> answers.RunSummary:
+        """What a run comes to: means with their bounds, outcomes, cost; by a calibration too, if it has one."""
+        path = f"/v1/runs/{run}/summary"
+        return await self._ask(answers.RunSummary, "GET", path, query={"calibration": calibration})
 
     async def export(
-        self, run: str, path: str | os.PathLike[str], *, format: Literal["jsonl", "csv", "parquet"] = "jsonl"
+        self, run: str, path: str | os.PathLike[str], *, format: answers.File = "jsonl", calibration: str | None = None
     ) -> Path:
         """Writes all grades of a run so far to a file, which is there when it is whole. Raises OSError too."""
-        return await self._transport.download(f"/v1/runs/{run}/export", {"format": format}, Path(path))
+        asked = {"format": format, "calibration": calibration}
+        return await self._transport.download(f"/v1/runs/{run}/export", asked, Path(path))
 
     async def compare(self, before: str, after: str, most: int = 10) -> answers.Comparison:
         """Two runs item by item; `most` of those that differ most are told in full."""

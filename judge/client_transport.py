@@ -153,14 +153,14 @@ class Transport:
 
         return await _tried(attempt)
 
-    async def download(self, path: str, query: Mapping[str, str], to: Path) -> Path:
+    async def download(self, path: str, query: Mapping[str, object], to: Path) -> Path:
         """Writes an answer to a file, which is there when it is whole. Raises ServiceError, OSError."""
         timeout = aiohttp.ClientTimeout(total=None, connect=self._timeout_s, sock_read=WRITTEN_S)
         part = to.with_name(f"{to.name}.part")
 
         async def attempt() -> None:
             with part.open("wb") as file:
-                async with self.asked("GET", path, timeout, params=query) as reply:
+                async with self.asked("GET", path, timeout, params=_pairs(query)) as reply:
                     async for piece in reply.content.iter_chunked(PIECE_BYTES):
                         await asyncio.to_thread(file.write, piece)
 

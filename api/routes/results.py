@@ -5,20 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from enum import StrEnum
+from functools import partial
 from io import TextIOWrapper
 from tempfile import TemporaryFile
-from typing import IO, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query
 from starlette.responses import StreamingResponse
 
 from api.desk import ToRead
 from api.envelopes import GradePage
+from api.errors import Refused
 from api.openapi import answer, problems
-from api.problems import ACCESS, INVALID_REQUEST, NO_SUCH_RUN, NOT_INSTALLED, OTHER_CALIBRATION, STORE_UNAVAILABLE
+from api.problems import (
+    ACCESS,
+    INVALID_REQUEST,
+    NO_SUCH_RUN,
+    NOT_INSTALLED,
+    OTHER_CALIBRATION,
+    STORE_UNAVAILABLE,
+    Fault,
+)
 from api.routes.examples import GRADE, SUMMARY
 from api.routes.runs import RunId, head_of
 from judge.answers import RunSummary
+from judge.errors import InputError
 from judge.exports import grades_of, write_csv, write_parquet
 from judge.store.results import RunHead
 from judge.store.store import Store
@@ -26,12 +37,26 @@ from judge.summary import summarise
 from judge.trust import applier
 from judge.verdicts import Outcome
 
+if TYPE_CHECKING:
+    from judge.calibration.applying import Applier
+
 router = APIRouter(prefix="/v1/runs", tags=["results"])
 
 MOST_GRADES = 500
 LARGEST_SEQ = 2**31 - 1
 CHUNK_BYTES = 64 * 1024
 REFUSALS = (*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, OTHER_CALIBRATION, STORE_UNAVAILABLE)
+#: Without it a run is shown by the calibration that it was submitted with, if any.
+ByCalibration = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^\x00-\x1f]+$",
+        examples=["replies@2"],
+        description="Shows the grades by this calibration of the run's judge: its id, its name, or NAME@VERSION.",
+    ),
+]
 
 
 class Format(StrEnum):
@@ -60,12 +85,13 @@ EXPORTED = {
     response_model=None,  # it is made as it is told
     responses={200: {**answer(SUMMARY), "model": RunSummary}, **problems(*REFUSALS)},
 )
-def get_summary(run: RunId, desk: ToRead) -> dict[str, Any]:
+def get_summary(run: RunId, desk: ToRead, calibration: ByCalibration = None) -> dict[str, Any]:
     """What a run comes to: each criterion's mean with its bounds, outcomes, causes, tokens and cost.
 
-    By the calibration that it was submitted with, if any, each criterion also with its finding.
+    By the calibration that is named, or that it was submitted with, each criterion also with its finding.
     """
-    return summarise(desk.store, head_of(desk.store, run).id).as_dict()
+    shown_by(desk.store, head_of(desk.store, run), calibration)
+    return summarise(desk.store, run, calibration).as_dict()
 
 
 @router.get(
@@ -87,8 +113,10 @@ def get_grades(
             description="Of items whose overall came to this alone; named again, to one of several.",
         ),
     ] = None,
+    calibration: ByCalibration = None,
 ) -> GradePage:
-    """The grades of a run so far, in the order of its items, by the calibration that it was submitted with, if any.
+    """The grades of a run so far, in the order of its items, by the calibration that is named, or that it was submitted
+    with, if any.
 
     With `outcome=lost&outcome=judge_error`, those alone that came to one of these.
 
@@ -99,7 +127,7 @@ def get_grades(
     info = head_of(store, run)
     found = store.ask(store.results.grades, info, after, limit + 1, outcomes=frozenset(outcome or ()))
     page = [grade for _, grade in found[:limit]]
-    by = applier(store, info)
+    by = shown_by(store, info, calibration)
     more = len(found) > limit
     told = tuple(page if by is None else by.apply(page))
     return GradePage(data=told, has_more=more, next=found[limit - 1][0] if more else None)
@@ -123,24 +151,36 @@ def export_grades(
     run: RunId,
     desk: ToRead,
     as_format: Annotated[Format, Query(alias="format", examples=["csv"], description="Of the file.")] = Format.JSONL,
+    calibration: ByCalibration = None,
 ) -> StreamingResponse:
-    """All grades of a run so far as one file, a row an item, in the order of its items."""
+    """All grades of a run so far as one file, a row an item, in the order of its items.
+
+    By the calibration that is named, or that it was submitted with, if any.
+    """
     store, info = desk.store, head_of(desk.store, run)
+    shown_by(store, info, calibration)  # what cannot be shown is refused before the answer begins
     if as_format is Format.JSONL:
-        applier(store, info)  # what cannot be shown is refused before the answer begins
-        rows = lines(store, info)
-    elif as_format is Format.CSV:
-        rows = _written(_csv, store, info)
+        rows = lines(store, info, calibration)
     else:
-        rows = _written(write_parquet, store, info)
+        write = _csv if as_format is Format.CSV else write_parquet
+        rows = _written(partial(write, store=store, info=info, calibration=calibration))
     named = {"Content-Disposition": f'attachment; filename="{run}.{as_format}"', "X-Content-Type-Options": "nosniff"}
     return StreamingResponse(rows, headers=named, media_type=MEDIA[as_format])
 
 
-def lines(store: Store, info: RunHead) -> Iterator[bytes]:
+def shown_by(store: Store, info: RunHead, calibration: str | None) -> Applier | None:
+    """See `applier`. Raises Refused for a calibration that is not there."""
+    try:
+        return applier(store, info, calibration)
+    except InputError as error:
+        fault = Fault(detail=str(error), parameter="calibration")
+        raise Refused(INVALID_REQUEST, "The calibration cannot be used.", fault) from None
+
+
+def lines(store: Store, info: RunHead, calibration: str | None = None) -> Iterator[bytes]:
     """Grades as lines of JSON, many at a time: each piece goes to another thread and back."""
     piece = bytearray()
-    for grade in grades_of(store, info):
+    for grade in grades_of(store, info, calibration):
         piece += f"{grade.model_dump_json()}\n".encode()
         if len(piece) >= CHUNK_BYTES:
             yield bytes(piece)
@@ -149,17 +189,17 @@ def lines(store: Store, info: RunHead) -> Iterator[bytes]:
         yield bytes(piece)
 
 
-def _csv(file: IO[bytes], store: Store, info: RunHead) -> None:
+def _csv(file: IO[bytes], store: Store, info: RunHead, calibration: str | None) -> None:
     text = TextIOWrapper(file, "utf-8", newline="")
-    write_csv(text, store, info)
+    write_csv(text, store, info, calibration)
     text.detach()  # which writes what is left, and leaves the file open
 
 
-def _written(write: Callable[[IO[bytes], Store, RunHead], None], store: Store, info: RunHead) -> Iterator[bytes]:
+def _written(write: Callable[[IO[bytes]], None]) -> Iterator[bytes]:
     """A file, written aside first: what cannot be written must be said before the answer begins."""
     with ExitStack() as open_files:
         file = open_files.enter_context(TemporaryFile())
-        write(file, store, info)
+        write(file)
         file.seek(0)
         kept = open_files.pop_all()
 

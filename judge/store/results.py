@@ -42,7 +42,7 @@ PAID = (CallState.ANSWERED, CallState.LOST)
 
 @dataclass(frozen=True, slots=True)
 class RunHead:
-    """What a run is. `owner` is the process that has it, or WORKERS."""
+    """What a run is."""
 
     id: str
     state: str
@@ -55,7 +55,6 @@ class RunHead:
     items: int
     created_at: float
     rescored_from: str | None
-    owner: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +176,6 @@ def _head(row: Row[Any]) -> RunHead:
         items=row.items,
         created_at=row.created_at,
         rescored_from=row.rescored_from,
-        owner=row.owner,
     )
 
 

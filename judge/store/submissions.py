@@ -178,13 +178,17 @@ def work(connection: Connection, tenant: str, run_id: str) -> Work | None:
 
 def standing(connection: Connection, tenant: str, ids: Sequence[str]) -> list[Standing]:
     """How runs stand, all at one moment; those that are not there are left out."""
-    wanted, handed_over = of_runs(connection, tenant, ids), batches.handed_over(connection, tenant, ids)
+    of_run = and_(submission.c.tenant == run.c.tenant, submission.c.run == run.c.id)
+    here = (run.c.tenant == tenant, run.c.id.in_(ids))
+    rows = connection.execute(select(run.c.id, run.c.owner, submission).outerjoin(submission, of_run).where(*here))
+    there, handed_over = {row.id: row for row in rows}, batches.handed_over(connection, tenant, ids)
     found = []
     for run_id in ids:
         info = results.run_info(connection, tenant, run_id)
-        if info is not None:
-            alive = None if info.owner is None or is_dead(info.owner) else info.owner
-            found.append(Standing(info, wanted.get(run_id), alive, handed_over.get(run_id)))
+        if info is not None and (row := there.get(run_id)) is not None:
+            wanted = None if row.run is None else _submission(row)
+            alive = None if row.owner is None or is_dead(row.owner) else row.owner
+            found.append(Standing(info, wanted, alive, handed_over.get(run_id)))
     return found
 
 

@@ -68,6 +68,7 @@ def test_a_calibration_is_made_kept_and_graded_by(serve: Callable[..., Client], 
     assert client.get("/v1/calibrations?name=none").json["data"] == []
     assert client.get("/v1/calibrations?limit=1").json == {"object": "list", "data": listed[:1], "has_more": True}
     assert client.get(f"/v1/calibrations?after={listed[0]['id']}").json["data"] == listed[1:]
+    _shown_by_it(client, run, made.json["id"])
     graded = submit(client, body(5, "graded by it", calibration=made.json["id"]))
     assert graded.status == 202, graded.json
     ended(client, graded.json["id"])
@@ -85,8 +86,30 @@ def test_a_calibration_is_made_kept_and_graded_by(serve: Callable[..., Client], 
         refused = client.get(f"/v1/runs/{plain}/{path}")
         assert (refused.status, refused.json["type"]) == (422, "urn:judge:problem:other-calibration"), path
         assert refused.json["errors"] == []
+    other = client.get(f"/v1/runs/{plain}/grades?calibration={made.json['id']}")
+    assert (other.status, other.json["type"]) == (422, "urn:judge:problem:other-calibration")
     summary = RunSummary.model_validate(client.get(f"/v1/runs/{graded.json['id']}/summary").json)
     assert [(one.criterion, one.n) for one in summary.calibrated] == [("helpfulness", 5)]
+
+
+def _shown_by_it(client: Client, run: str, made: str) -> None:
+    """A run that was graded before there was a calibration."""
+    at = f"/v1/runs/{run}"
+    assert {one["calibration"] for one in client.get(f"{at}/grades").json["data"]} == {None}
+    for name in (made, "replies@1", "replies"):
+        grades = client.get(f"{at}/grades?limit=3&calibration={name}").json["data"]
+        assert [one["calibration"]["name"] for one in grades] == ["replies"] * 3
+    assert {one["calibration"]["id"] for one in client.get(f"{at}/grades?calibration={made}").json["data"]} == {made}
+    assert client.get(f"{at}/summary").json["trust"] == "uncalibrated"
+    summary = RunSummary.model_validate(client.get(f"{at}/summary?calibration={made}").json)
+    assert (summary.calibration and summary.calibration.id, summary.calibrated[0].n) == (made, COUNT)
+    first = json.loads(client.get(f"{at}/export?calibration={made}").raw.splitlines()[0])
+    assert first == client.get(f"{at}/grades?limit=1&calibration={made}").json["data"][0]
+    assert client.get(f"{at}/export?format=csv&calibration={made}").raw != client.get(f"{at}/export?format=csv").raw
+    for path in ("grades", "summary", "export", "export?format=csv"):
+        refused = client.get(f"{at}/{path}{'&' if '?' in path else '?'}calibration=none")
+        assert (refused.status, [one["parameter"] for one in refused.json["errors"]]) == (422, ["calibration"]), path
+        assert "GET /v1/calibrations" in refused.json["errors"][0]["detail"]
 
 
 @pytest.mark.parametrize(

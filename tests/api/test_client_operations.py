@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date
@@ -136,7 +137,7 @@ async def names(client: Client) -> None:
     assert (await client.judge("openai/gpt-6-luna")).model == "gpt-6-luna"
 
 
-async def labels(client: Client, run: str) -> None:
+async def labels(client: Client, run: str, folder: Path) -> None:
     """Labels and calibrations."""
     for name in ("a team", "another"):
         assert (await client.add_labels(name, LABELS, run=run)).new == len(LABELS)
@@ -148,6 +149,13 @@ async def labels(client: Client, run: str) -> None:
     assert (await client.calibration(made.id)).labels_hash == made.labels_hash
     assert await client.calibrations(name="first") == [made]
     assert await client.calibrations(after=made.id) == []
+    shown = [grade.calibration async for grade in client.grades(run, calibration=made.id)]
+    assert {one and one.id for one in shown} == {made.id}
+    by = (await client.summary(run, calibration=made.id)).calibration
+    assert by is not None
+    assert by.id == made.id
+    path = await client.export(run, folder / "by it.jsonl", calibration=made.id)
+    assert {json.loads(line)["calibration"]["id"] for line in path.read_text().splitlines()} == {made.id}
 
 
 def test_the_client_has_every_operation_with_all_its_options(
@@ -159,7 +167,7 @@ def test_the_client_has_every_operation_with_all_its_options(
     async def told(service: Plain) -> None:
         async with Client(url(service)) as client:
             await names(client)
-            await labels(client, await runs(client, tmp_path))
+            await labels(client, await runs(client, tmp_path), tmp_path)
 
     with running(DATABASE_URL=f"sqlite:///{tmp_path}/judge.db", KEYLESS=1) as service:
         asyncio.run(told(service))
