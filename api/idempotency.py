@@ -13,12 +13,14 @@ import re
 from collections.abc import Awaitable, Callable
 
 from pydantic import BaseModel
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.errors import Refused
 from api.problems import INVALID_KEY, KEY_IN_USE, KEY_REUSED
 from judge import StoreError
+from judge.store.owners import WORD_S
 from judge.store.replays import Found, Replay
 from judge.store.store import Store
 
@@ -48,6 +50,8 @@ TAKEN = (
     "`POST /v1/calibrations`. All other operations ignore it, and can be sent again without one: what the first "
     "request made, changed or paid for is found, and not done again."
 )
+#: Keeps a response in a transaction, of a tenant. Raises Refused.
+Keep = Callable[[Connection, str, Response], None]
 #: What this process is working on: tenants, routes and keys.
 _at_work: set[tuple[str, str, str]] = set()
 
@@ -74,11 +78,12 @@ def key_of(request: Request) -> str | None:
 
 
 async def once(
-    store: Store, request: Request, route: str, body: BaseModel | str, work: Callable[[], Awaitable[Response]]
+    store: Store, request: Request, route: str, body: BaseModel | str, work: Callable[[Keep], Awaitable[Response]]
 ) -> Response:
     """The response of `work`, or the one that it had when the request came before with the same key.
 
-    `body` is what is asked for, or a text that stands for it.
+    `body` is what is asked for, or a text that stands for it. `work` may keep its response in the transaction that
+    does what was asked for, so that neither is ever there without the other; else it is kept in one of its own.
 
     Raises
     ------
@@ -87,7 +92,7 @@ async def once(
     """
     key = key_of(request)
     if key is None:
-        return await work()
+        return await work(keep_nothing)
     text = body if isinstance(body, str) else body.model_dump_json()
     fingerprint = hashlib.sha256(text.encode()).hexdigest()
     here = (store.tenant, route, key)
@@ -108,18 +113,45 @@ async def once(
             _at_work.discard(here)
 
 
-async def _worked(store: Store, route: str, key: str, work: Callable[[], Awaitable[Response]]) -> Response:
+async def _worked(store: Store, route: str, key: str, work: Callable[[Keep], Awaitable[Response]]) -> Response:
+    kept = False
+
+    def keep(connection: Connection, tenant: str, response: Response) -> None:
+        nonlocal kept
+        if not store.replays.answer(connection, tenant, route, key, _replay(response)):
+            raise Busy()  # this process was taken for dead, and another one works on it now
+        kept = True
+
+    going_on = asyncio.create_task(_go_on(store, route, key))
     try:
-        response = await work()
+        response = await work(keep)
     except BaseException:
         await _kept(store, store.replays.forget, route, key)
         raise
-    headers = {name: response.headers[name] for name in KEPT if name in response.headers}
-    await _kept(store, store.replays.answer, route, key, Replay(response.status_code, headers, bytes(response.body)))
+    finally:
+        going_on.cancel()
+    if not kept:
+        await _kept(store, store.replays.answer, route, key, _replay(response))
     return response
 
 
-async def _kept(store: Store, change: Callable[..., None], *told: object) -> None:
+def _replay(response: Response) -> Replay:
+    headers = {name: response.headers[name] for name in KEPT if name in response.headers}
+    return Replay(response.status_code, headers, bytes(response.body))
+
+
+def keep_nothing(connection: Connection, tenant: str, response: Response) -> None:
+    """For a request without a key."""
+
+
+async def _go_on(store: Store, route: str, key: str) -> None:
+    """Says again and again that a request is worked on, to other processes: without it, it is begun anew."""
+    while True:
+        await asyncio.sleep(WORD_S / 4)
+        await _kept(store, store.replays.go_on, route, key)
+
+
+async def _kept(store: Store, change: Callable[..., object], *told: object) -> None:
     """Writes down what became of a key. Where that fails the work stands, and the next request with it is worked on."""
     try:
         await asyncio.to_thread(store.change, change, *told)

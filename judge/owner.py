@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,8 +21,6 @@ def _started(pid: int) -> str:
     return "" if fields[0] in ENDED else fields[19]
 
 
-#: How long what a process of another machine has begun is taken to be under way.
-WORD_S = 3600.0
 #: States of a process of which nothing is left but its number.
 ENDED = frozenset("ZX")
 #: Has a run that any worker of the service may grade a chunk of.
@@ -40,13 +37,14 @@ def this_process() -> str:
     return _named(os.getpid())
 
 
+def is_here(owner: str) -> bool:
+    """Whether an owner is a process of this machine, or of this container of it."""
+    return owner.startswith(f"{socket.gethostname()}:")
+
+
 def is_dead(owner: str) -> bool:
-    """True where the owner is known to have ended. A process of another machine is never known to have."""
-    if owner == WORKERS:
-        return False
-    host, pid, started = owner.rsplit(":", 2)
-    if host != socket.gethostname():
-        return False
+    """True where a process of this machine has ended; see `judge.store.owners` for all others."""
+    _, pid, started = owner.rsplit(":", 2)
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
@@ -54,14 +52,6 @@ def is_dead(owner: str) -> bool:
     except PermissionError:
         pass
     return _started(int(pid)) != started
-
-
-def is_gone(owner: str, since: float) -> bool:
-    """Whether nobody ends any more what an owner has begun at a time, where that takes minutes.
-
-    Of another machine nobody knows whether a process lives: its word holds for an hour.
-    """
-    return is_dead(owner) or (not owner.startswith(f"{socket.gethostname()}:") and since < time.time() - WORD_S)
 
 
 def describe(owner: str) -> str:

@@ -57,15 +57,16 @@ def rescore(store: Store, info: RunInfo, rubric: Rubric) -> str:
     made = uuid.uuid4().hex[:12]
     # A calibration is of a rubric: that of the source says nothing of this one.
     changed = {"id": made, "fingerprint": wanted, "rubric_hash": rubric.hash, "calibration": None}
-    store.begin_copy(info.id, changed, lowest(rubric))
-    try:
-        for page in _pages(store, info):
-            finished = [(said.seq, 0, _counted(said, info, said.own_rubric or rubric, made)) for said in page]
-            store.change(store.finishing.finish_now, made, finished)
-    except BaseException:
-        store.change(store.runs.remove, made)
-        raise
-    store.change(store.runs.release, made, this_process())
+    with store.runs.loading(made):
+        store.begin_copy(info.id, changed, lowest(rubric))
+        try:
+            for page in _pages(store, info):
+                finished = [(said.seq, 0, _counted(said, info, said.own_rubric or rubric, made)) for said in page]
+                store.change(store.finishing.finish_now, made, finished)
+        except BaseException:
+            store.change(store.runs.remove, made)
+            raise
+        store.change(store.runs.release, made, this_process())
     return made
 
 

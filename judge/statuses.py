@@ -55,6 +55,8 @@ class RunStatus(BaseModel):
         if one.handed_over is not None and status in AT_WORK:
             since = datetime.fromtimestamp(one.handed_over.since, UTC).isoformat(timespec="seconds")
             why = f"the provider has {one.handed_over.calls:,} calls of it in batches, since {since}"
+        elif why is None and info.held and status == "completed":
+            why = f"{info.held:,} items wait for answers that are lost; resume it with `resend_lost` to ask again"
         return cls(
             id=info.id,
             status=status,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from judge.store.store import Store
 
 R = TypeVar("R")
+Also = Callable[["Connection", str, str], None]
 
 #: Runs that may be wanted at once, being graded or waiting; and beside them, those that the provider has batches of.
 MOST_WANTED, MOST_HANDED_OVER = 100, 1_000
@@ -83,7 +84,13 @@ class Worker:
         self._making, self._submitting = asyncio.Lock(), 0
 
     async def submit(
-        self, dataset: Given, judge: Judge, rubric: Rubric, options: Options, by: str | None = None
+        self,
+        dataset: Given,
+        judge: Judge,
+        rubric: Rubric,
+        options: Options,
+        by: str | None = None,
+        also: Also | None = None,
     ) -> str:
         """The id of the run of these items, which is on disk and wanted when this returns.
 
@@ -93,6 +100,8 @@ class Worker:
         ----------
         by
             The calibration that its grades are shown by.
+        also
+            Done with tenant and run, in the transaction with which it is wanted.
 
         Raises
         ------
@@ -107,13 +116,15 @@ class Worker:
         self._submitting += 1
         try:
             session = await self.sessions.get(judge, options.samples)
-            run_id = await self._made(dataset, rubric, session, options, by)
+            run_id = await self._made(dataset, rubric, session, options, by, also)
         finally:
             self._submitting -= 1
         self._wake(self.store.tenant, run_id)
         return run_id
 
-    async def _made(self, dataset: Given, rubric: Rubric, session: Session, options: Options, by: str | None) -> str:
+    async def _made(
+        self, dataset: Given, rubric: Rubric, session: Session, options: Options, by: str | None, also: Also | None
+    ) -> str:
         def made() -> str:
             calibration = None if by is None else checked(self.store, by, rubric, session)
             new = False
@@ -125,6 +136,8 @@ class Worker:
                     self.store.calibrations.show_by(connection, tenant, run_id, calibration)
                 add = self.store.submissions.add_new if new else self.store.submissions.add
                 add(connection, tenant, run_id, session.judge.name, asdict(options))
+                if also is not None:
+                    also(connection, tenant, run_id)
 
             def admit(connection: Connection, tenant: str) -> None:
                 nonlocal new
@@ -158,8 +171,8 @@ class Worker:
             told = f"{MOST_HANDED_OVER:,} runs wait for batches; come again with this one when some are done"
             raise Overloaded(told, IN_BATCHES, MOST_HANDED_OVER)
 
-    async def resume(self, run_id: str, judge: str, options: Options) -> None:
-        """Wants a run graded that is there, with these options.
+    async def resume(self, run_id: str, judge: str, options: Options, also: Also | None = None) -> None:
+        """Wants a run graded that is there, with these options; `also` as `submit` has it.
 
         Raises Overloaded while as many runs wait as may, and this were one more: it stays as it was.
         """
@@ -167,6 +180,8 @@ class Worker:
         def wanted(connection: Connection, tenant: str) -> None:
             self._admit(connection, tenant, options, run_id)
             self.store.submissions.add(connection, tenant, run_id, judge, asdict(options))
+            if also is not None:
+                also(connection, tenant, run_id)
 
         await self._changed(wanted)
         self._wake(self.store.tenant, run_id)

@@ -23,6 +23,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from judge.store import open_store, tables
+from judge.store.presence import Presence
 from judge.store.store import Store
 
 STUB = Path(__file__).parent / "stub_judge.py"
@@ -204,6 +205,19 @@ def store(database_url: str) -> Iterator[Store]:
     """An empty store in a database of its own."""
     with open_store(database_url) as opened:
         yield opened
+
+
+@pytest.fixture
+def living(database_url: str) -> Iterator[Callable[[str], None]]:
+    """Has a process of another name live, as far as those can tell who share a SQLite file with it."""
+    path = make_url(database_url).database
+    with ExitStack() as held:
+
+        def live(owner: str) -> None:
+            if path and database_url.startswith("sqlite"):
+                held.callback(Presence(Path(path), owner).close)
+
+        yield live
 
 
 @pytest.fixture(scope="session")

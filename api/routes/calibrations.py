@@ -158,7 +158,7 @@ async def make_calibration(
     version of its name, and counts as a look at the labels that are held out: send an `Idempotency-Key`.
     """
 
-    async def work() -> Response:
+    async def work(_: idempotency.Keep) -> Response:
         if _one_at_a_time.locked():
             raise Full("a calibration is being made; ask for this one when it is done", "calibrations", 1, AT_ONCE)
         async with _one_at_a_time:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -104,16 +105,16 @@ async def submit_run(
     says what the run would cost, by what the judge came to before.
     """
 
-    async def work() -> Response:
+    async def work(keep: idempotency.Keep) -> Response:
         rubric, judge = await asyncio.to_thread(asked_of, desk.shelf, body)
         check_items(body.items, judge, desk.max_output_bytes)
         dataset = Given(body.name, body.items, judge.takes_images)
         if body.dry_run:
             return await quoted(desk, dataset, rubric, judge, body)
-        return await submitted(desk, dataset, rubric, judge, body)
+        return await submitted(desk, dataset, rubric, judge, body, keep)
 
     if body.dry_run:
-        return await work()
+        return await work(idempotency.keep_nothing)
     # Asked for again it is answered as it was, whatever became of its rubric and judge.
     return await idempotency.once(desk.store, request, "POST /v1/runs", body, work)
 
@@ -126,8 +127,11 @@ async def quoted(desk: Desk, dataset: Given, rubric: Rubric, judge: Judge, body:
     return Response(made.model_dump_json(), media_type="application/json")
 
 
-async def submitted(desk: Desk, dataset: Given, rubric: Rubric, judge: Judge, body: RunOptions) -> Response:
+async def submitted(
+    desk: Desk, dataset: Given, rubric: Rubric, judge: Judge, body: RunOptions, keep: idempotency.Keep
+) -> Response:
     """Makes a run of items that were checked, and wants it graded. Raises Refused."""
+    accepted = Accepted(desk.store, keep)
     options = Options(
         samples=body.samples,
         budget_usd=body.budget_usd,
@@ -139,7 +143,7 @@ async def submitted(desk: Desk, dataset: Given, rubric: Rubric, judge: Judge, bo
         paid_by=desk.key,
     )
     try:
-        run_id = await desk.worker.submit(dataset, judge, rubric, options, body.calibration)
+        await desk.worker.submit(dataset, judge, rubric, options, body.calibration, accepted)
     except InputError as error:  # what is left is the calibration
         fault = Fault(detail=str(error), pointer="/calibration")
         raise Refused(INVALID_REQUEST, "The calibration cannot be used.", fault) from None
@@ -148,7 +152,7 @@ async def submitted(desk: Desk, dataset: Given, rubric: Rubric, judge: Judge, bo
         raise Refused(OTHER_CALIBRATION, str(error), fault) from None
     except Overloaded as error:
         raise Full.of(error) from None
-    return await asyncio.to_thread(_accepted, desk.store, run_id)
+    return accepted.response
 
 
 @router.get(
@@ -221,7 +225,7 @@ async def resume_run(
     """
     store = desk.store
 
-    async def work() -> Response:
+    async def work(keep: idempotency.Keep) -> Response:
         one = await asyncio.to_thread(standing_of, store, run)
         info, before = one.info, one.submission
         if info.state == "loading" or info.rescored_from is not None:
@@ -233,22 +237,33 @@ async def resume_run(
             )
         options = Options(samples=info.samples) if before is None else Options(**before.options)
         options = replace(options, paid_by=desk.key, **body.model_dump(exclude_none=True))
+        accepted = Accepted(store, keep)
         try:
-            await desk.worker.resume(run, name, options)
+            await desk.worker.resume(run, name, options, accepted)
         except Overloaded as error:
             raise Full.of(error) from None
-        return await asyncio.to_thread(_accepted, store, run)
+        return accepted.response
 
     return await idempotency.once(store, request, f"POST /v1/runs/{run}/resume", body, work)
 
 
-def _accepted(store: Store, run: str) -> Response:
-    standing, waiting = store.ask(store.submissions.accepted, run)
-    if standing is None:
-        raise no_such_run()
-    status = RunStatus.of(standing)
-    headers = {"Location": f"/v1/runs/{run}", "Retry-After": "1"} | limits.room(waiting)
-    return Response(status.model_dump_json(by_alias=True), 202, headers, "application/json")
+class Accepted:
+    """The response to a run that is wanted, made and kept in the transaction that wants it."""
+
+    response: Response
+
+    def __init__(self, store: Store, keep: idempotency.Keep) -> None:
+        self._store, self._keep = store, keep
+
+    def __call__(self, connection: Connection, tenant: str, run: str) -> None:
+        """Makes it anew, where the transaction is tried again. Raises Refused."""
+        standing, waiting = self._store.submissions.accepted(connection, tenant, run)
+        if standing is None:
+            raise no_such_run()
+        headers = {"Location": f"/v1/runs/{run}", "Retry-After": "1"} | limits.room(waiting)
+        body = RunStatus.of(standing).model_dump_json(by_alias=True)
+        self.response = Response(body, 202, headers, "application/json")
+        self._keep(connection, tenant, self.response)
 
 
 def standing_of(store: Store, run: str) -> Standing:

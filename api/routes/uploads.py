@@ -56,15 +56,15 @@ async def upload_run(desk: ToGrade, request: Request) -> Response:
             await asyncio.to_thread(asked_of, desk.shelf, options)
         scan = await asyncio.to_thread(lines.scan)
 
-        async def work() -> Response:
+        async def work(keep: idempotency.Keep) -> Response:
             rubric, judge = await asyncio.to_thread(asked_of, desk.shelf, options)
             await asyncio.to_thread(lines.check_for, judge)
             if options.dry_run:
                 return await quoted(desk, lines, rubric, judge, options)
-            return await submitted(desk, lines, rubric, judge, options)
+            return await submitted(desk, lines, rubric, judge, options, keep)
 
         if options.dry_run:
-            return await work()
+            return await work(idempotency.keep_nothing)
         # Asked for again it is answered as it was, whatever became of its rubric and judge.
         told = f"{options.model_dump_json()} {scan.hash}"
         return await idempotency.once(desk.store, request, "POST /v1/runs/upload", told, work)

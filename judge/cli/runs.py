@@ -19,7 +19,6 @@ from judge.diffs import diff as compare
 from judge.errors import InputError, RunBusy
 from judge.exports import NO_RUNS, find_run, grades_of, write_csv, write_parquet
 from judge.items import Item
-from judge.owner import is_dead
 from judge.report import gather, page
 from judge.rescoring import rescore as make_rescored
 from judge.store import open_store
@@ -235,8 +234,7 @@ def delete(
     """Delete a run and its grades. What was paid stays in the ledger."""
     with open_store(must_exist=True) as store:
         info = find_run(store, run)
-        owner = store.ask(store.runs.owner, info.id)
-        if owner is not None and not is_dead(owner):
+        if store.ask(store.runs.is_held, info.id):
             raise RunBusy(
                 f"run {info.id} is being graded; stop it first, or take it over with judge grade --take-over if that "
                 "machine is gone"

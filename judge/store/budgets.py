@@ -15,8 +15,8 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, or_, 
 
 from judge.budgets import BudgetStanding, Period, Shortage, beginning_of, month_of
 from judge.ledger import CallState, Claim, Claimed, Held, Settlement, now
-from judge.owner import is_dead
 from judge.store.conflicts import ignoring
+from judge.store.owners import is_dead
 from judge.store.tables import IN_FLIGHT, budget, call
 
 #: The scope of a budget that all calls of a tenant count for.
@@ -197,7 +197,8 @@ def _may_come_back(connection: Connection, tenant: str, claim: Claim, shortage: 
         here.append(call.c.run == claim.run)
     elif shortage.scope != TENANT:
         here.append(call.c.paid_by == claim.paid_by)
-    return not all(map(is_dead, connection.execute(select(call.c.owner).where(*here).distinct()).scalars()))
+    senders = connection.execute(select(call.c.owner).where(*here).distinct()).scalars().all()
+    return not all(is_dead(connection, owner) for owner in senders)
 
 
 def put(connection: Connection, tenant: str, key: str | None, period: Period, limit_usd: float | None) -> None:

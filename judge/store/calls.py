@@ -10,10 +10,10 @@ from sqlalchemy import Connection, Row, Update, bindparam, func, or_, select, up
 from judge.budgets import Shortage
 from judge.costs import of_run
 from judge.ledger import CallState, Claim, Claimed, Delivery, Held, Settlement, now, packed, unpacked
-from judge.owner import is_dead
 from judge.store import budgets
 from judge.store.budgets import Purse, Purses
 from judge.store.many import Changes, Own, added
+from judge.store.owners import is_dead
 from judge.store.tables import call, run
 
 #: Why a call of a batch that the provider never had was rejected: it may be sent in another.
@@ -27,6 +27,8 @@ _EARLIER = (
     .where(call.c.tenant == bindparam("tenant"), call.c.key.in_(bindparam("keys", expanding=True)))
     .order_by(call.c.key, call.c.attempt)
 )
+#: Two answers to one call must not both give back what it kept.
+_EARLIER_ALONE = _EARLIER.with_for_update()
 _AT = ("tenant", "key", "attempt")
 #: What an attempt came to.
 _ENDED = (
@@ -78,7 +80,7 @@ def claim_for(tenant: str, purses: Purses) -> Callable[[Connection, Sequence[Cla
     def claim(connection: Connection, claims: Sequence[Claim]) -> list[Held]:
         earlier = _earlier(connection, tenant, claims)
         met = [(wish, row) for wish in claims for row in earlier.get(wish.key, [])]
-        orphans = [_orphan(tenant, row) for wish, row in met if _is_orphan(row, wish)]
+        orphans = [_orphan(tenant, row) for wish, row in met if _is_orphan(connection, row, wish)]
         if orphans:
             _LOSE.execute(connection, orphans)
             # Read again: one may have been answered just before its process ended.
@@ -139,7 +141,7 @@ def _kept_back(
         return {}
     wanted = {"tenant": tenant, "keys": [one.key for one, _ in budgeted]}
     owed = (CallState.SENT, CallState.LOST)
-    sent = {(row.key, row.attempt) for row in connection.execute(_EARLIER, wanted) if row.state in owed}
+    sent = {(row.key, row.attempt) for row in connection.execute(_EARLIER_ALONE, wanted) if row.state in owed}
     kept_back: dict[str, float] = {}
     for one, run_id in budgeted:
         if (one.key, one.attempt) in sent:
@@ -223,7 +225,7 @@ def _earlier(connection: Connection, tenant: str, claims: Sequence[Claim]) -> di
     return found
 
 
-def _is_orphan(row: Row[Any], wish: Claim) -> bool:
+def _is_orphan(connection: Connection, row: Row[Any], wish: Claim) -> bool:
     """Whether a call's process has ended, or is silent for too long to be awaited.
 
     A silent one may only be frozen: an answer that it brings after all is kept. One to a call of a batch can come for
@@ -233,7 +235,7 @@ def _is_orphan(row: Row[Any], wish: Claim) -> bool:
         return False
     if row.batch is not None:
         return bool(row.sent_at < now() - LONGEST_BATCH_S)
-    return row.sent_at < wish.silent_before or is_dead(row.owner)
+    return row.sent_at < wish.silent_before or is_dead(connection, row.owner)
 
 
 def _orphan(tenant: str, row: Row[Any]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from sqlalchemy import Connection, Row, and_, select, update
 
 from judge.grades import Grade
 from judge.ledger import CallState, now
-from judge.owner import WORKERS, is_dead
+from judge.owner import WORKERS
 from judge.store import results
+from judge.store.owners import is_dead
 from judge.store.results import RunHead
 from judge.store.tables import call, run, run_item, submission
 from judge.store.wishes import Wish
@@ -64,7 +65,7 @@ def marks(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[str, 
     )
     found = {}
     for row in connection.execute(wanted):
-        owner = None if row.owner is None or is_dead(row.owner) else row.owner
+        owner = None if row.owner is None or is_dead(connection, row.owner) else row.owner
         if owner is None and row.wish in STOPPED:
             owner = _awaiting(connection, tenant, row.id)
         found[row.id] = Mark(row.endings, row.state, row.wish, owner, 0 if row.turn is None else row.turn + 1)
@@ -75,7 +76,7 @@ def _awaiting(connection: Connection, tenant: str, run_id: str) -> str | None:
     """A live process that awaits an answer for a run."""
     sent = select(call.c.owner).where(call.c.tenant == tenant, call.c.run == run_id, call.c.state == CallState.SENT)
     awaited = sent.where(call.c.batch.is_(None), call.c.sent_at > now() - LONGEST_CALL_S).distinct()
-    return next((owner for owner in connection.execute(awaited).scalars() if not is_dead(owner)), None)
+    return next((owner for owner in connection.execute(awaited).scalars() if not is_dead(connection, owner)), None)
 
 
 def after(connection: Connection, tenant: str, info: RunHead, ending: int, limit: int) -> list[tuple[int, Grade]]:

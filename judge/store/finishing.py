@@ -15,7 +15,7 @@ from judge.grades import OVERALL, Grade, Graded
 from judge.owner import this_process
 from judge.store import digests, endings
 from judge.store.many import Changes, Own, add_missing
-from judge.store.runs import SUMMED, lost_by
+from judge.store.runs import SUMMED, go_on, lost_by
 from judge.store.tables import grade, run_item, verdict
 from judge.verdicts import Outcome
 
@@ -102,6 +102,7 @@ def finish_now(connection: Connection, tenant: str, run_id: str, finished: Seque
     lost = _finish(connection, tenant, [Finished(run_id, me, *one) for one in finished])
     for trouble in lost.values():
         raise trouble
+    go_on(connection, tenant, run_id)
 
 
 def _verdict_rows(at: dict[str, Any], graded: Graded) -> Iterator[dict[str, Any]]:

@@ -10,8 +10,9 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 
 from judge.ledger import now
-from judge.owner import is_gone, this_process
+from judge.owner import this_process
 from judge.store.conflicts import ignoring
+from judge.store.owners import WORD_S, is_dead
 from judge.store.tables import replay
 
 KEPT_S = 7 * 24 * 3600.0
@@ -40,7 +41,8 @@ def begin(
 ) -> tuple[Found, Replay | None]:
     """Takes a key for a request, or says why not.
 
-    What a dead process had begun with it is begun anew, and what this one had that is not `at_work` on it any more.
+    What a process had begun that is dead, or says no more that it goes on, is begun anew; so is what this one had that
+    is not `at_work` on it any more.
     """
     connection.execute(delete(replay).where(replay.c.tenant == tenant, replay.c.at < now() - KEPT_S))
     row = {"tenant": tenant, "route": route, "key": key, "fingerprint": fingerprint, "owner": this_process()}
@@ -55,21 +57,32 @@ def begin(
         return Found.OTHER, None
     if held.status is not None:
         return Found.ANSWERED, Replay(held.status, json.loads(held.headers), held.body)
-    if key in at_work if held.owner == this_process() else not is_gone(held.owner, held.at):
+    silent = held.at < now() - WORD_S or is_dead(connection, held.owner)
+    if key in at_work if held.owner == this_process() else not silent:
         return Found.BUSY, None
     connection.execute(update(replay).where(here).values(owner=this_process(), at=now()))
     return Found.NEW, None
 
 
-def answer(connection: Connection, tenant: str, route: str, key: str, told: Replay) -> None:
-    """Keeps the answer to a request."""
+def answer(connection: Connection, tenant: str, route: str, key: str, told: Replay) -> bool:
+    """Keeps the answer to a request. False where it is another process that is at work on it now."""
     values = {"status": told.status, "headers": json.dumps(told.headers), "body": told.body, "owner": None}
-    connection.execute(update(replay).where(_here(tenant, route, key)).values(**values, at=now()))
+    kept = update(replay).where(_ours(tenant, route, key)).values(**values, at=now())
+    return connection.execute(kept).rowcount > 0
+
+
+def go_on(connection: Connection, tenant: str, route: str, key: str) -> None:
+    """Says that this process is at work on the request still: to those who cannot look."""
+    connection.execute(update(replay).where(_ours(tenant, route, key)).values(at=now()))
 
 
 def forget(connection: Connection, tenant: str, route: str, key: str) -> None:
     """Gives a key back: the request was refused, and may come again."""
-    connection.execute(delete(replay).where(_here(tenant, route, key)))
+    connection.execute(delete(replay).where(_ours(tenant, route, key)))
+
+
+def _ours(tenant: str, route: str, key: str) -> ColumnElement[bool]:
+    return and_(_here(tenant, route, key), replay.c.status.is_(None), replay.c.owner == this_process())
 
 
 def _here(tenant: str, route: str, key: str) -> ColumnElement[bool]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import (
@@ -25,17 +26,20 @@ from judge.errors import RunBusy
 from judge.grades import OVERALL
 from judge.items import Item
 from judge.ledger import CallState, now
-from judge.owner import WORKERS, describe, is_dead, is_gone, this_process
+from judge.owner import WORKERS, describe, this_process
 from judge.store import batches, digests
 from judge.store.conflicts import ignoring
 from judge.store.locks import Lock, hold
 from judge.store.many import add, add_missing
+from judge.store.owners import is_dead, is_gone
 from judge.store.tables import call, digest, grade, item, rubric, run, run_item, submission, verdict
 from judge.verdicts import Outcome
 from rubrics import Rubric
 from rubrics import lowest as lowest_of
 
 PAGE_ITEMS, PAGE_BYTES = 128, 4_000_000
+#: Runs that this process loads.
+_loading: set[str] = set()
 
 #: What an earlier revision cost stays counted; what is lost is only what the newest one lacks.
 SUMMED = ("calls", "reused", "possible_duplicates", "prompt_tokens", "completion_tokens", "cost_usd", "latency_s")
@@ -57,11 +61,12 @@ def find(connection: Connection, tenant: str, fingerprint: str, by_force: bool =
     found = connection.execute(wanted.with_for_update()).first()
     if found is None or found.state != "loading":
         return found
-    gone = is_gone(found.owner, found.created_at)
+    ours = found.owner == this_process()
+    gone = found.id not in _loading if ours else is_gone(connection, found.owner, found.created_at)
     if not by_force and not gone:
         raise RunBusy(
             f"run {found.id} is being loaded by {describe(found.owner)}; wait for it, or stop it; if that machine is "
-            "gone, grade with --take-over, or submit it again in an hour"
+            "gone, grade with --take-over, or submit it again in a minute"
         )
     remove(connection, tenant, found.id, by_force or gone)
     return None
@@ -72,6 +77,29 @@ def begin(connection: Connection, row: dict[str, Any], state: str = "loading") -
     added = ignoring(connection, run).returning(run.c.id)
     if connection.execute(added, {**row, "state": state}).first() is None:
         raise RunBusy("another process has just begun this very run; wait for it, or start again")
+
+
+@contextmanager
+def loading(run_id: str) -> Iterator[None]:
+    """While this process loads a run; what it has begun and loads no more is taken for left behind."""
+    _loading.add(run_id)
+    try:
+        yield
+    finally:
+        _loading.discard(run_id)
+
+
+def go_on(connection: Connection, tenant: str, run_id: str) -> None:
+    """Says of a run that is loading that its owner is at work on it still: to those who cannot look."""
+    here = (run.c.tenant == tenant, run.c.id == run_id, run.c.state == "loading")
+    connection.execute(update(run).where(*here).values(created_at=now()))
+
+
+def unload(connection: Connection, tenant: str, run_id: str) -> None:
+    """Deletes a run that is not loaded to its end."""
+    here = (run.c.tenant == tenant, run.c.id == run_id)
+    if connection.execute(select(run.c.state).where(*here).with_for_update()).scalar() == "loading":
+        remove(connection, tenant, run_id)
 
 
 def mark_anchors(connection: Connection, tenant: str, run_id: str, calibration: str) -> None:
@@ -177,6 +205,12 @@ def owner(connection: Connection, tenant: str, run_id: str) -> str | None:
     return held
 
 
+def is_held(connection: Connection, tenant: str, run_id: str) -> bool:
+    """Whether a process has a run that is not known to have ended."""
+    held = owner(connection, tenant, run_id)
+    return held is not None and not is_dead(connection, held)
+
+
 def take(connection: Connection, tenant: str, run_id: str, new_owner: str, by_force: bool = False) -> None:
     """Makes a run this owner's. Raises RunBusy while another live process has it, unless by force.
 
@@ -188,7 +222,7 @@ def take(connection: Connection, tenant: str, run_id: str, new_owner: str, by_fo
     ended = {"state": CallState.LOST, "cause": "process_ended", "done_at": now(), "cost_usd": call.c.reserved_usd}
     in_flight = (call.c.tenant == tenant, call.c.run == run_id, call.c.state == CallState.SENT, call.c.batch.is_(None))
     for name in connection.execute(select(call.c.owner).where(*in_flight).distinct()).scalars().all():
-        if is_dead(name) or (by_force and name != new_owner):
+        if is_dead(connection, name) or (by_force and name != new_owner):
             connection.execute(update(call).where(*in_flight, call.c.owner == name).values(**ended))
 
 
@@ -202,7 +236,7 @@ def _holder(connection: Connection, tenant: str, run_id: str) -> str | None:
 def _check_free(connection: Connection, tenant: str, run_id: str, new_owner: str) -> None:
     """Raises RunBusy while another live process has a run."""
     held = _holder(connection, tenant, run_id)
-    if held is not None and held != new_owner and not is_dead(held):
+    if held is not None and held != new_owner and not is_dead(connection, held):
         raise RunBusy(
             f"run {run_id} is being graded by {describe(held)}; wait for it, or stop it; if that machine is gone, "
             "add --take-over"

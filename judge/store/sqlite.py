@@ -13,7 +13,9 @@ from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from judge.errors import StoreError
+from judge.owner import this_process
 from judge.store.ballast import Ballast
+from judge.store.presence import Presence
 
 R = TypeVar("R")
 
@@ -32,12 +34,13 @@ class SQLite:
             url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, hide_parameters=True
         )
         self._turn = threading.Lock()
+        self._presence: Presence | None = None
         self._reading = self._engine.execution_options(reading=True)
         event.listen(self._engine, "connect", _configure)
         event.listen(self._engine, "begin", _begin)
 
     def prepare(self) -> None:
-        """Makes the folder of the file."""
+        """Makes the folder of the file, and says to those who share it that this process lives."""
         if self.path is None:
             return
         try:
@@ -47,6 +50,7 @@ class SQLite:
                 f"cannot make the folder of {self.name} ({error.strerror}); "
                 "set JUDGE_DATABASE_URL to a place that can be written"
             ) from None
+        self._presence = Presence(self.path, this_process())
 
     def transact(self, work: Callable[[Connection], R], patient: bool = False) -> R:
         """See `Backend`. There is no server that could go away."""
@@ -94,6 +98,8 @@ class SQLite:
     def close(self) -> None:
         """Lets go of the file."""
         self._engine.dispose()
+        if self._presence is not None:
+            self._presence.close()
 
 
 def _configure(connection: Any, _: Any) -> None:

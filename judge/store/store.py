@@ -179,22 +179,27 @@ class Store:
             if also is not None:
                 also(connection, self.tenant, row["id"])
 
+        def load(connection: Connection, tenant: str, first: int, chunk: list[Item]) -> None:
+            runs.load(connection, tenant, row["id"], lowest, first, chunk)
+            runs.go_on(connection, tenant, row["id"])
+
         row = {**row, "tenant": self.tenant, "created_at": now(), "owner": this_process()}
         chunks = _chunks(items)
         ahead = list(islice(chunks, 2))
         if len(ahead) < 2:
             self._database.write_now(at_once)
             return
-        self._database.write_now(lambda connection: runs.begin(connection, row))
-        try:
-            first = 0
-            for chunk in chain(ahead, chunks):
-                self.change(runs.load, row["id"], lowest, first, chunk)
-                first += len(chunk)
-        except BaseException:
-            self.change(runs.remove, row["id"])
-            raise
-        self._database.write_now(loaded)
+        with runs.loading(row["id"]):
+            self._database.write_now(lambda connection: runs.begin(connection, row))
+            try:
+                first = 0
+                for chunk in chain(ahead, chunks):
+                    self.change(load, first, chunk)
+                    first += len(chunk)
+                self._database.write_now(loaded)
+            except BaseException:  # where this fails too, whoever wants the run next does it
+                self.change(runs.unload, row["id"])
+                raise
 
     def begin_copy(self, source: str, changed: dict[str, Any], lowest: float) -> None:
         """A run with the items of another one, all open, in the state `loading`."""

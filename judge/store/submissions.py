@@ -10,10 +10,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, func, insert, select, update
 
 from judge.ledger import now
-from judge.owner import WORKERS, is_dead
+from judge.owner import WORKERS
 from judge.store import batches, jobs, results, runs, verdicts
 from judge.store.batches import BatchState, HandedOver
 from judge.store.conflicts import replacing
+from judge.store.owners import is_dead
 from judge.store.results import RunInfo
 from judge.store.tables import batch, rubric, run, submission
 from judge.store.wishes import HANDED_OVER, TO_DO, Wish
@@ -187,7 +188,7 @@ def standing(connection: Connection, tenant: str, ids: Sequence[str]) -> list[St
         info = results.run_info(connection, tenant, run_id)
         if info is not None and (row := there.get(run_id)) is not None:
             wanted = None if row.run is None else _submission(row)
-            alive = None if row.owner is None or is_dead(row.owner) else row.owner
+            alive = None if row.owner is None or is_dead(connection, row.owner) else row.owner
             found.append(Standing(info, wanted, alive, handed_over.get(run_id)))
     return found
 

@@ -6,10 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.idempotency import REPLAYED, Busy, once
+from api.idempotency import REPLAYED, Busy, Keep, once
+from judge.errors import StoreError
 from judge.store.store import Store
 
 
@@ -23,7 +25,7 @@ class Work:
     def __init__(self) -> None:
         self.goes_on, self.begun, self.times = asyncio.Event(), asyncio.Event(), 0
 
-    async def __call__(self) -> Response:
+    async def __call__(self, keep: Keep) -> Response:
         self.times += 1
         self.begun.set()
         await self.goes_on.wait()
@@ -47,6 +49,29 @@ def test_routes_have_keys_of_their_own(store: Store) -> None:
         assert (again.headers["Location"], again.headers["Retry-After"]) == ("/v1/runs/x", "1")
         assert ("X-Other" in again.headers, again.headers[REPLAYED]) == (False, "true")
         assert (first.times, other.times) == (1, 1)
+
+    asyncio.run(told())
+
+
+def test_an_answer_is_kept_with_what_was_done_or_neither_is(store: Store) -> None:
+    done = []
+
+    async def work(keep: Keep) -> Response:
+        def change(connection: Connection, tenant: str) -> None:
+            done.append(tenant)
+            keep(connection, tenant, Response("{}", 202, {"Location": "/v1/runs/x"}, "application/json"))
+            if len(done) == 1:
+                raise StoreError("the database is away")
+
+        await asyncio.to_thread(store.change, change)
+        raise RuntimeError("after all is done")
+
+    async def told() -> None:
+        for trouble in (StoreError, RuntimeError):
+            with pytest.raises(trouble):
+                await once(store, request(), "POST /one", "{}", work)
+        again: Any = await once(store, request(), "POST /one", "{}", work)
+        assert (again.status_code, again.headers[REPLAYED], len(done)) == (202, "true", 2)
 
     asyncio.run(told())
 

@@ -285,13 +285,20 @@ def test_what_another_process_is_making_may_be_submitted_later(
 ) -> None:
     monkeypatch.setattr("judge.worker.MAKING_S", 0)
     client = serve()
-    ended(client, submit(client, body(1, "busy")).json["id"])
+    run = submit(client, body(1, "busy")).json["id"]
+    ended(client, run)
     with open_store(database_url) as store:
         loading = update(tables.run).values(state="loading", owner=this_process())
         store.change(lambda connection, _: connection.execute(loading))
-    busy = submit(client, body(1, "busy"))
+        with store.runs.loading(run):
+            busy = submit(client, body(1, "busy"))
     assert (busy.status, busy.json["type"]) == (409, "urn:judge:problem:run-busy")
     assert int(busy.headers["Retry-After"]) > 0
+    # It could not be loaded, and the database was away when that was to be cleared away.
+    again = submit(client, body(1, "busy")).json["id"]
+    assert again != run
+    assert ended(client, again)["graded"] == 1
+    assert client.get(f"/v1/runs/{run}").status == 404
 
 
 def test_a_run_whose_judge_is_gone_says_so_where_no_judge_is_named(

@@ -13,6 +13,7 @@ from judge import Item, Judge, Rubric, RunBusy
 from judge.grades import Graded
 from judge.owner import this_process
 from judge.session import Session
+from judge.store.presence import Presence
 from judge.store.store import Store
 
 if TYPE_CHECKING:
@@ -73,10 +74,12 @@ def test_a_run_that_a_machine_had_begun_to_load_is_taken_over_on_request(anywher
     command = ("grade", "items.jsonl", "--rubric", "reply.yaml", "--judge", "simulated", "--limit", "6", "--json")
     assert anywhere.run(*command).status == 0
     anywhere.sql(f"UPDATE run SET owner = '{GONE}', state = 'loading'")
+    held = Presence(anywhere.folder / ".judge" / "judge.db", GONE)
     refused = anywhere.run(*command)
     assert refused.status == 2
     assert "process 7 on another-machine" in refused.err
     assert "--take-over" in refused.err
+    held.close()
     taken = anywhere.run(*command, "--take-over")
     assert (taken.status, taken.json["overall"]["outcomes"]) == (0, {"scored": 6})
     assert anywhere.sql("SELECT state, owner FROM run") == [("done", None)]
@@ -109,7 +112,8 @@ def test_of_two_who_begin_the_same_run_one_makes_it(store: Store) -> None:
     assert kept(store) == before
 
 
-def test_only_who_has_a_run_writes_into_it(store: Store) -> None:
+def test_only_who_has_a_run_writes_into_it(store: Store, living: Callable[[str], None]) -> None:
+    living(GONE)
     begin(store, "r")
     given, runs = asyncio.run(graded(store)), store.runs
     store.change(runs.take, "r", GONE, by_force=True)

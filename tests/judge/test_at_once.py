@@ -119,7 +119,10 @@ async def test_a_call_that_is_answered_just_before_its_process_ends_is_not_taken
     assert await asyncio.wait_for(claim, 5) == Held(Claimed.REUSED, 1, b"said")
 
 
-async def test_of_two_who_take_a_run_at_once_one_gets_it(store: Store, other: Store) -> None:
+async def test_of_two_who_take_a_run_at_once_one_gets_it(
+    store: Store, other: Store, living: Callable[[str], None]
+) -> None:
+    living("machine-a:1:1")
     run_of(store, "r", ["x"])
     store.change(store.runs.release, "r", this_process())
     first = Begun(other, other.runs.take, "r", "machine-a:1:1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -207,6 +208,12 @@ async def test_a_budget_holds_for_all_that_spend_on_a_run(store: Store) -> None:
 ELSEWHERE = "elsewhere:1:1"
 
 
+@pytest.fixture
+def elsewhere(living: Callable[[str], None]) -> None:
+    """It lives."""
+    living(ELSEWHERE)
+
+
 def of_another_host(store: Store, sent_at: float) -> None:
     """A call that a process of another machine has in flight, sent at a moment."""
     call = store.tables.call
@@ -215,6 +222,7 @@ def of_another_host(store: Store, sent_at: float) -> None:
     store.change(lambda connection, _: connection.execute(call.insert(), row | more))
 
 
+@pytest.mark.usefixtures("elsewhere")
 async def test_a_call_of_another_host_is_waited_for_until_it_is_silent_for_too_long(store: Store) -> None:
     of_another_host(store, now() - 60 - SETTLING_S + 5)
     ledger = Ledger(store)
@@ -226,6 +234,7 @@ async def test_a_call_of_another_host_is_waited_for_until_it_is_silent_for_too_l
     assert await ledger.claim("k", ENDPOINT, 0.5, timeout_s=60) == Held(Claimed.HELD, 1)
 
 
+@pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize("resent", [False, True])
 async def test_an_answer_that_comes_after_all_is_kept(store: Store, resent: bool) -> None:
     of_another_host(store, now() - 100 - SETTLING_S)

@@ -186,8 +186,14 @@ rescoring.rescore(store, find_run(store, run), Rubric.loads(rubric))
 
 
 async def test_a_copy_that_another_machine_may_be_making_is_not_waited_for(
-    store: Store, dataset: Dataset, rubric: Rubric, heavier: Rubric, monkeypatch: pytest.MonkeyPatch
+    store: Store,
+    dataset: Dataset,
+    rubric: Rubric,
+    heavier: Rubric,
+    monkeypatch: pytest.MonkeyPatch,
+    living: Callable[[str], None],
 ) -> None:
+    living("elsewhere:1:1")
     first = await graded(store, dataset, rubric, Judge.load("simulated"))
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(store.finishing, "finish_now", lambda *_: pytest.fail("the machine is gone"))

@@ -186,9 +186,15 @@ async def test_one_lost_sample_of_several_can_be_sent_again(
     assert server.stats()["requests"] == 1 + 2 * 40 + 1
 
 
-async def test_a_run_of_a_machine_that_is_gone_can_be_taken_over(
-    stub: Any, store: Store, dataset: Dataset, rubric: Rubric, judge_at: Callable[..., Judge]
+async def test_a_run_of_a_machine_that_may_be_gone_can_be_taken_over(
+    stub: Any,
+    store: Store,
+    dataset: Dataset,
+    rubric: Rubric,
+    judge_at: Callable[..., Judge],
+    living: Callable[[str], None],
 ) -> None:
+    living("another-machine:7:123")
     judge = judge_at(stub().base_url)
     run = await Run.open(store, dataset, rubric, judge)
     store.change(store.runs.take, run.id, "another-machine:7:123", by_force=True)

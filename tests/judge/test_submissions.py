@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from threading import Barrier
@@ -20,11 +20,12 @@ from judge.owner import WORKERS, this_process
 from judge.runs import Options, submit
 from judge.session import Session
 from judge.store import open_store, tables
+from judge.store.owners import WORD_S
 from judge.store.replays import Found, Replay
 from judge.store.store import Store
 from judge.store.wishes import Wish
 
-DEAD, ELSEWHERE = "nowhere-known:1:1", "another-machine:1:1"
+ELSEWHERE = "another-machine:1:1"
 
 
 def made(store: Store, count: int) -> str:
@@ -250,21 +251,31 @@ def test_a_run_without_jobs_that_is_wanted_gets_some_and_no_other_does(queue: St
     assert queue.change(queue.jobs.enqueue_missing) == [(queue.tenant, other)]
 
 
-def test_a_dead_owner_is_at_work_on_nothing(store: Store, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.change(store.runs.take, run, DEAD)
-    assert store.ask(store.submissions.standing, [run])[0].owner == DEAD
-    monkeypatch.setattr("judge.store.submissions.is_dead", lambda owner: owner == DEAD)
+def test_a_dead_owner_is_at_work_on_nothing(
+    store: Store, run: str, living: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.change(store.runs.take, run, ELSEWHERE)
+    living(ELSEWHERE)
+    assert store.ask(store.submissions.standing, [run])[0].owner == ELSEWHERE
+    monkeypatch.setattr("judge.store.submissions.is_dead", lambda _, owner: owner == ELSEWHERE)
     assert store.ask(store.submissions.standing, [run])[0].owner is None
 
 
-def test_what_another_machine_loads_is_taken_to_be_under_way_for_an_hour(store: Store) -> None:
+def test_what_another_machine_loads_is_taken_to_be_under_way_for_a_minute_after_its_word(
+    store: Store, living: Callable[[str], None]
+) -> None:
+    living(ELSEWHERE)
     begun = {"id": "0" * 12, "tenant": store.tenant, "fingerprint": "f", "owner": ELSEWHERE, "created_at": now()}
     row = begun | {"dataset_hash": "d", "dataset_name": "d", "rubric_hash": "r", "judge_fingerprint": "j", "round": 0}
     store.change(lambda connection, _: store.runs.begin(connection, row | {"samples": 1, "items": 1}))
     with pytest.raises(RunBusy, match="another-machine"):
         store.change(store.runs.find, "f")
-    hour_ago = update(tables.run).values(created_at=now() - 3601)
-    store.change(lambda connection, _: connection.execute(hour_ago))
+    ago = update(tables.run).values(created_at=now() - WORD_S - 1)
+    store.change(lambda connection, _: connection.execute(ago))
+    store.change(store.runs.go_on, "0" * 12)
+    with pytest.raises(RunBusy, match="another-machine"):
+        store.change(store.runs.find, "f")
+    store.change(lambda connection, _: connection.execute(ago))
     assert store.change(store.runs.find, "f") is None
     assert store.ask(store.runs.row, "0" * 12) is None
 
@@ -285,7 +296,34 @@ def test_a_key_is_answered_once_and_given_back_when_nobody_works_on_it(store: St
     assert begin("one") == (Found.ANSWERED, told)
     assert begin("other") == (Found.OTHER, None)
     store.change(store.replays.forget, "route", "key")
-    assert begin("other") == (Found.NEW, None)
+    assert begin("one") == (Found.ANSWERED, told)  # what is answered is not given back
+
+
+def test_a_key_belongs_to_whoever_says_that_it_goes_on(
+    store: Store, living: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin() -> Found:
+        found: tuple[Found, Replay | None] = store.change(store.replays.begin, "route", "key", "one", {"key"})
+        return found[0]
+
+    living(ELSEWHERE)
+    silent = update(tables.replay).values(at=now() - WORD_S - 1)
+    with monkeypatch.context() as there:
+        there.setattr("judge.store.replays.this_process", lambda: ELSEWHERE)
+        assert begin() is Found.NEW
+    assert begin() is Found.BUSY
+    store.change(lambda connection, _: connection.execute(silent))
+    with monkeypatch.context() as there:
+        there.setattr("judge.store.replays.this_process", lambda: ELSEWHERE)
+        store.change(store.replays.go_on, "route", "key")
+    assert begin() is Found.BUSY
+    store.change(lambda connection, _: connection.execute(silent))
+    assert begin() is Found.NEW
+    with monkeypatch.context() as there:  # it was frozen meanwhile
+        there.setattr("judge.store.replays.this_process", lambda: ELSEWHERE)
+        assert not store.change(store.replays.answer, "route", "key", Replay(202, {}, b"{}"))
+        store.change(store.replays.forget, "route", "key")
+    assert store.change(store.replays.answer, "route", "key", Replay(202, {}, b"{}"))
 
 
 def test_an_answer_is_given_again_for_seven_days(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from judge import Outcome, calling
 from judge.attempts import Deadline
 from judge.budgets import Period
+from judge.costs import Budget
 from judge.errors import BudgetUsedUp, Waiting
 from judge.ledger import CallState, Ledger, Settlement, now
 from judge.store.store import Store
@@ -18,6 +20,12 @@ from tests.judge.conftest import Desk
 
 pytestmark = pytest.mark.anyio
 KEY = "0123456789ab"
+
+
+@pytest.fixture(autouse=True)
+def another(living: Callable[[str], None]) -> None:
+    """The process of another machine that has what is not this one's."""
+    living("elsewhere:1:1")
 
 
 @pytest.fixture(autouse=True)
@@ -141,3 +149,35 @@ async def test_an_answer_that_there_is_no_time_to_look_up_is_counted_as_lost(stu
         answer, receipt = await one.ask(deadline=Deadline(5.0))
         assert one.states() == [("lost", "connection_lost")]
     assert (answer.cause, receipt.lost) == ("deadline", 1)
+
+
+async def test_a_slot_that_comes_too_late_for_an_answer_is_not_used(stub: Any, desk: Any) -> None:
+    server = stub("--latency-ms", "500")
+    async with desk(server.base_url, concurrency=1) as one:
+        one.caller.endpoint.answered(0.4)  # so long does an answer take
+        in_time = asyncio.create_task(one.ask("ITEM-1"))
+        await asyncio.sleep(0.1)
+        late, receipt = await one.ask("ITEM-2", Deadline(0.7, asyncio.get_running_loop().time() + 0.7))
+        answer, _ = await in_time
+        assert (late.reading, late.outcome, late.cause) == (None, Outcome.JUDGE_ERROR, "deadline")
+        assert (receipt.calls, receipt.cost_usd, one.caller.budget.reserved_usd) == (0, 0.0, 0.0)
+        assert one.states() == [("answered", None)]
+        assert one.caller.endpoint.in_flight == 0
+    assert answer.reading is not None
+    assert server.stats()["requests"] == 1
+
+
+async def test_money_that_comes_too_late_for_an_answer_is_given_back(stub: Any, desk: Any) -> None:
+    server = stub("--latency-ms", "500")
+    async with desk(server.base_url) as one:
+        one.caller.endpoint.answered(0.4)
+        one.caller.budget = Budget(limit_usd=1.5 * one.worst_usd())
+        in_time = asyncio.create_task(one.ask("ITEM-1"))
+        await asyncio.sleep(0.1)
+        late, _ = await one.ask("ITEM-2", Deadline(0.7, asyncio.get_running_loop().time() + 0.7))
+        answer, receipt = await in_time
+        assert (late.reading, late.cause) == (None, "deadline")
+        assert (one.caller.budget.reserved_usd, one.caller.budget.reservations) == (0.0, 0)
+        assert one.caller.budget.spent_usd == pytest.approx(receipt.cost_usd)
+    assert answer.reading is not None
+    assert server.stats()["requests"] == 1
