@@ -64,8 +64,8 @@ class GradesRequest(Requested):
         DEADLINE_S,
         ge=1,
         le=LONGEST_DEADLINE_S,
-        description="Seconds that grading may take, beside finding out how a new judge can be asked. An item without "
-        "an answer by then has the outcome `judge_error` with the cause `deadline`.",
+        description="Seconds that grading may take. An item without an answer by then has the outcome `judge_error` "
+        "with the cause `deadline`; where it is not yet known how a new judge can be asked, the answer is 503.",
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from itertools import islice
 from tempfile import TemporaryFile
 from typing import IO
@@ -53,11 +53,14 @@ class Uploads:
         """The body of a request, in a file that lasts as long as the block. Raises Refused, StoreError."""
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in MEDIA:
             raise Refused(NOT_LINES, f"Send the header `Content-Type: {MEDIA[0]}`.")
-        with self._room.taken(request.state.caller.tenant), TemporaryFile() as file:
+        with self._room.taken(request.state.caller.tenant), ExitStack() as kept:
             try:
+                file = TemporaryFile()  # noqa: SIM115 - it lasts as long as the block
+                kept.callback(_discard, file)
                 await self._receive(request, file)
             except OSError as error:
-                raise StoreError(f"an upload cannot be kept on disk ({error.strerror}); make room for it") from None
+                advice = "make room for it, or name another folder in TMPDIR"
+                raise StoreError(f"an upload cannot be kept on disk ({error.strerror}); {advice}") from None
             yield file
 
     async def _receive(self, request: Request, file: IO[bytes]) -> None:
@@ -68,6 +71,12 @@ class Uploads:
                 await asyncio.to_thread(file.write, bytes(piece))
                 piece.clear()
         await asyncio.to_thread(file.write, bytes(piece))
+        await asyncio.to_thread(file.flush)
+
+
+def _discard(file: IO[bytes]) -> None:
+    with suppress(OSError):  # on a full disk it tries to write what nobody will read
+        file.close()
 
 
 def options_of(file: IO[bytes]) -> RunOptions:

@@ -38,7 +38,8 @@ def price_of(judge: Judge, allow_unpriced: bool = False) -> Price | None:
         raise SetupError(
             f"no price is known for {judge.provider}/{judge.model}"
             f"{' at ' + judge.base_url if judge.base_url else ''}: add `price: {{input: 0.2, output: 0.8}}` "
-            "(dollars a million tokens) to the judge's description, or pass --allow-unpriced on the command line"
+            "(dollars a million tokens) to the judge's description, pass --allow-unpriced on the command line, "
+            "or ask whoever runs the service for a judge with a price"
         )
     return listed
 

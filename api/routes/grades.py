@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Annotated
 
 from fastapi import APIRouter, Body
@@ -27,6 +28,7 @@ from api.problems import (
 from api.requested import asked_of, check_items
 from api.rooms import Room
 from api.routes.examples import GRADES, GRADES_REQUEST, OF_EACH_ITEM
+from judge.errors import Paused
 from judge.grades import RubricRef
 from judge.ledger import Ledger
 
@@ -68,9 +70,15 @@ async def grade_items(
 async def _graded(desk: Desk, body: GradesRequest) -> Grades:
     rubric, judge = await asyncio.to_thread(asked_of, desk.shelf, body)
     check_items(body.items, judge, desk.max_output_bytes)
-    session = await desk.sessions.get(judge, body.samples)
+    begun = time.monotonic()
+    try:
+        async with asyncio.timeout(body.deadline_s):
+            session = await desk.sessions.get(judge, body.samples)
+    except TimeoutError:
+        raise Paused("It is still being found out how the judge can be asked; send the request again.") from None
+    left_s = body.deadline_s - (time.monotonic() - begun)
     ledger = Ledger(desk.store, resend_lost=body.resend_lost, paid_by=desk.key)
-    batch = Batch(session, rubric, session.caller(ledger), body.deadline_s)
+    batch = Batch(session, rubric, session.caller(ledger), left_s)
     grades = await batch.grade(body.items)
     return Grades(
         data=grades,

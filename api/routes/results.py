@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from enum import StrEnum
 from functools import partial
@@ -11,7 +11,9 @@ from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from api.desk import ToRead
 from api.envelopes import GradePage
@@ -23,13 +25,15 @@ from api.problems import (
     NO_SUCH_RUN,
     NOT_INSTALLED,
     OTHER_CALIBRATION,
+    OVERLOADED,
     STORE_UNAVAILABLE,
     Fault,
 )
+from api.rooms import Room
 from api.routes.examples import GRADE, SUMMARY
 from api.routes.runs import RunId, head_of
 from judge.answers import RunSummary
-from judge.errors import InputError
+from judge.errors import InputError, StoreError
 from judge.exports import grades_of, write_csv, write_parquet
 from judge.store.results import RunHead
 from judge.store.store import Store
@@ -45,6 +49,10 @@ router = APIRouter(prefix="/v1/runs", tags=["results"])
 MOST_GRADES = 500
 LARGEST_SEQ = 2**31 - 1
 CHUNK_BYTES = 64 * 1024
+#: Exports that lie on disk at once: of all tenants, and of one.
+MOST_EXPORTS, MOST_OF_ONE = 8, 4
+_TOLD = "exports are being written or sent; ask for this one in a moment, or as JSON lines, which are sent at once"
+_room = Room("exports", MOST_EXPORTS, MOST_OF_ONE, _TOLD)
 REFUSALS = (*ACCESS, INVALID_REQUEST, NO_SUCH_RUN, OTHER_CALIBRATION, STORE_UNAVAILABLE)
 #: Without it a run is shown by the calibration that it was submitted with, if any.
 ByCalibration = Annotated[
@@ -144,10 +152,10 @@ def get_grades(
                 for as_format, media in MEDIA.items()
             },
         },
-        **problems(*REFUSALS, NOT_INSTALLED),
+        **problems(*REFUSALS, NOT_INSTALLED, OVERLOADED),
     },
 )
-def export_grades(
+async def export_grades(
     run: RunId,
     desk: ToRead,
     as_format: Annotated[Format, Query(alias="format", examples=["csv"], description="Of the file.")] = Format.JSONL,
@@ -155,17 +163,24 @@ def export_grades(
 ) -> StreamingResponse:
     """All grades of a run so far as one file, a row an item, in the order of its items.
 
-    By the calibration that is named, or that it was submitted with, if any.
+    By the calibration that is named, or that it was submitted with, if any. CSV and Parquet are written as a whole
+    before they are sent: of these there is a limit at once.
     """
-    store, info = desk.store, head_of(desk.store, run)
-    shown_by(store, info, calibration)  # what cannot be shown is refused before the answer begins
-    if as_format is Format.JSONL:
-        rows = lines(store, info, calibration)
-    else:
-        write = _csv if as_format is Format.CSV else write_parquet
-        rows = _written(partial(write, store=store, info=info, calibration=calibration))
+    store = desk.store
+    info = await run_in_threadpool(_shown, store, run, calibration)
     named = {"Content-Disposition": f'attachment; filename="{run}.{as_format}"', "X-Content-Type-Options": "nosniff"}
-    return StreamingResponse(rows, headers=named, media_type=MEDIA[as_format])
+    if as_format is Format.JSONL:
+        return StreamingResponse(lines(store, info, calibration), headers=named, media_type=MEDIA[as_format])
+    write = _csv if as_format is Format.CSV else write_parquet
+    written = partial(write, store=store, info=info, calibration=calibration)
+    return await _written(written, store.tenant, named, MEDIA[as_format])
+
+
+def _shown(store: Store, run: str, calibration: str | None) -> RunHead:
+    """What a run is. Raises Refused before the answer begins, for what cannot be shown too."""
+    info = head_of(store, run)
+    shown_by(store, info, calibration)
+    return info
 
 
 def shown_by(store: Store, info: RunHead, calibration: str | None) -> Applier | None:
@@ -195,17 +210,37 @@ def _csv(file: IO[bytes], store: Store, info: RunHead, calibration: str | None) 
     text.detach()  # which writes what is left, and leaves the file open
 
 
-def _written(write: Callable[[IO[bytes]], None]) -> Iterator[bytes]:
-    """A file, written aside first: what cannot be written must be said before the answer begins."""
-    with ExitStack() as open_files:
-        file = open_files.enter_context(TemporaryFile())
+class _File(StreamingResponse):
+    """A file, and what is held until it is sent."""
+
+    def __init__(self, file: IO[bytes], held: ExitStack, headers: Mapping[str, str], media_type: str) -> None:
+        super().__init__(iter(partial(file.read, CHUNK_BYTES), b""), headers=headers, media_type=media_type)
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._held:
+            await super().__call__(scope, receive, send)
+
+
+async def _written(
+    write: Callable[[IO[bytes]], None], tenant: str, headers: Mapping[str, str], media_type: str
+) -> _File:
+    """A file, written aside first: what cannot be written must be said before the answer begins.
+
+    Raises Full, StoreError.
+    """
+
+    def written(file: IO[bytes]) -> None:
         write(file)
-        file.seek(0)
-        kept = open_files.pop_all()
+        file.seek(0)  # which writes what is left
 
-    def chunks() -> Iterator[bytes]:
-        with kept:
-            while chunk := file.read(CHUNK_BYTES):
-                yield chunk
-
-    return chunks()
+    try:
+        with ExitStack() as held:
+            held.enter_context(_room.taken(tenant))
+            file = held.enter_context(TemporaryFile())
+            # Not in one of asyncio's own threads: they are few, and every key is looked up in one.
+            await run_in_threadpool(written, file)
+            return _File(file, held.pop_all(), headers, media_type)
+    except OSError as error:  # of the closing too, which tries again to write what is left
+        advice = "make room for it, or name another folder in TMPDIR"
+        raise StoreError(f"an export cannot be kept on disk ({error.strerror or error}); {advice}") from None

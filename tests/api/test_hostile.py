@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import sys
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from api.bodies import LARGEST_BYTES
+from api.loopback import Loopback
+from judge.keys import Scope
 
 SECRET = "s3cret"
 ITEM = {"id": "1", "output": SECRET}
@@ -202,6 +205,56 @@ def test_other_hosts(service: Any, host: str) -> None:
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8400", "127.0.0.1:1", "127.0.0.2", "[::1]", "[::1]:8400"])
 def test_this_host(service: Any, host: str) -> None:
     assert service.send("GET", "/v1/rubrics", headers={"Host": host}).status == 200
+
+
+ELSEWHERE = [
+    "203.0.113.7",
+    "127.0.0.1, 203.0.113.7",
+    "2001:db8::7",
+    "[2001:db8::7]:99",
+    "::ffff:203.0.113.7",
+    "unknown",
+]
+
+
+@pytest.mark.parametrize("told", ELSEWHERE)
+def test_other_machines_behind_a_proxy_of_this_one(service: Any, told: str) -> None:
+    for path in ("/v1/rubrics", "/healthz"):
+        reply = service.send("GET", path, headers={"X-Forwarded-For": told})
+        assert refused(reply, 403)["type"] == "urn:judge:problem:not-local"
+    assert service.send("GET", "/v1/rubrics").status == 200
+
+
+@pytest.mark.parametrize("told", ["127.0.0.1", "127.9.9.9:5", "::1", "[::1]:5", "::ffff:127.0.0.1"])
+def test_this_machine_behind_a_proxy_of_its_own(service: Any, told: str) -> None:
+    assert service.send("GET", "/v1/rubrics", headers={"X-Forwarded-For": told}).status == 200
+
+
+def status_for(**client: Any) -> int:
+    """Of what is asked of loopback by such a client of the server, as it tells of clients."""
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "headers": [(b"host", b"localhost")], **client}
+    asyncio.run(Loopback(app)(scope, send, send))
+    return int(sent[0]["status"])
+
+
+def test_peers() -> None:
+    for near in ({}, {"client": None}, {"client": ("", 0)}, {"client": ("127.0.0.2", 5)}, {"client": ("::1", 5)}):
+        assert status_for(**near) == 200, near
+    for far in ("10.0.0.1", "0.0.0.0", "::", "::ffff:10.0.0.1", "fe80::1%lo", "localhost.evil.example"):
+        assert status_for(client=(far, 5)) == 403, far
+
+
+def test_who_has_a_key_may_ask_from_anywhere(serve: Any, key: Any) -> None:
+    headers = {"Authorization": f"Bearer {key(Scope.READ)}", "X-Forwarded-For": "203.0.113.7", "Host": "judge.example"}
+    assert serve(KEYLESS="").send("GET", "/v1/rubrics", headers=headers).status == 200
 
 
 @pytest.mark.parametrize("origin", ORIGINS)

@@ -34,7 +34,7 @@ def test_answers_are_described_with_their_headers() -> None:
     full = [
         one["responses"]["429"] for methods in paths.values() for one in methods.values() if "429" in one["responses"]
     ]
-    assert len(full) == 6
+    assert len(full) == 7
     assert all({"RateLimit", "RateLimit-Policy", "Retry-After"} <= set(one["headers"]) for one in full)
     summary = paths["/v1/runs/{run}/summary"]["get"]["responses"]["200"]["content"]["application/json"]
     assert summary["schema"] == {"$ref": "#/components/schemas/RunSummary"}

@@ -89,6 +89,18 @@ def test_a_key_gives_the_first_answer_again(service: Client) -> None:
     assert upload(service, raw.replace(b"keyed", b"other"), **key).json["type"].endswith("idempotency-key-reused")
 
 
+def test_a_full_disk_is_no_fault_of_an_upload(serve: Callable[..., Client], small_disk: Path) -> None:
+    client = serve()
+    filler = small_disk / "filler"
+    with pytest.raises(OSError, match="No space left"):
+        filler.write_bytes(bytes(2_000_000))
+    for count in (1, 20_000):  # one fits into the buffer of a file
+        refused = upload(client, lines(FIRST, ({"id": str(n), "output": f"Answer {n}."} for n in range(count))))
+        assert (refused.status, refused.json["type"]) == (503, "urn:judge:problem:store-unavailable"), refused.raw
+    filler.unlink()
+    assert upload(client, lines(FIRST, [{"id": "1", "output": "Answer."}])).status == 202
+
+
 def test_a_key_gives_the_first_answer_though_the_judge_is_gone(
     serve: Callable[..., Client], stub: Callable[..., Stub], tmp_path: Path
 ) -> None:

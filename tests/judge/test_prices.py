@@ -103,6 +103,6 @@ def test_the_judges_own_price_goes_before_the_list() -> None:
     ],
 )
 def test_an_unknown_price_is_refused_unless_allowed(judge: Judge) -> None:
-    with pytest.raises(SetupError, match=r"add `price: .* or pass --allow-unpriced"):
+    with pytest.raises(SetupError, match=r"add `price: .*, pass --allow-unpriced .*, or ask whoever runs the service"):
         price_of(judge)
     assert price_of(judge, allow_unpriced=True) is None

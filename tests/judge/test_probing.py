@@ -171,7 +171,6 @@ async def test_an_answer_is_remembered_for_a_description_and_asked_anew_when_tol
     [
         ({"mode": "status", "status": 403}, "access"),
         ({"mode": "status", "status": 404}, "model"),
-        ({"mode": "status", "status": 500}, "did not answer the probe"),
         ({"mode": "prose"}, "gives no structured answer"),
     ],
 )
@@ -187,6 +186,18 @@ async def test_a_judge_that_cannot_be_asked_is_no_start(
     server.reset()
     monkeypatch.setattr("judge.endpoint.BREAKER_COOLS_S", 0.0)
     assert (await session(server.base_url)).probe_usd > 0  # a failure is not remembered
+
+
+async def test_a_judge_that_does_not_answer_may_be_asked_later(
+    stub: Any, session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "FIRST_BACKOFF_S", 0.001)
+    server = stub()
+    server.behave("status", status=500)
+    with pytest.raises(Paused, match="did not answer the probe"):
+        await session(server.base_url)
+    server.reset()
+    assert (await session(server.base_url)).probe_usd > 0
 
 
 async def test_a_server_that_is_not_asked_for_now_is_no_fault_of_the_judge(
