@@ -29,18 +29,24 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def worker(
     chunks: Annotated[int, typer.Option(min=1, max=256, help="Chunks of runs that are graded at once.")] = 8,
     metrics_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port of this machine at which Prometheus reads figures.")
+        int | None, typer.Option(min=1, max=65535, help="Port at which Prometheus reads figures; without it, none.")
     ] = None,
+    metrics_host: Annotated[
+        str,
+        typer.Option(
+            help="Address of that port. Figures are served without a key: only on a network that is one's own."
+        ),
+    ] = "127.0.0.1",
     log_format: Annotated[
         logs.Format | None, typer.Option(help="Of the log on standard error; text on a terminal, else json.")
     ] = None,
 ) -> None:
     """Grade what services on the same PostgreSQL take in, beside any number of other workers."""
     logs.install("info", log_format)
-    asyncio.run(_work(chunks, metrics_port))
+    asyncio.run(_work(chunks, metrics_port, metrics_host))
 
 
-async def _work(chunks: int, metrics_port: int | None) -> None:
+async def _work(chunks: int, metrics_port: int | None, metrics_host: str) -> None:
     settings, ended = Settings(), asyncio.Event()
     shelf = Shelf.read(settings.rubrics_dir, settings.judges_dir, Servers.read())
     measured = Metrics(shelf.label)
@@ -56,7 +62,7 @@ async def _work(chunks: int, metrics_port: int | None) -> None:
         providers.prepare(shelf.operators.values())
         heap.keep()
         if metrics_port is not None:
-            start_http_server(metrics_port, "127.0.0.1", measured.registry)
+            _expose(measured, metrics_port, metrics_host)
         workers.start(at_once=chunks)
         try:
             stop_on_signals(ended.set, ended.is_set)
@@ -65,3 +71,15 @@ async def _work(chunks: int, metrics_port: int | None) -> None:
         finally:
             await workers.close()
             observer.close()
+
+
+def _expose(measured: Metrics, port: int, host: str) -> None:
+    """Serves the figures beside the work. Raises SetupError."""
+    try:
+        start_http_server(port, host, measured.registry)
+    except (OSError, UnicodeError) as trouble:  # the latter of what is no name of a machine
+        why = getattr(trouble, "strerror", None) or trouble
+        raise SetupError(
+            f"figures cannot be served at {host}, port {port} ({why}); give --metrics-port a port that is free, and "
+            "--metrics-host an address of this machine"
+        ) from None

@@ -45,6 +45,7 @@ from judge.store.jobs import SILENCE_S
 from judge.store.postgres import PATIENCE_S
 from judge.worker import MOST_WANTED
 from tests.e2e.test_serve import Service, free_port, offering, sent
+from tests.e2e.test_workers import figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,8 +92,9 @@ def environment(place: Terminal) -> dict[str, str]:
 def at(port: int, given: list[str]) -> list[str]:
     """The same, on another port of loopback alone."""
     changed = list(given)
-    for option, value in (("--host", "127.0.0.1"), ("--port", str(port))):
-        changed[changed.index(option) + 1] = value
+    values = {"--host": "127.0.0.1", "--port": str(port), "--metrics-host": "127.0.0.1", "--metrics-port": str(port)}
+    for option in values.keys() & set(changed):
+        changed[changed.index(option) + 1] = values[option]
     return changed
 
 
@@ -136,7 +138,7 @@ async def graded(port: int, key: str) -> tuple[str, int]:
 def test_what_the_units_start_grades_what_callers_submit(
     terminal: Terminal, stub: Callable[..., Stub], several: bool, request: pytest.FixtureRequest
 ) -> None:
-    server, port = stub("--seed-regex", r"ITEM-\d+"), free_port()
+    server, port, other = stub("--seed-regex", r"ITEM-\d+"), free_port(), free_port()
     place = offering(terminal, server)
     place = replace(place, environment={**terminal.environment, **environment(place)})
     commands = [arguments(SERVE)]
@@ -150,7 +152,8 @@ def test_what_the_units_start_grades_what_callers_submit(
     assert subprocess.run(check, capture_output=True).returncode != 0
     with ExitStack() as running:
         processes = [
-            running.enter_context(place.start(*(at(port, given) if "--port" in given else given))) for given in commands
+            running.enter_context(place.start(*at(to, given)))
+            for to, given in zip((port, other), commands, strict=False)
         ]
         try:
             service = Service(processes[0], port)
@@ -161,6 +164,8 @@ def test_what_the_units_start_grades_what_callers_submit(
             owners = (place if several else terminal).sql("SELECT owner FROM call WHERE run IS NOT NULL")
             senders = {owner.split(":")[1] for (owner,) in owners}
             assert senders == {str(processes[-1].pid)}
+            if several:
+                assert sum(figures(other)["judge_calls_total"].values()) == 30
         finally:
             for process in processes:
                 process.send_signal(signal.SIGTERM)
@@ -172,7 +177,12 @@ def test_what_the_units_start_grades_what_callers_submit(
 def test_containers_run_what_the_units_do() -> None:
     services = COMPOSE["services"]
     assert set(services) == {"serve", "worker", "postgres"}
-    assert services["worker"]["command"] == arguments(WORKER)
+    worker = services["worker"]["command"]
+    assert at(0, worker) == at(0, [*arguments(WORKER)[:3], "--metrics-host", "", *arguments(WORKER)[3:]])
+    # Its loopback is its own; whoever is on the network of this project may read, and nobody else.
+    assert (worker[4], "ports" in services["worker"]) == ("0.0.0.0", False)
+    assert f"| `compose.yaml` | port {worker[6]} of each worker's container" in PAGE
+    assert f"dns_sd_configs: [{{names: [worker], type: A, port: {worker[6]}}}]" in PAGE
     assert at(0, services["serve"]["command"]) == at(0, arguments(SERVE, NO_WORKER))
     (image,) = re.findall(r"^CMD (\[.*\])$", (FILES / "Dockerfile").read_text("utf-8"), re.MULTILINE)
     assert at(0, yaml.safe_load(image)) == at(0, arguments(SERVE))
@@ -191,6 +201,20 @@ def test_containers_run_what_the_units_do() -> None:
     secret = services["postgres"]["environment"]["POSTGRES_PASSWORD"]
     assert re.fullmatch(r"\$\{PGPASSWORD:\?.+\}", secret)
     assert "docs/deploy/.env" in (ROOT / ".gitignore").read_text("utf-8").splitlines()
+
+
+def test_workers_of_a_machine_have_ports_of_their_own_for_figures() -> None:
+    option = " ".join(arguments(WORKER)[3:])
+    assert option.startswith("--metrics-port ")
+    assert PAGE.count(option) == 1
+    ports = {n: int(option.split()[1].replace("%i", str(n))) for n in range(1, 100)}
+    assert len(set(ports.values())) == len(ports)
+    assert min(ports.values()) > 1023, "only root may listen there"
+    assert max(ports.values()) < 32768, "those from there on are lent to whoever connects"
+    assert f"`127.0.0.1:{ports[1]}`, `127.0.0.1:{ports[12]}`: " in PAGE
+    assert f"{ports[1]} of the first, {ports[12]} of the twelfth" in (FILES / WORKER).read_text("utf-8")
+    watched = (ROOT / "docs" / "observability.md").read_text("utf-8")
+    assert f'targets: ["127.0.0.1:{ports[1]}", "127.0.0.1:{ports[2]}"]' in watched
 
 
 def test_compose_takes_its_file(tmp_path: Path) -> None:

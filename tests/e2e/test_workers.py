@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from judge.chunks import CHUNK_ITEMS
 from tests.e2e.conftest import items
-from tests.e2e.test_serve import Service, offering, sent, serving
+from tests.e2e.test_serve import Service, free_port, offering, sent, serving
 
 if TYPE_CHECKING:
     import subprocess
@@ -38,10 +42,10 @@ def place(on_postgres: Terminal, steady: Stub) -> Terminal:
 
 
 @contextmanager
-def working(terminal: Terminal, count: int = 2) -> Iterator[list[Process]]:
+def working(terminal: Terminal, count: int = 2, *options: str) -> Iterator[list[Process]]:
     """`judge worker`, so many times, as long as the block lasts. Each says when it begins."""
     with ExitStack() as several:
-        processes = [several.enter_context(terminal.start("worker", "--chunks", "2")) for _ in range(count)]
+        processes = [several.enter_context(terminal.start("worker", "--chunks", "2", *options)) for _ in range(count)]
         try:
             for process in processes:
                 assert process.stderr is not None
@@ -74,9 +78,36 @@ def ended(service: Service, run: str) -> Callable[[], bool]:
     return lambda: status(service, run)["status"] in ("completed", "paused", "cancelled")
 
 
+def figures(port: int) -> dict[str, dict[tuple[str, ...], float]]:
+    """What Prometheus would read at a port: figures by their labels' values in the order of the labels' names."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        connection.request("GET", "/metrics")
+        reply = connection.getresponse()
+        assert (reply.status, reply.headers.get_content_type()) == (200, "text/plain")
+        told = reply.read().decode()
+    found: dict[str, dict[tuple[str, ...], float]] = {}
+    for family in text_string_to_metric_families(told):
+        for one in family.samples:
+            found.setdefault(one.name, {})[tuple(value for _, value in sorted(one.labels.items()))] = one.value
+    return found
+
+
 def senders(place: Terminal) -> set[str]:
     """The processes that sent calls for items."""
     return {owner for (owner,) in place.sql("SELECT DISTINCT owner FROM call WHERE run IS NOT NULL")}
+
+
+def taken_over_at(place: Terminal, one: Process, other: Process, after: float) -> float:
+    """When a process sent its first call after a moment for a chunk that another one had begun."""
+    known = f"""
+        SELECT seq / {CHUNK_ITEMS} AS chunk, owner, sent_at
+        FROM run_item CROSS JOIN json_array_elements_text(call_keys::json) AS made JOIN call ON call.key = made
+    """
+    begun = f"SELECT chunk FROM known WHERE owner LIKE '%:{other.pid}:%' AND sent_at <= {after}"
+    ours = f"owner LIKE '%:{one.pid}:%' AND sent_at > {after} AND chunk IN ({begun})"
+    ((at,),) = place.sql(f"WITH known AS ({known}) SELECT min(sent_at) FROM known WHERE {ours}")
+    assert at is not None, "no chunk was taken over"
+    return float(at)
 
 
 def test_workers_share_the_chunks_of_a_run(place: Terminal, steady: Stub, service: Service) -> None:
@@ -99,12 +130,15 @@ def test_another_worker_takes_the_chunks_of_one_that_was_killed(
     run = service.ask("POST", "/v1/runs", ASKED)["id"]
     with working(place) as (one, other):
         place.wait(one, graded(service, run, 20))
+        killed = time.time()
         os.kill(other.pid, signal.SIGKILL)
         known = {grade["item"] for grade in service.ask("GET", f"/v1/runs/{run}/grades?limit=100")["data"]}
         place.wait(one, ended(service, run))
         found = status(service, run)
         assert (found["status"], found["graded"] + found["held"]) == ("completed", COUNT)
         assert found["held"] <= 4, "more than it had under way"
+        # Noticed after a silence of 4 s, by one that looks each second; the rest is slack.
+        assert taken_over_at(place, one, other, killed) - killed < 8
         assert set(sent(steady).values()) == {1}
         lost = {item for (item,) in place.sql("SELECT item_id FROM run_item WHERE state = 'held'")}
         assert (len(lost), lost & known) == (found["held"], set())
@@ -167,11 +201,10 @@ def test_one_worker_alone_goes_on_after_a_kill(place: Terminal, steady: Stub, se
         place.wait(one, graded(service, run, 20))
         os.kill(one.pid, signal.SIGKILL)
         one.wait()
-    before = sent(steady).total()
+    before, begun = sent(steady).total(), time.monotonic()
     with working(place, 1) as (one,):
-        begun = time.monotonic()
         place.wait(one, lambda: sent(steady).total() > before)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 5  # from the command on
         place.wait(one, ended(service, run))
     assert set(sent(steady).values()) == {1}
 
@@ -240,3 +273,55 @@ def test_tokens_a_minute_hold_for_all_workers_together(on_postgres: Terminal, st
     ((asked, took_s),) = place.sql("SELECT sum(prompt_tokens), max(sent_at) - min(sent_at) FROM call")
     # A minute's worth at once, of what each may come to; each alone would have sent as many.
     assert 20 < sent(server).total() <= 20_000 * (1 + took_s / 60) / (256 + asked / place.count("call"))
+
+
+def test_prometheus_reads_of_each_process_what_it_did_itself(place: Terminal, steady: Stub, service: Service) -> None:
+    port, count = free_port(), 20
+    # As in a container: whoever asks comes from outside of it.
+    with working(place, 1, "--metrics-host", "0.0.0.0", "--metrics-port", str(port)) as (one,):
+        assert "judge_calls_total" not in figures(port)
+        run = service.ask("POST", "/v1/runs", {**ASKED, "items": items(count)})["id"]
+        place.wait(one, ended(service, run))
+        place.wait(one, lambda: figures(port)["judge_runs_active"] == {(): 0})
+        worker, server = figures(port), figures(service.port)
+    assert sent(steady).total() == count
+    assert worker["judge_calls_total"] == {("", "local", "answered"): count}
+    assert worker["judge_grades_total"] == {("local", "scored"): count}
+    assert worker["judge_calls_in_flight"] == {("local",): 0}
+    assert server["judge_calls_total"] == {("", "local", "answered"): 1}  # it found out how the judge can be asked
+    assert "judge_grades_total" not in server
+    ((spent,),) = place.sql("SELECT sum(cost_usd) FROM call")
+    assert sum(one["judge_cost_dollars_total"]["local",] for one in (worker, server)) == pytest.approx(spent)
+    assert (server["judge_runs_wanted"], "judge_runs_wanted" in worker) == ({(): 0}, False)
+
+
+def test_calls_of_a_killed_worker_are_counted_as_lost_items_by_the_next_one(
+    place: Terminal, steady: Stub, service: Service
+) -> None:
+    port = free_port()
+    run = service.ask("POST", "/v1/runs", {**ASKED, "items": items(40)})["id"]
+    with working(place, 1) as (one,):
+        place.wait(one, graded(service, run, 10))
+        place.wait(one, lambda: place.count("call", "state = 'sent'") > 1)
+        os.kill(one.pid, signal.SIGKILL)
+        one.wait()
+    with working(place, 1, "--metrics-port", str(port)) as (one,):
+        place.wait(one, ended(service, run))
+        found, told = status(service, run), figures(port)
+    assert found["held"] > 0
+    assert told["judge_grades_total"]["local", "lost"] == found["held"]
+    assert {outcome for _, _, outcome in told["judge_calls_total"]} == {"answered"}
+    ((lost_usd,),) = place.sql("SELECT sum(cost_usd) FROM call WHERE state = 'lost'")
+    ((spent,),) = place.sql("SELECT sum(cost_usd) FROM call")
+    assert told["judge_cost_dollars_total"]["local",] < spent - lost_usd
+
+
+def test_a_port_of_metrics_that_cannot_be_had_is_named_before_anything_is_graded(place: Terminal) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = str(taken.getsockname()[1])
+        # The first is taken there, and the others are no addresses of this machine.
+        for host in ("127.0.0.1", "192.0.2.1", "nobody.invalid", "."):
+            told = place.run("worker", "--metrics-port", port, "--metrics-host", host)
+            assert (told.status, told.out, told.err.count("\n")) == (2, "", 1)
+            assert f"figures cannot be served at {host}, port {port} (" in told.err
+            assert "--metrics-port a port that is free" in told.err
