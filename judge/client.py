@@ -81,11 +81,11 @@ class Client:
     ) -> list[Grade]:
         """The grades of up to 100 items, in their order, when all are done; no `rubric` where each has its own.
 
-        What a single item suffers is an outcome in its grade.
+        What a single item suffers is an outcome in its grade. `resend_lost` is not sent again where it may have begun.
         """
         asked = asked_of(judge, rubric, {"samples": samples, "resend_lost": resend_lost}) | {"deadline_s": deadline_s}
         asked |= {"items": plain(items)}
-        return await self._ask_all(Grade, "POST", "/v1/grades", asked, longer_s=deadline_s)
+        return await self._ask_all(Grade, "POST", "/v1/grades", asked, longer_s=deadline_s, pays_again=resend_lost)
 
     async def render(
         self, items: Iterable[Item], *, judge: str, rubric: str | Rubric | None = None, samples: int = 1

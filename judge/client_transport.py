@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -43,6 +44,8 @@ class ServiceError(JudgeError):
         What is wrong with the request, each with a `detail` and a `pointer` into the body, a `parameter` or a `header`.
     retry_after_s
         When the service asks to come again; None where it does not.
+    arrived
+        Whether the request may have reached the service.
     """
 
     def __init__(
@@ -52,9 +55,11 @@ class ServiceError(JudgeError):
         type_: str = "",
         errors: tuple[dict[str, str], ...] = (),
         retry_after_s: float | None = None,
+        arrived: bool = True,
     ) -> None:
         super().__init__(f"{detail} {'; '.join(map(_fault, errors))}".strip())
         self.status, self.type, self.errors, self.retry_after_s = status, type_, errors, retry_after_s
+        self.arrived = arrived
 
     @property
     def passing(self) -> bool:
@@ -63,13 +68,31 @@ class ServiceError(JudgeError):
             return self.retry_after_s is not None or self.type.endswith(IN_USE)
         return self.status == 0 or self.status in PASSING
 
+    @property
+    def in_use(self) -> bool:
+        """Whether the service is still at work on the request, which came before with its key."""
+        return self.status == 409 and self.type.endswith(IN_USE)
+
+
+class Begun(ServiceError):
+    """What became of a request that the service may have begun is not known, and as it is it must not come again."""
+
+    @property
+    def passing(self) -> bool:
+        """Never: what the first one lost would be paid once more."""
+        return False
+
 
 class Sending(TypedDict, total=False):
-    """How a request is sent. One that is to be done `once` has a key, by which it is known when it comes again."""
+    """How a request is sent. One that is to be done `once` has a key, by which it is known when it comes again.
+
+    One that `pays_again`, for what is lost, comes again only where it was not begun.
+    """
 
     query: Mapping[str, object]  #: without what is None; what has several values is told one by one
     longer_s: float  #: than a request may take otherwise
     once: bool
+    pays_again: bool
 
 
 class Transport:
@@ -99,15 +122,18 @@ class Transport:
         self, method: str, path: str, body: Mapping[str, Any] | None = None, **sending: Unpack[Sending]
     ) -> Any:
         """The JSON of the answer, after as many attempts as it takes. Raises ServiceError."""
-        timeout = aiohttp.ClientTimeout(total=self._timeout_s + sending.get("longer_s", 0.0))
+        longest_s = self._timeout_s + sending.get("longer_s", 0.0)
+        timeout = aiohttp.ClientTimeout(total=longest_s)
         told = _pairs(sending.get("query", {}))
-        headers = _known_again() if sending.get("once") else None
+        once = sending.get("once", False)
+        headers = _known_again() if once else None
 
         async def attempt() -> Any:
             async with self.asked(method, path, timeout, json=body, params=told, headers=headers) as reply:
                 return await _json(reply)
 
-        return await _tried(attempt)
+        asked = _unless_begun(attempt) if sending.get("pays_again") else attempt
+        return await _tried(asked, longest_s if once else 0.0)
 
     async def ask(
         self,
@@ -151,7 +177,7 @@ class Transport:
             async with self.asked("POST", path, timeout, data=_pieces(file), headers=headers) as reply:
                 return await _json(reply)
 
-        return await _tried(attempt)
+        return await _tried(attempt, timeout_s)
 
     async def download(self, path: str, query: Mapping[str, object], to: Path) -> Path:
         """Writes an answer to a file, which is there when it is whole. Raises ServiceError, OSError."""
@@ -191,7 +217,7 @@ class Transport:
                 yield reply
         except (aiohttp.ClientError, TimeoutError) as error:
             told = f"{self._url} does not answer ({type(error).__name__}); is `judge serve` up?"
-            raise ServiceError(told) from None
+            raise ServiceError(told, arrived=not isinstance(error, aiohttp.ClientConnectorError)) from None
 
 
 def read(model: type[Model], told: Any) -> Model:
@@ -231,14 +257,51 @@ async def rest(error: ServiceError | None, failed: int) -> None:
     await asyncio.sleep(_pause(error, max(failed, 1)))
 
 
-async def _tried(attempt: Callable[[], Awaitable[Done]]) -> Done:
+async def _tried(attempt: Callable[[], Awaitable[Done]], longest_s: float = 0.0) -> Done:
+    """What an attempt brings, after as many as it takes.
+
+    A service that is at work on an earlier one is waited for, until the request has taken `longest_s`: no attempt
+    has failed by that.
+    """
+    until = time.monotonic() + longest_s
+
+    async def waiting() -> Done:
+        asked = 0
+        while True:
+            try:
+                return await attempt()
+            except ServiceError as error:
+                if not error.in_use or time.monotonic() >= until:
+                    raise
+                asked = min(asked + 1, ATTEMPTS)
+                # Longer each time, whatever the service asks for: an upload comes with its whole file again.
+                await asyncio.sleep(max(_pause(error, asked), _pause(None, asked)))
+
     attempts = AsyncRetrying(
         retry=retry_if_exception(lambda error: isinstance(error, ServiceError) and error.passing),
         stop=stop_after_attempt(ATTEMPTS),
         wait=_wait,
         reraise=True,
     )
-    return await attempts(attempt)
+    return await attempts(waiting)
+
+
+def _unless_begun(attempt: Callable[[], Awaitable[Done]]) -> Callable[[], Awaitable[Done]]:
+    """An attempt that is the last one where the service may have begun with what it was asked for.
+
+    It has not where there was no room (429). Any other refusal may come after calls whose answers were lost.
+    """
+
+    async def told() -> Done:
+        try:
+            return await attempt()
+        except ServiceError as error:
+            if not error.passing or error.status == 429 or not error.arrived:
+                raise
+            advice = "What it lost meanwhile would be paid once more; ask again without resend_lost first."
+            raise Begun(f"{error} {advice}", error.status, error.type, retry_after_s=error.retry_after_s) from None
+
+    return told
 
 
 def _pairs(query: Mapping[str, object]) -> list[tuple[str, str]]:
