@@ -47,7 +47,7 @@ CALLS = "SELECT key, attempt, state FROM call WHERE run IS NOT NULL"
 ORDER = re.compile(r'(?<=^{)"store":true,"metadata":{"judge_call":"([^"]+)","judge_attempt":"(\d+)"},')
 Outcome = tuple[list[Check], dict[str, object]]
 #: Services and workers of each scene.
-SCENES = {"sqlite": (1, 0), "kills": (2, 3), "restarts": (2, 2), "freezes": (1, 3)}
+SCENES = {"sqlite": (1, 0), "kills": (2, 3), "restarts": (2, 2), "kills-and-restarts": (2, 3), "freezes": (1, 3)}
 #: Those in which the judge keeps its answers, and what is lost is looked up.
 KEPT = ("sqlite-kept", "kept")
 SCENES |= {"sqlite-kept": SCENES["sqlite"], "kept": SCENES["kills"]}
@@ -89,6 +89,7 @@ class Acts:
     do: Callable[[], None]
     due: Iterator[Callable[[int, float], bool]]  #: of each: whether, after so many answers and seconds since the last
     alone: bool = False
+    beside: Acts | None = None  #: of another kind, at moments of their own
     done: int = 0
     met: int = 0
     rests_s: list[float] = field(default_factory=list)
@@ -110,7 +111,7 @@ class Acts:
         """What is told of them."""
         told: dict[str, object] = {"acts": self.done, "met calls under way": self.met}
         rest = {"seconds from a start to its first call, median": median(self.rests_s)} if self.alone else {}
-        return told | rest
+        return told | rest | ({"acts beside them": self.beside.done} if self.beside else {})
 
 
 def rest_s(stub: Stub, over: threading.Event) -> float:
@@ -161,11 +162,13 @@ def play(name: str, acts: Acts, runs: int, fleet: Fleet, work: Work, stub: Stub)
 
     def look() -> None:
         while not over.wait(LOOK_S):
+            fleet.tend()
             if told.runs:
                 told.look(fleet, random.choice(told.runs[-2 * OPEN_RUNS :]))
 
     with ThreadPoolExecutor() as threads:
         others = [threads.submit(look), threads.submit(acts.play, stub, over)]
+        others += [threads.submit(acts.beside.play, stub, over)] if acts.beside else []
         try:
             threads.submit(submit).result()
             wait("all runs to end", lambda: not open_runs(fleet, told.runs), END_S)
@@ -330,16 +333,15 @@ def scene(name: str, given: argparse.Namespace, server: Cluster, folder: Path) -
         fleet = stage[0]
         if name.startswith("identical"):
             return identical(name, given.submissions, given.at_once, *stage, url)
-        if name in ("sqlite", "kills", *KEPT):
-            acts = Acts(lambda: fleet.kill(draw), by_answers(draw, given.kills, given.items), name == "sqlite")
-        elif name == "restarts":
-            how = ways(draw, given.postmaster_kills, given.away_s)
-            acts = Acts(lambda: restart(server, how), by_time(draw, given.shortest_s, given.longest_s))
-        else:
-            acts = Acts(lambda: freeze(fleet, draw), by_time(draw, 0.0, FROZEN_S))
+        kills = Acts(lambda: fleet.kill(draw), by_answers(draw, given.kills, given.items), name == "sqlite")
+        how = ways(draw, given.postmaster_kills, given.away_s)
+        restarts = Acts(lambda: restart(server, how), by_time(draw, given.shortest_s, given.longest_s))
+        freezes = Acts(lambda: freeze(fleet, draw), by_time(draw, 0.0, FROZEN_S))
+        kills.beside = restarts if name == "kills-and-restarts" else None
+        acts = {"restarts": restarts, "freezes": freezes}.get(name, kills)
         if name in KEPT:
             return looked_up(name, acts, runs, *stage, url)
-        return judged(name, acts, runs, name in ("sqlite", "kills"), *stage, url)
+        return judged(name, acts, runs, acts is kills, *stage, url)
 
 
 def main() -> None:

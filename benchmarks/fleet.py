@@ -9,6 +9,7 @@ import random
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -93,7 +94,7 @@ class Fleet:
         (rubrics / work.rubric.name).write_bytes(work.rubric.read_bytes())
         environment = {"JUDGE_JUDGES_DIR": "judges", "JUDGE_RUBRICS_DIR": "rubrics", "JUDGE_DATABASE_URL": url}
         environment |= {"JUDGE_LOOKUP_LAG_S": "1"} if keeping else {}
-        self.services, self.workers = [], []
+        self.services, self.workers, self._starting = [], [], threading.Lock()
         for n in range(services):
             with closing(socket.create_server(("127.0.0.1", 0))) as free:
                 port = int(free.getsockname()[1])
@@ -126,10 +127,18 @@ class Fleet:
     def kill(self, draw: random.Random) -> None:
         """SIGKILL to one that is at work; it is started again at once."""
         wait("a process that is at work", lambda: any(one.begun for one in self.members))
-        one = draw.choice([one for one in self.members if one.begun])
-        one.signal(signal.SIGKILL)
-        one.process.wait()
-        one.start()
+        with self._starting:
+            one = draw.choice([one for one in self.members if one.begun])
+            one.signal(signal.SIGKILL)
+            one.process.wait()
+            one.start()
+
+    def tend(self) -> None:
+        """Starts again what ended before it was at work, since it found no database: as a supervisor does."""
+        with self._starting:
+            for one in self.members:
+                if one.process.poll() is not None and not one.begun:
+                    one.start()
 
     def ask(self, method: str, path: str, body: bytes | None = None, by: Sequence[Member] = ()) -> Any:
         """The JSON of whichever service answers; they are asked until one does."""
