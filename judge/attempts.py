@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tenacity import RetryCallState
 
 from judge.costs import Receipt
+from judge.ledger import CallState, Settlement, now
 from judge.providers import CallError, Reading, Rejected
 from judge.verdicts import Outcome
 
@@ -79,6 +80,36 @@ class Call:
     sent_at: float | None = None
     loss: str | None = None
     looked_up: bool = False
+
+    def answered(self, raw: bytes, reading: Reading, usable: bool, cost_usd: float | None) -> Settlement:
+        """How this attempt ended, where an answer came: it is on the receipt then."""
+        self.receipt.pay(cost_usd)
+        self.receipt.prompt_tokens += reading.prompt_tokens or 0
+        self.receipt.completion_tokens += reading.completion_tokens or 0
+        self.receipt.model = reading.model
+        return Settlement(
+            self.key,
+            self.attempt,
+            CallState.ANSWERED,
+            now(),
+            usable=usable,
+            raw=raw,
+            prompt_tokens=reading.prompt_tokens,
+            completion_tokens=reading.completion_tokens,
+            cached_tokens=reading.cached_tokens,
+            reserved_usd=self.worst_usd,
+            cost_usd=cost_usd,
+            model=reading.model,
+            provider_id=reading.reply_id,
+        )
+
+
+def named(wait_s: float | None) -> float | None:
+    """A wait that a server named, as it is kept to.
+
+    It counts no attempt, so that a server which says `at once`, or whose clock is behind, would be asked without end.
+    """
+    return None if wait_s is None else max(wait_s, FIRST_BACKOFF_S)
 
 
 def wait(state: RetryCallState) -> float:

@@ -15,7 +15,19 @@ from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
-from judge.attempts import ATTEMPTS, GIVES_WAY_S, GRADE_DEADLINE_S, LATER_S, Again, Answer, Call, Deadline, stop, wait
+from judge.attempts import (
+    ATTEMPTS,
+    GIVES_WAY_S,
+    GRADE_DEADLINE_S,
+    LATER_S,
+    Again,
+    Answer,
+    Call,
+    Deadline,
+    named,
+    stop,
+    wait,
+)
 from judge.costs import Budget, Receipt
 from judge.endpoint import Endpoint
 from judge.errors import Unaskable, Waiting
@@ -159,10 +171,16 @@ class Caller:
             return Answer(call.key, call.attempt, cause="deadline")
         try:
             self._go_on()
+            # A grade's first call has all of its time, be it short: what an answer takes now shows when one comes.
+            needs_s = 0.0 if call.deadline.at == math.inf else self.endpoint.response_s
             call.deadline.start()
             if not self.budget.fits(call.worst_usd) and (found := await self._ledger.find(call.key)) is not None:
                 return self._reuse(call, found)
             await self._resting(lambda: self.budget.reserve(call.worst_usd))
+            # Nor where there was time for an answer, and waiting took it.
+            if call.deadline.passed(needs_s):
+                self.budget.settle(call.worst_usd, 0.0)
+                return Answer(call.key, call.attempt, cause="deadline")
             held = await self._claimed(call)
             if held.claimed is Claimed.NEW:
                 return await self._send(call, held)
@@ -292,28 +310,9 @@ class Caller:
         """The answer, which is written down; grading goes on meanwhile, and waits for the write before it reports."""
         too_long = reading.finish == "context"
         usable = not too_long and call.usable(reading)
-        receipt = call.receipt
-        receipt.pay(cost)
-        receipt.prompt_tokens += reading.prompt_tokens or 0
-        receipt.completion_tokens += reading.completion_tokens or 0
-        receipt.model = reading.model
-        settlement = Settlement(
-            call.key,
-            call.attempt,
-            CallState.ANSWERED,
-            now(),
-            usable=usable,
-            raw=raw,
-            prompt_tokens=reading.prompt_tokens,
-            completion_tokens=reading.completion_tokens,
-            cached_tokens=reading.cached_tokens,
-            reserved_usd=call.worst_usd,
-            cost_usd=cost,
-            model=reading.model,
-            provider_id=reading.reply_id,
-        )
+        settlement = call.answered(raw, reading, usable, cost)
         self._over(call, settlement)
-        self._begin(receipt, self._ledger.settle(settlement))
+        self._begin(call.receipt, self._ledger.settle(settlement))
         if too_long:
             self.troubles[TOO_LONG] += 1
             return Answer(call.key, call.attempt, cause=TOO_LONG)
@@ -400,14 +399,14 @@ class Caller:
 
     def _refused(self, call: Call, refusal: Rejected) -> Answer:
         """What an error status means. Returns, or raises Again or Paused."""
-        status = refusal.status
+        status, wait_s = refusal.status, named(refusal.retry_after_s)
         # Log probabilities that a model does not give, and texts that a filter flags, are refused with a 403 too: that
         # is about what was asked.
         asked = refusal.parameter == "logprobs" or refusal.cause == "content_filter"
         broke = refusal.cause == "out_of_money"
         if broke or status == KEY_REFUSED:
             told = f"the judge {'is out of money' if broke else 'refused the key'} ({refusal})"
-            raise Unaskable(str(self.endpoint.open_breaker(told)))
+            raise Unaskable(self.endpoint.open_breaker(told))
         if status in BARRED and not asked:
             told = f"{BARRED[status]} ({refusal})"
             # A mistyped address and a mistyped model look alike.
@@ -415,12 +414,10 @@ class Caller:
             raise self.endpoint.refuse(self._judge.model, told + where)
         if status == 429 or refusal.cause == "slow_down":
             self.endpoint.refused_for_rate()
-            if refusal.retry_after_s is not None:
-                raise Again(refusal.cause, str(refusal), refusal.retry_after_s)
-            call.attempts += 1
-            raise Again(refusal.cause, str(refusal))
+            call.attempts += wait_s is None
+            raise Again(refusal.cause, str(refusal), wait_s)
         if refusal.passes:
-            raise self._again(call, refusal, refusal.retry_after_s)
+            raise self._again(call, refusal, wait_s)
         outcome = Outcome.REFUSED if refusal.cause == "content_filter" else Outcome.JUDGE_ERROR
         return Answer(call.key, call.attempt, outcome=outcome, cause=refusal.cause, refusal=refusal)
 

@@ -49,7 +49,9 @@ class Endpoint:
         self.in_flight = 0
         self.waiting = 0
         self.limit = float(concurrency)
-        self.broken: Paused | None = None
+        #: What is told while the breaker is open: in an error of its own each time, as one that is raised keeps hold of
+        #: all that its callers had.
+        self.broken: str | None = None
         self._queue: deque[asyncio.Future[None]] = deque()
         self._rpm, self._tpm, self._paces = rpm, tpm, paces or Paces()
         self._requests, self._tokens = self._paces.requests(rpm), self._paces.tokens(tpm)
@@ -94,7 +96,7 @@ class Endpoint:
             if self._tokens is not None:
                 await self._tokens.acquire(min(tokens, self._tokens.max_rate))
             if self.broken is not None:
-                raise self.broken
+                raise Paused(self.broken)
             self._check(model)
             yield
         finally:
@@ -142,15 +144,15 @@ class Endpoint:
         if self._failures >= FAILURES_IN_A_ROW:
             self.open_breaker(f"the judge failed {self._failures} times in a row, last with {cause} ({detail})")
 
-    def open_breaker(self, reason: str) -> Paused:
+    def open_breaker(self, reason: str) -> str:
         """No further call is sent; whoever waits for a slot is told why. Returns what they are told."""
         if self.broken is None:
             self._broken_at = asyncio.get_running_loop().time()
-            self.broken = Paused(f"{reason}; {LATER}")
+            self.broken = f"{reason}; {LATER}"
         while self._queue:
             waiter = self._queue.popleft()
             if not waiter.done():
-                waiter.set_exception(self.broken)
+                waiter.set_exception(Paused(self.broken))
         return self.broken
 
     def refuse(self, model: str, reason: str) -> Unaskable:
@@ -168,7 +170,7 @@ class Endpoint:
     async def _enter(self) -> None:
         if self.broken is not None:
             if asyncio.get_running_loop().time() - self._broken_at < BREAKER_COOLS_S:
-                raise self.broken
+                raise Paused(self.broken)
             self.broken, self._failures = None, 0
         if self.in_flight < int(self.limit) and not self._queue:
             self.in_flight += 1

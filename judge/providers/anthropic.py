@@ -75,7 +75,7 @@ class Messages:
             reading = Reading(
                 text=text(reply["content"], raw),
                 finish=finish,
-                prompt_tokens=None if fresh is None else fresh + cached + written,
+                prompt_tokens=None if fresh is None else wire.count(fresh + cached + written),
                 completion_tokens=wire.count(usage.get("output_tokens")),
                 model=wire.text(reply.get("model")),
                 reply_id=wire.text(reply.get("id")),

@@ -9,8 +9,8 @@ from typing import Any
 
 from judge.providers import Unreadable
 
-#: No reply has more; a count beyond it is none.
-MOST_TOKENS = 10**9
+#: No reply has more; a count beyond it is none. The sum over the calls for an item must be fit to be stored.
+MOST_TOKENS = 10**7
 _DECODER = json.JSONDecoder()
 _SPACE = " \t\r\n"
 _WORD = re.compile("[a-z_]+")

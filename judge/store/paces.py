@@ -14,7 +14,7 @@ _CLOCK = select(func.extract("epoch", func.clock_timestamp()))
 
 
 def turns(connection: Connection, wishes: Sequence[Turn]) -> list[float]:
-    """The batch operation that gives turns: after how many seconds each of them comes.
+    """The batch operation that gives turns: after how many seconds each of them comes, be it taken or not.
 
     This is the generic cell rate algorithm, in its form of virtual scheduling. One clock counts: the database's.
     """
@@ -25,11 +25,14 @@ def turns(connection: Connection, wishes: Sequence[Turn]) -> list[float]:
         connection.execute(ignoring(connection, pace), [{"of": name, "due": 0.0} for name in names])
         due = _by_name(connection, held)
     now = float(connection.execute(_CLOCK).scalar_one())
-    waits = []
+    waits, taken = [], {}
     for wish in wishes:
-        due[wish.of] = max(due[wish.of], now) + wish.takes_s
-        waits.append(max(due[wish.of] - wish.ahead_s - now, 0.0))
-    connection.execute(replacing(connection, pace), [{"of": name, "due": due[name]} for name in names])
+        after = max(due[wish.of], now) + wish.takes_s
+        waits.append(max(after - wish.ahead_s - now, 0.0))
+        if waits[-1] <= wish.latest_s:
+            due[wish.of] = taken[wish.of] = max(after, now)
+    if taken:
+        connection.execute(replacing(connection, pace), [{"of": name, "due": taken[name]} for name in sorted(taken)])
     return waits
 
 

@@ -153,6 +153,17 @@ async def test_cached_tokens_are_added_to_the_prompts(adapter_at: Any) -> None:
     assert reading.completion_tokens == 7
 
 
+@pytest.mark.parametrize("share", ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"])
+async def test_a_sum_that_is_no_count_is_unknown(adapter_at: Any, share: str) -> None:
+    usage = {"input_tokens": 1, "cache_read_input_tokens": 1, "cache_creation_input_tokens": 1, "output_tokens": 7}
+    async with adapter_at("anthropic", NOWHERE) as provider:
+        read = [
+            provider.read(json.dumps({"content": [text("x")], "usage": {**usage, share: tokens}}).encode())
+            for tokens in (10**7 - 2, 10**7 - 1)
+        ]
+    assert [(one.prompt_tokens, one.completion_tokens) for one in read] == [(10**7, 7), (None, 7)]
+
+
 @pytest.mark.parametrize(
     ("behaviour", "cause"),
     [

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -90,7 +91,7 @@ async def test_equal_calls_at_once_are_one_call(stub: Any, desk: Any) -> None:
     assert other.key != done[0][0].key
 
 
-async def test_a_429_that_names_a_wait_is_not_an_attempt(stub: Any, desk: Any) -> None:
+async def test_a_429_that_names_a_wait_is_not_an_attempt(stub: Any, desk: Any, quick: None) -> None:
     server = stub()
     server.behave("status", status=429, retry_after=0.02, count=ATTEMPTS + 3)
     async with desk(server.base_url) as one:
@@ -100,6 +101,23 @@ async def test_a_429_that_names_a_wait_is_not_an_attempt(stub: Any, desk: Any) -
     assert receipt.calls == server.stats()["requests"] == ATTEMPTS + 4
     assert [(r.state, r.cost_usd) for r in rows[:-1]] == [("rejected", 0.0)] * (ATTEMPTS + 3)
     assert rows[-1].state == "answered"
+
+
+@pytest.mark.parametrize(
+    ("status", "named"), [(429, 0), (429, 0.001), (429, "Tue, 01 Jan 2019 12:00:00 GMT"), (503, 0)]
+)
+async def test_who_is_told_to_come_back_at_once_waits_all_the_same(
+    stub: Any, desk: Any, monkeypatch: pytest.MonkeyPatch, status: int, named: float | str
+) -> None:
+    monkeypatch.setattr(attempts, "FIRST_BACKOFF_S", 0.1)
+    server = stub()
+    server.behave("status", status=status, retry_after=named)
+    async with desk(server.base_url) as one:
+        answer, _ = await one.ask(deadline=Deadline(0.6))
+        rows = one.rows()
+    assert answer.reading is None
+    assert 2 <= len(rows) == server.stats()["requests"] <= 7
+    assert all(later.sent_at - row.sent_at >= 0.09 for row, later in pairwise(rows))
 
 
 async def test_a_named_wait_is_obeyed_without_a_slot(stub: Any, desk: Any) -> None:

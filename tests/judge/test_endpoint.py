@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+import weakref
 
 import pytest
 
@@ -84,6 +86,35 @@ async def test_an_open_breaker_tells_those_who_wait_and_those_who_come() -> None
     with pytest.raises(Paused, match="nothing is lost"):
         await server.slot(1).__aenter__()
     assert server.in_flight == 0
+
+
+async def test_what_is_told_of_an_open_breaker_keeps_nothing_of_those_it_was_told() -> None:
+    class Body:
+        pass
+
+    server, told, kept = Endpoint(1), [], []
+
+    async def call(body: Body) -> None:
+        try:
+            async with server.slot(1):
+                pass
+        except Paused as paused:
+            told.append(str(paused))
+
+    async with server.slot(1):
+        for late in (False, True):  # three that wait, and three that come
+            if late:
+                server.open_breaker("down")
+            bodies = [Body() for _ in range(3)]
+            kept += [weakref.ref(body) for body in bodies]
+            asked = [asyncio.create_task(call(body)) for body in bodies]
+            del bodies
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*asked)
+        del asked
+        gc.collect()
+    assert told == [f"down; {endpoint.LATER}"] * 6
+    assert [ref() for ref in kept] == [None] * 6
 
 
 async def test_a_breaker_closes_when_it_has_cooled(monkeypatch: pytest.MonkeyPatch) -> None:
