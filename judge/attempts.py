@@ -26,11 +26,14 @@ GIVES_WAY_S = 5.0
 
 
 class Again(CallError):
-    """This attempt brought nothing; another may, after `wait_s` seconds where somebody named a wait."""
+    """This attempt brought nothing, or nothing that can be read, where it was `answered`; another may bring something.
 
-    def __init__(self, cause: str, detail: str, wait_s: float | None = None) -> None:
+    After `wait_s` seconds where somebody named a wait.
+    """
+
+    def __init__(self, cause: str, detail: str, wait_s: float | None = None, answered: bool = False) -> None:
         super().__init__(cause, detail)
-        self.wait_s = wait_s
+        self.wait_s, self.answered = wait_s, answered
 
 
 @dataclass(slots=True)
@@ -60,6 +63,7 @@ class Answer:
     outcome: Outcome = Outcome.JUDGE_ERROR
     cause: str | None = None
     refusal: Rejected | None = None
+    passing: bool = False  #: nothing came, and may come later
 
 
 @dataclass(slots=True)

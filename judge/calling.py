@@ -146,7 +146,8 @@ class Caller:
             return await self._retrying.copy()(attempt, call)
         except Again as last:
             self.endpoint.gave_up(last.cause, str(last))
-            return Answer(call.key, call.attempt, cause="deadline" if call.late else last.cause)
+            cause = "deadline" if call.late else last.cause
+            return Answer(call.key, call.attempt, cause=cause, passing=not last.answered)
 
     async def _attempt(self, call: Call) -> Answer:
         while True:
@@ -289,7 +290,7 @@ class Caller:
             return await self._lost(call, "timeout")
         except Unreadable as failure:
             await self._failed(call, CallState.ANSWERED, failure.cause, call.worst_usd, raw)
-            raise self._again(call, failure) from None
+            raise self._again(call, failure, answered=True) from None
         except asyncio.CancelledError:
             # Whoever cancels cannot wait, yet the row must not look as if its answer could still come.
             self._begin(call.receipt, self._failed(call, CallState.LOST, "cancelled", call.worst_usd))
@@ -421,11 +422,11 @@ class Caller:
         outcome = Outcome.REFUSED if refusal.cause == "content_filter" else Outcome.JUDGE_ERROR
         return Answer(call.key, call.attempt, outcome=outcome, cause=refusal.cause, refusal=refusal)
 
-    def _again(self, call: Call, failure: CallError, wait_s: float | None = None) -> Again:
+    def _again(self, call: Call, failure: CallError, wait_s: float | None = None, answered: bool = False) -> Again:
         call.attempts += 1
         if not self.endpoint.may_retry():
             call.attempts = ATTEMPTS
-        return Again(failure.cause, str(failure), wait_s)
+        return Again(failure.cause, str(failure), wait_s, answered)
 
     def _retried(self, state: RetryCallState) -> None:
         failure = state.outcome and state.outcome.exception()

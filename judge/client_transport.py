@@ -260,8 +260,8 @@ async def rest(error: ServiceError | None, failed: int) -> None:
 async def _tried(attempt: Callable[[], Awaitable[Done]], longest_s: float = 0.0) -> Done:
     """What an attempt brings, after as many as it takes.
 
-    A service that is at work on an earlier one is waited for, until the request has taken `longest_s`: no attempt
-    has failed by that.
+    A service that is at work on an earlier one is waited for, until the request has taken `longest_s`: no attempt has
+    failed by that before.
     """
     until = time.monotonic() + longest_s
 

@@ -58,7 +58,7 @@ async def probe(judge: Judge, provider: Provider, caller: Caller) -> Asking:
     SetupError
         When no way does, or the judge cannot be asked as it is described.
     Paused
-        When its server cannot be asked for now, or does not answer, or a budget has no room for it.
+        When its server cannot be asked for now, or a budget has no room for it.
     """
     asking = wished(judge)
     modes = [judge.mode] if judge.mode else list(OUTPUT_MODES)
@@ -72,7 +72,8 @@ async def probe(judge: Judge, provider: Provider, caller: Caller) -> Asking:
             )
         if answer.refusal is None:
             if answer.reading is None:
-                raise Paused(f"the judge {judge.name!r} did not answer the probe ({answer.cause}); try again later")
+                told = f"the judge {judge.name!r} did not answer the probe ({answer.cause}); try again later"
+                raise Paused(told) if answer.passing else SetupError(told)
             reasons.append(f"{modes.pop(0)}: its answer did not follow the schema")
             continue
         changed = _without(asking, answer.refusal.parameter, str(answer.refusal))

@@ -64,7 +64,7 @@ def rescore(store: Store, info: RunInfo, rubric: Rubric) -> str:
                 finished = [(said.seq, 0, _counted(said, info, said.own_rubric or rubric, made)) for said in page]
                 store.change(store.finishing.finish_now, made, finished)
         except BaseException:
-            store.change(store.runs.remove, made)
+            store.change(store.runs.unload, made)
             raise
         store.change(store.runs.release, made, this_process())
     return made

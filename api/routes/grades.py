@@ -59,8 +59,8 @@ async def grade_items(
 
     What a single item suffers is an outcome in its grade. An equal question is never paid twice: after a problem, or
     without an answer, the same request can be sent again. What was in flight when the deadline passed may have been
-    paid; it is `lost` from then on, and not asked again. What may wait is better submitted as a run: of requests that
-    are graded at once there is a limit.
+    paid; it is `lost` from then on, and not asked again without `resend_lost`. What may wait is better submitted as a
+    run: of requests that are graded at once there is a limit.
     """
     room: Room = request.state.grading
     with room.taken(desk.store.tenant):

@@ -28,7 +28,7 @@ _EARLIER = (
     .order_by(call.c.key, call.c.attempt)
 )
 #: Two answers to one call must not both give back what it kept.
-_EARLIER_ALONE = _EARLIER.with_for_update()
+_EARLIER_ALONE = _EARLIER.with_only_columns(call.c.key, call.c.attempt, call.c.state).with_for_update()
 _AT = ("tenant", "key", "attempt")
 #: What an attempt came to.
 _ENDED = (

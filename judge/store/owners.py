@@ -28,5 +28,8 @@ def is_dead(connection: Connection, owner: str) -> bool:
 
 
 def is_gone(connection: Connection, owner: str, since: float) -> bool:
-    """Whether nobody ends any more what an owner has begun, and has said at a time that it is at work on."""
+    """Whether nobody ends any more what an owner has begun, and has said at a time that it is at work on.
+
+    One of this machine and name is asked after; of all others silence says enough, be they alive or not.
+    """
     return is_dead(connection, owner) or (not processes.is_here(owner) and since < time.time() - WORD_S)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import struct
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
 SUFFIX = "-owners"
-#: Locks of an open file: of Linux. Elsewhere a process of another name is not known to have ended.
-_SET, _GET = getattr(fcntl, "F_OFD_SETLK", None), getattr(fcntl, "F_OFD_GETLK", None)
+log = logging.getLogger(__name__)
+#: Locks of an open file, as Linux has them. Elsewhere a process of another name is not known to have ended.
+_SET, _GET = (fcntl.F_OFD_SETLK, fcntl.F_OFD_GETLK) if sys.platform == "linux" else (None, None)
 #: `struct flock`: kind, whence, start, length, and no process.
 _FLOCK = "hhqqi4x"
 
@@ -34,7 +37,8 @@ class Presence:
         try:
             self._file = open(os.open(_beside(path), os.O_RDONLY | os.O_CREAT, 0o666), "rb")  # noqa: SIM115 - it is kept
             fcntl.fcntl(self._file, _SET, _lock(fcntl.F_RDLCK, owner))
-        except OSError:  # who can make no file here can own nothing that lies here, either
+        except OSError as error:  # as for who may only read; those who may write can lock, too
+            log.info("processes of other names cannot see that this one lives: %s", error.strerror)
             self.close()
 
     def close(self) -> None:

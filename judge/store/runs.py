@@ -68,7 +68,7 @@ def find(connection: Connection, tenant: str, fingerprint: str, by_force: bool =
             f"run {found.id} is being loaded by {describe(found.owner)}; wait for it, or stop it; if that machine is "
             "gone, grade with --take-over, or submit it again in a minute"
         )
-    remove(connection, tenant, found.id, by_force or gone)
+    remove(connection, tenant, found.id, by_force=True)
     return None
 
 
@@ -138,6 +138,7 @@ def copy(connection: Connection, tenant: str, source: str, changed: dict[str, An
         run_item.c.tenant == tenant, run_item.c.run == source
     )
     connection.execute(insert(run_item).from_select([column.name for column in run_item.c], items))
+    go_on(connection, tenant, changed["id"])
 
 
 def standing(connection: Connection, tenant: str, run_id: str) -> tuple[int, int]:

@@ -37,10 +37,13 @@ class Writer:
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._full: StoreError | None = None
+        self._closed = False
         self._unwritten: list[_Job] = []
 
     async def write(self, operation: Write, payload: Any, owed: bool = False) -> Any:
         """The operation's result for this payload, once it is on disk. What is owed is written to a full disk too."""
+        if self._closed:
+            raise StoreError("the database is closed")
         if self._thread is None:
             if self._backend.ballast is not None:
                 self._backend.ballast.load()
@@ -52,7 +55,8 @@ class Writer:
         return await job.future
 
     def close(self) -> None:
-        """Finishes the writes that wait."""
+        """Finishes the writes that wait, and takes no more."""
+        self._closed = True
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()

@@ -143,4 +143,4 @@ def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
         pytest.skip("a small disk needs the right to mount one")
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)  # a file of the service may still be open

@@ -189,14 +189,14 @@ def test_items_left_at_the_deadline_are_failures_and_are_not_sent(serve: Any, st
 
 
 def test_the_deadline_holds_while_it_is_found_out_how_to_ask(serve: Any, stub: Any, local_judge: Any) -> None:
-    judge = stub("--latency-ms", "1500")
+    judge = stub("--latency-ms", "5000")
     client = serve(JUDGES_DIR=local_judge(judge.base_url))
     began = time.monotonic()
     late = client.grades(["One."], judge="local", deadline_s=1)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 4
     assert (late.status, late.json["type"]) == (503, "urn:judge:problem:judge-paused")
     assert int(late.headers["Retry-After"]) > 0
-    assert client.grades(["One."], judge="local", deadline_s=10).json["data"][0]["outcome"] == "scored"
+    assert client.grades(["One."], judge="local", deadline_s=30).json["data"][0]["outcome"] == "scored"
     assert judge.stats()["requests"] == 1 + 1  # what was found out meanwhile is known
 
 

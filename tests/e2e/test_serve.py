@@ -176,8 +176,9 @@ def test_a_run_goes_on_by_itself_after_the_service_was_killed(place: Terminal, s
         place.wait(service.process, lambda: sent(steady).total() > before.total())
         first = time.monotonic()
         assert first - ready < 5  # nobody told it to
-        # From the command on. A queue gives out what a killed process had after a silence of 4 s; it looks each second.
-        assert first - begun < (8 if "JUDGE_DATABASE_URL" in place.environment else 5)
+        # From the command on: a start takes a second or two, and longer on a busy machine. A queue gives out what a
+        # killed process had after a silence of 4 s.
+        assert first - begun < 12
         place.wait(service.process, lambda: service.ask("GET", f"/v1/runs/{run}")["status"] == "completed")
         found = service.ask("GET", f"/v1/runs/{run}")
         grades = {one["item"]: one for one in service.ask("GET", f"/v1/runs/{run}/grades")["data"]}
@@ -197,8 +198,7 @@ def test_a_request_with_a_key_makes_one_run_whenever_the_service_is_killed(place
         key = {"Idempotency-Key": f"key-{number}"}
         with serving(place) as service, ThreadPoolExecutor(1) as aside:
             first = aside.submit(service.ask, "POST", "/v1/runs", asked, **key)
-            while place.count("run") < number:
-                assert service.process.poll() is None
+            place.wait(service.process, lambda number=number: place.count("run") >= number)
             service.process.kill()  # at the very moment when the run is there
             service.process.wait()
             with suppress(OSError, http.client.HTTPException):

@@ -138,7 +138,7 @@ def test_another_worker_takes_the_chunks_of_one_that_was_killed(
         assert (found["status"], found["graded"] + found["held"]) == ("completed", COUNT)
         assert found["held"] <= 4, "more than it had under way"
         # Noticed after a silence of 4 s, by one that looks each second; the rest is slack.
-        assert taken_over_at(place, one, other, killed) - killed < 8
+        assert taken_over_at(place, one, other, killed) - killed < 10
         assert set(sent(steady).values()) == {1}
         lost = {item for (item,) in place.sql("SELECT item_id FROM run_item WHERE state = 'held'")}
         assert (len(lost), lost & known) == (found["held"], set())
@@ -204,7 +204,7 @@ def test_one_worker_alone_goes_on_after_a_kill(place: Terminal, steady: Stub, se
     before, begun = sent(steady).total(), time.monotonic()
     with working(place, 1) as (one,):
         place.wait(one, lambda: sent(steady).total() > before)
-        assert time.monotonic() - begun < 5  # from the command on
+        assert time.monotonic() - begun < 10  # from the command on: a start takes a second or two
         place.wait(one, ended(service, run))
     assert set(sent(steady).values()) == {1}
 

@@ -172,6 +172,7 @@ async def test_an_answer_is_remembered_for_a_description_and_asked_anew_when_tol
         ({"mode": "status", "status": 403}, "access"),
         ({"mode": "status", "status": 404}, "model"),
         ({"mode": "prose"}, "gives no structured answer"),
+        ({"mode": "html"}, "did not answer the probe"),
     ],
 )
 async def test_a_judge_that_cannot_be_asked_is_no_start(
