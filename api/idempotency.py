@@ -48,7 +48,7 @@ PARAMETER = {
 TAKEN = (
     f"An `{HEADER}` is taken by `POST /v1/runs`, `POST /v1/runs/upload`, `POST /v1/runs/{{run}}/resume` and "
     "`POST /v1/calibrations`. All other operations ignore it, and can be sent again without one: what the first "
-    "request made, changed or paid for is found, and not done again. But to grade with `resend_lost` asks "
+    "request made, changed or paid for is found, and not done again. But grading with `resend_lost` asks "
     "again for what the first one lost, too."
 )
 #: Keeps a response in a transaction, of a tenant. Raises Refused.
