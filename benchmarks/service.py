@@ -31,6 +31,8 @@ LATENCY_MS, CONCURRENCY, ITEMS = 50.0, 64, 100
 RUNS, SINGLE = 50, 100
 #: At half the load that was reached, and at one and a half times it: until what waits is more than may.
 HALF_S, BEYOND_S = 80.0, 90.0
+#: How often a run is looked at that is waited for: its client does so each second.
+LOOK_S = 0.25
 #: What the processes are.
 OF = ("judge serve", "the worker")
 Items = list[dict[str, str]]
@@ -72,7 +74,7 @@ class Client:
         graded = 0
         for one in runs:
             while (found := self.ask("GET", f"/v1/runs/{one}")[1])["status"] != "completed":
-                time.sleep(0.05)
+                time.sleep(LOOK_S)
             graded += found["graded"]
         return graded
 
