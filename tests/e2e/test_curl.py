@@ -85,7 +85,7 @@ def ended(place: Terminal, service: Service, run: str) -> str:
 
 def test_the_pages_with_commands_are_those_that_are_run() -> None:
     assert {page: len(found) for page in PAGES if (found := commands(page))} == {
-        "README.md": 13,
+        "README.md": 14,
         "docs/deploy.md": 2,
         "docs/judges.md": 1,
         "docs/rubrics.md": 1,
@@ -93,7 +93,7 @@ def test_the_pages_with_commands_are_those_that_are_run() -> None:
 
 
 def test_the_commands_of_the_readme(terminal: Terminal) -> None:
-    grades, *of_a_run, uploads, adds, calibrates, calibrations = commands("README.md")
+    grades, *of_a_run, uploads, adds, calibrates, calibrations, by_it = commands("README.md")
     submits, status, of_items, summary, export, events, compare, costs = of_a_run
     terminal.write("items.jsonl", jsonl(ITEMS))
     with serving(terminal) as service:
@@ -128,6 +128,7 @@ def test_the_commands_of_the_readme(terminal: Terminal) -> None:
         assert (made["name"], made["label_set"], made["run"]) == ("replies", "team", run)
         shell.names["CALIBRATION"] = made["id"]
         assert "measurements" in shell.json(calibrations)["report"]
+        assert (shell.json(by_it)["trust"], shell.json(by_it)["calibration"]["id"]) == ("calibrated", made["id"])
 
 
 def test_the_commands_of_the_docs_that_register(terminal: Terminal) -> None:

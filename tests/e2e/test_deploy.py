@@ -30,7 +30,7 @@ from api.app import MOST_GRADING, MOST_OF_ONE
 from api.bodies import LARGEST_BYTES
 from api.envelopes import DEADLINE_S, LONGEST_DEADLINE_S
 from api.registering import LONGEST_CALL_S
-from api.routes import events
+from api.routes import events, results
 from api.settings import ServiceSettings
 from judge import queue
 from judge.chunks import CHUNK_ITEMS
@@ -288,9 +288,13 @@ def test_the_figures_are_those_of_the_code() -> None:
     assert f"client_max_body_size {LARGEST_BYTES // 2**20}m;" in PAGE
     assert f"client_max_body_size {ServiceSettings().max_upload_bytes // 2**30}g;" in PAGE
     assert f"every {events.KEEPALIVE_S:.0f} seconds, and ends its streams after {events.LONGEST_S:.0f}" in words
-    uploads, streams, grading = lines.MOST_UPLOADS, feed.MOST_STREAMS, MOST_GRADING
-    assert (uploads, streams, grading) == (2 * lines.MOST_OF_ONE, 2 * feed.MOST_OF_ONE, 2 * MOST_OF_ONE)
-    assert f"receives {uploads} uploads, has {streams} streams of events open and is at work on {grading} req" in words
+    uploads, exports, streams, grading = lines.MOST_UPLOADS, results.MOST_EXPORTS, feed.MOST_STREAMS, MOST_GRADING
+    assert (uploads, exports) == (2 * lines.MOST_OF_ONE, 2 * results.MOST_OF_ONE)
+    assert (streams, grading) == (2 * feed.MOST_OF_ONE, 2 * MOST_OF_ONE)
+    told = (
+        f"receives {uploads} uploads, has {exports} exports as CSV or Parquet on disk, has {streams} streams of events"
+    )
+    assert f"{told} open and is at work on {grading} requests" in words
     worker_s, serve_s = (unit(name)["Service"]["TimeoutStopSec"] for name in (WORKER, SERVE))
     assert f"the units have {worker_s} seconds for a worker and {int(serve_s):,} for a service" in words
     assert f"`timeout_s` above {LONGEST_CALL_S:.0f}, the most that one made through the API may have" in words
