@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from functools import partial
 from io import TextIOWrapper
@@ -98,8 +98,9 @@ def get_summary(run: RunId, desk: ToRead, calibration: ByCalibration = None) -> 
 
     By the calibration that is named, or that it was submitted with, each criterion also with its finding.
     """
-    shown_by(desk.store, head_of(desk.store, run), calibration)
-    return summarise(desk.store, run, calibration).as_dict()
+    info = head_of(desk.store, run)
+    with _by_its_name():
+        return summarise(desk.store, info.id, calibration).as_dict()
 
 
 @router.get(
@@ -185,8 +186,15 @@ def _shown(store: Store, run: str, calibration: str | None) -> RunHead:
 
 def shown_by(store: Store, info: RunHead, calibration: str | None) -> Applier | None:
     """See `applier`. Raises Refused for a calibration that is not there."""
-    try:
+    with _by_its_name():
         return applier(store, info, calibration)
+
+
+@contextmanager
+def _by_its_name() -> Iterator[None]:
+    """Refuses a calibration that is not there as the parameter that names it."""
+    try:
+        yield
     except InputError as error:
         fault = Fault(detail=str(error), parameter="calibration")
         raise Refused(INVALID_REQUEST, "The calibration cannot be used.", fault) from None
